@@ -1,0 +1,1 @@
+//! Filled by its slice; see docs/architecture.md.

@@ -1,0 +1,18 @@
+//! Events as docker and podman name them.
+
+use serde::{Deserialize, Serialize};
+
+/// One event of the journal that `rcon events` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub time: jiff::Timestamp,
+    /// `container`, `image`, `volume`, `network`, `system`.
+    pub kind: String,
+    /// docker's word: `create`, `start`, `die`, `destroy`, `pull`, …
+    pub action: String,
+    /// Id of the thing.
+    pub id: String,
+    /// Attributes: name, image, exitCode, labels.
+    pub attributes: Vec<(String, String)>,
+}

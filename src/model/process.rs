@@ -1,0 +1,102 @@
+//! The process of a container, an exec, a health check or a build step: argv, environment, user,
+//! working directory, terminal, capabilities and rlimits.
+
+use serde::{Deserialize, Serialize};
+
+/// What the caller said of the process. `None` and empty mean "not said".
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessOptions {
+    /// Command and arguments after the image name; replaces the image's `Cmd`.
+    pub args: Vec<String>,
+    /// `--entrypoint`: `Some(vec![])` resets it (`--entrypoint ""`).
+    pub entrypoint: Option<Vec<String>>,
+    /// `-e`: `(name, Some(value))`; `(name, None)` takes the value from the caller's environment and
+    /// is resolved by the front door. Later entries win.
+    pub env: Vec<(String, String)>,
+    /// `--unsetenv`.
+    pub unset_env: Vec<String>,
+    /// `--unsetenv-all`: start from an empty environment instead of the image's.
+    pub unset_env_all: bool,
+    /// `-u`: `user[:group]`, names or numbers, as typed.
+    pub user: Option<String>,
+    /// `--group-add`: names or numbers; `keep-groups` is refused rootful.
+    pub group_add: Vec<String>,
+    /// `-w`.
+    pub workdir: Option<String>,
+    /// `-t`.
+    pub tty: bool,
+    /// `-i`: keep stdin open.
+    pub interactive: bool,
+    /// `--cap-add`, upper case, with or without `CAP_`, or `ALL`.
+    pub cap_add: Vec<String>,
+    /// `--cap-drop`.
+    pub cap_drop: Vec<String>,
+    /// `--privileged`.
+    pub privileged: bool,
+    /// `--ulimit`.
+    pub rlimits: Vec<Rlimit>,
+    /// `--umask`, octal.
+    pub umask: Option<u32>,
+    /// `--oom-score-adj`.
+    pub oom_score_adj: Option<i32>,
+    /// `--init`: a small init as pid 1.
+    pub init: Option<bool>,
+    /// `--preserve-fds`: descriptors 3 to 2 + n go into the container.
+    pub preserve_fds: u32,
+}
+
+/// One resource limit, `--ulimit nofile=1024:2048`. `u64::MAX` is "unlimited" (`-1`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimit {
+    /// `RLIMIT_…` in upper case, for example `RLIMIT_NOFILE`.
+    pub kind: String,
+    /// Soft limit.
+    pub soft: u64,
+    /// Hard limit.
+    pub hard: u64,
+    /// Whether the caller asked for it: if not, it is clamped to what the host allows.
+    #[serde(default)]
+    pub asked: bool,
+}
+
+/// The process as it will be: image config and options merged.
+///
+/// User and groups stay text because names are looked up in the container's own `/etc/passwd` and
+/// `/etc/group` at start, beneath its root.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessSpec {
+    /// Entrypoint (for `inspect`); `argv` is what runs.
+    pub entrypoint: Vec<String>,
+    /// Cmd (for `inspect`).
+    pub cmd: Vec<String>,
+    /// What is executed: entrypoint and cmd joined. Never empty.
+    pub argv: Vec<String>,
+    /// `NAME=value`, each name once, in order.
+    pub env: Vec<String>,
+    /// `user[:group]`, empty for root.
+    pub user: String,
+    /// Supplementary groups asked for.
+    pub group_add: Vec<String>,
+    /// Absolute working directory.
+    pub cwd: String,
+    /// A terminal is allocated.
+    pub tty: bool,
+    /// Stdin is kept open.
+    pub interactive: bool,
+    /// Capability set, upper case `CAP_…`, sorted.
+    pub capabilities: Vec<String>,
+    /// All limits, defaults written out.
+    pub rlimits: Vec<Rlimit>,
+    /// File mode mask.
+    pub umask: u32,
+    /// Badness adjustment, if any.
+    pub oom_score_adj: Option<i32>,
+    /// Run our init as pid 1.
+    pub init: bool,
+    /// `no_new_privs`.
+    pub no_new_privileges: bool,
+    /// Descriptors 3 to 2 + n are kept.
+    pub preserve_fds: u32,
+}
