@@ -1,1 +1,58 @@
-//! Filled by its slice; see docs/architecture.md.
+//! The verbs: one function per thing that a user can ask for, with typed options and results.
+//!
+//! The engine knows no clap and prints nothing; it returns data and [`error::Error`]s, and reports what takes
+//! long through [`progress::Progress`]. Defaults, environment and configuration files meet in [`config`],
+//! [`env`] and [`resolve`]; nothing below reads a variable. What a container is doing is read from its row and
+//! from its run directory ([`view`]); what a crash left behind is put right by [`reconcile`].
+//!
+//! Not here: mounts, namespaces, packets (the monitor does them), tables and colours (the command line).
+
+#![allow(clippy::todo)]
+
+pub mod attach;
+pub mod clone;
+pub mod commit;
+pub mod config;
+pub mod context;
+pub mod cp;
+pub mod create;
+pub mod diff;
+pub mod env;
+pub mod error;
+pub mod events;
+pub mod exec;
+pub mod export;
+pub mod filter;
+pub mod health;
+pub mod host;
+pub mod init;
+pub mod inspect;
+pub mod kill;
+pub mod logs;
+pub mod mounts;
+pub mod pause;
+pub mod port;
+pub mod progress;
+pub mod prune;
+pub mod ps;
+pub mod reconcile;
+pub mod rename;
+pub mod resolve;
+pub mod restart;
+pub mod rm;
+pub mod run;
+pub mod select;
+pub mod start;
+pub mod stats;
+pub mod stop;
+pub mod system;
+pub mod top;
+pub mod update;
+pub mod view;
+pub mod volumes;
+pub mod wait;
+
+pub use context::{Context, GlobalOptions};
+pub use error::{Error, Kind};
+pub use progress::Progress;
+pub use select::{Done, Selection};

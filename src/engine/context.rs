@@ -1,0 +1,55 @@
+//! [`Context`]: what every verb needs to know. Data; no behaviour but loading it.
+
+use std::path::PathBuf;
+
+use super::config::Config;
+use super::error::Error;
+use super::host::Host;
+
+/// Where things are, what the configuration says, what the host can do.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Durable root, `/var/lib/rcon`.
+    pub root: PathBuf,
+    /// Volatile root, `/run/rcon`.
+    pub run: PathBuf,
+    /// Files, environment and flags, merged.
+    pub config: Config,
+    /// What this host can do; probed lazily, once.
+    pub host: Host,
+}
+
+/// The global flags of the command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GlobalOptions {
+    /// `--root`.
+    pub root: Option<PathBuf>,
+    /// `--runroot`.
+    pub runroot: Option<PathBuf>,
+    /// `--config`: a containers.conf to read instead of the usual ones.
+    pub config: Option<PathBuf>,
+    /// `--cgroup-manager`: `cgroupfs` or `systemd`.
+    pub cgroup_manager: Option<String>,
+    /// `--storage-driver`: only `overlay` is accepted.
+    pub storage_driver: Option<String>,
+    /// `--runtime`: default OCI runtime of new containers.
+    pub runtime: Option<String>,
+    /// `--cdi-spec-dir`.
+    pub cdi_spec_dirs: Vec<PathBuf>,
+    /// `--hooks-dir`.
+    pub hooks_dirs: Vec<PathBuf>,
+}
+
+impl Context {
+    /// Reads the environment and the configuration files and merges them with the flags.
+    ///
+    /// # Errors
+    /// A configuration file that cannot be read or does not parse, named with its line.
+    pub fn load(global: &GlobalOptions) -> Result<Self, Error> {
+        let env = super::env::Env::read();
+        let config = Config::load(&env, global)?;
+        let root = global.root.clone().or(env.root).unwrap_or_else(|| config.root.clone());
+        let run = global.runroot.clone().or(env.runroot).unwrap_or_else(|| config.runroot.clone());
+        Ok(Self { root, run, config, host: Host::default() })
+    }
+}

@@ -1,0 +1,169 @@
+//! The engine's one error: a kind for machines, a chain for people, a hint for help, an exit code for scripts.
+//!
+//! Opaque on purpose: front doors decide by [`Error::kind`] and [`Error::exit_code`], never by text.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What sort of failure it is; decides exit codes and the REST API's status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// The thing named does not exist.
+    NotFound,
+    /// The name or the port is taken, or the thing is in use.
+    Conflict,
+    /// The request makes no sense as it was said.
+    Invalid,
+    /// The request is understood and not supported (here).
+    Unsupported,
+    /// The thing is in a state in which this cannot be done (exec in a stopped container).
+    State,
+    /// Not allowed: credentials, permissions.
+    Denied,
+    /// The registry, the network or another helper did not answer.
+    Unavailable,
+    /// The container's command could not be started; see [`Error::exit_code`].
+    Command,
+    /// The user broke it off.
+    Interrupted,
+    /// Everything else: a system call failed, a file is damaged.
+    Internal,
+}
+
+/// An error of the engine.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: Kind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+    hint: Option<String>,
+    exit: Option<u8>,
+}
+
+impl Error {
+    /// An error without a cause. `message` is lower case (or docker's own text) and has no period.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), source: None, hint: None, exit: None }))
+    }
+
+    /// An error with a cause.
+    #[must_use]
+    pub fn with_source(
+        kind: Kind,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        let mut error = Self::new(kind, message);
+        error.0.source = Some(source.into());
+        error
+    }
+
+    /// Adds what the user can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Sets the exit code that the front door must use.
+    #[must_use]
+    pub fn exit(mut self, code: u8) -> Self {
+        self.0.exit = Some(code);
+        self
+    }
+
+    /// Puts `context` before it: the old message becomes the cause's text.
+    #[must_use]
+    pub fn context(self, context: impl Into<String>) -> Self {
+        let (kind, hint, exit) = (self.0.kind, self.0.hint.clone(), self.0.exit);
+        let mut outer = Self::with_source(kind, context, self);
+        outer.0.hint = hint;
+        outer.0.exit = exit;
+        outer
+    }
+
+    /// The sort of failure.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    /// What the user can do about it, if that is known.
+    #[must_use]
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// The exit code to use, where it is not the verb's usual one: 125, 126 or 127 for `run`, `start`, `exec`.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<u8> {
+        self.0.exit
+    }
+
+    /// "No such container: NAME".
+    #[must_use]
+    pub fn no_such_container(name: &str) -> Self {
+        Self::new(Kind::NotFound, format!("no such container: {name}"))
+    }
+
+    /// The whole chain on one line, `message: cause: cause`.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.0.message.clone();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let cause_text = cause.to_string();
+            // Some libraries repeat their cause in their own text; said once is enough.
+            if !text.ends_with(&cause_text) {
+                text.push_str(": ");
+                text.push_str(&cause_text);
+            }
+            next = cause.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.chain())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|e| e as &(dyn StdError + 'static))
+    }
+}
+
+impl From<crate::model::ParseError> for Error {
+    fn from(e: crate::model::ParseError) -> Self {
+        Self::new(Kind::Invalid, e.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn context_keeps_kind_hint_and_exit_and_the_chain_reads_outside_in() {
+        let e = Error::new(Kind::Denied, "the registry answered 401")
+            .hint("run rcon login")
+            .exit(125)
+            .context("pulling nginx");
+        assert_eq!(e.kind(), Kind::Denied);
+        assert_eq!(e.hint_text(), Some("run rcon login"));
+        assert_eq!(e.exit_code(), Some(125));
+        assert_eq!(e.chain(), "pulling nginx: the registry answered 401");
+    }
+}
