@@ -1,0 +1,1 @@
+//! mounts of the OCI spec.

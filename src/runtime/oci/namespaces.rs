@@ -1,0 +1,1 @@
+//! namespaces of the OCI spec.

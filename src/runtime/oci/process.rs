@@ -1,0 +1,1 @@
+//! process of the OCI spec.
