@@ -1,1 +1,22 @@
-fn main() {}
+//! The binary: hidden entry points first, because they must cost nothing; then the command line.
+//!
+//! `__monitor` is the per-container monitor (exec'ed by `monitor::client`), `runtime` and the name
+//! `rcon-runtime` are the OCI runtime command line. Only this file ends the process.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut argv = std::env::args_os();
+    let name = argv.next().unwrap_or_default();
+    let first = argv.next().unwrap_or_default();
+    if first == "__monitor" {
+        return rcon::monitor::main();
+    }
+    if std::path::Path::new(&name).file_name().is_some_and(|n| n == "rcon-runtime") {
+        return rcon::cli::runtime_main(std::env::args_os().skip(1).collect());
+    }
+    if first == "runtime" {
+        return rcon::cli::runtime_main(argv.collect());
+    }
+    rcon::cli::main()
+}

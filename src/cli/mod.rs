@@ -1,1 +1,113 @@
-//! Filled by its slice; see docs/architecture.md.
+//! The command line: find the command, parse its flags, call the engine, print, choose the exit code.
+//!
+//! What lives here: argv grammar ([`argv`]), the table of commands ([`cmd`]), shared groups of flags
+//! ([`args`]), everything that reaches a terminal ([`ui`]) and the mapping of errors to exit codes
+//! ([`exit`]). What does not: decisions about containers; those are the engine's.
+//!
+//! Start-up is part of the budget (`rcon --version` in 1 ms): the command word is looked up in a static
+//! table first and only that command's clap tree is built; the whole tree exists only for `help`,
+//! completions and man pages.
+
+pub mod args;
+pub mod argv;
+pub mod cmd;
+pub mod def;
+pub mod exit;
+pub mod globals;
+mod help;
+mod suggest;
+pub mod ui;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use def::Def;
+use exit::{Exit, Failure, Outcome};
+use globals::Globals;
+use ui::Ui;
+
+/// What a command gets beside its own arguments: the global flags, and the engine when it asks for it.
+pub struct Ctx {
+    /// Global flags.
+    pub globals: Globals,
+}
+
+/// Entry point of the command line; never prints but through [`Ui`].
+#[must_use]
+pub fn main() -> ExitCode {
+    let mut ui = Ui::new();
+    let outcome = strings(std::env::args_os().skip(1)).and_then(|args| run(args, &mut ui));
+    finish(outcome, &mut ui)
+}
+
+/// Entry point of `rcon runtime …` and `rcon-runtime …`: the arguments after that word.
+#[must_use]
+pub fn runtime_main(args: Vec<OsString>) -> ExitCode {
+    let mut ui = Ui::new();
+    let outcome = strings(args.into_iter()).and_then(|args| cmd::runtime::main(args, &mut ui));
+    finish(outcome, &mut ui)
+}
+
+fn finish(outcome: Outcome, ui: &mut Ui) -> ExitCode {
+    let exit = match outcome {
+        Ok(exit) => exit,
+        Err(failure) => {
+            ui.failure(&failure);
+            Exit(failure.code)
+        }
+    };
+    ui.flush();
+    ExitCode::from(exit.0)
+}
+
+/// The arguments as text. Everything rcon stores is UTF-8, so other bytes are refused where they come in.
+fn strings(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure> {
+    args.enumerate()
+        .map(|(i, a)| {
+            a.into_string()
+                .map_err(|a| Failure::usage(format!("argument {} is not valid UTF-8: {}", i + 1, a.display())))
+        })
+        .collect()
+}
+
+/// Finds the command of `args` (without the program's name) and runs it.
+fn run(args: Vec<String>, ui: &mut Ui) -> Outcome {
+    let (globals, rest) = globals::parse(args)?;
+    ui.configure(&globals);
+    if globals.version {
+        ui.line(format_args!("rcon version {}", env!("CARGO_PKG_VERSION")));
+        return Ok(Exit::OK);
+    }
+    if rest.is_empty() || (rest[0] == "help" || globals.help) {
+        let words = rest.get(1..).unwrap_or_default();
+        return help::show(if globals.help { &rest } else { words }, ui);
+    }
+    match cmd::find(&rest) {
+        cmd::Found::Command { def, depth } => run_command(def, depth, rest, globals, ui),
+        cmd::Found::Group { words } => help::group_called(&rest, words, ui),
+        cmd::Found::Nothing => Err(suggest::unknown_command(&rest)),
+    }
+}
+
+/// Parses the flags of one command and runs it.
+fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals, ui: &mut Ui) -> Outcome {
+    let called = rest[..depth].join(" ");
+    let mut rest = rest;
+    let own = rest.split_off(depth);
+    let mut tree = def.tree(&called);
+    tree.build();
+    let parsed = argv::parse(&tree, own, def.flags_first, &mut globals)
+        .map_err(|e| e.into_failure(&tree, &called))?;
+    let argv::Parsed::Args(canonical) = parsed else {
+        ui.text(&help::of_command(&mut tree, def));
+        return Ok(Exit::OK);
+    };
+    argv::check_count(&tree, &canonical, &called)?;
+    let matches = tree
+        .clone()
+        .try_get_matches_from(canonical.into_words())
+        .map_err(|e| argv::clap_failure(&e, &called))?;
+    ui.configure(&globals);
+    let ctx = Ctx { globals };
+    (def.run)(&matches, &ctx, ui)
+}

@@ -1,0 +1,100 @@
+//! The definition of a command: its names, its section in `help`, its flags and what it does.
+//!
+//! A file of `cmd/` holds `struct XArgs` (clap derive), `fn run(args, ctx, ui)` and
+//! `pub(super) const DEF: Def = def!(XArgs, run, …)`; `cmd/mod.rs` lists it. Nothing of clap is built until
+//! the command is called.
+
+use super::exit::Outcome;
+use super::ui::Ui;
+use super::Ctx;
+
+/// Part of the listing that `rcon help` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// run, ps, exec, logs …
+    Everyday,
+    /// The rest of a container's life.
+    Containers,
+    /// Images.
+    Images,
+    /// Networks.
+    Networks,
+    /// Volumes.
+    Volumes,
+    /// info, version, events, system …
+    System,
+}
+
+impl Section {
+    /// Headings in order.
+    pub const ALL: [(Self, &'static str); 6] = [
+        (Self::Everyday, "Everyday"),
+        (Self::Containers, "Containers"),
+        (Self::Images, "Images"),
+        (Self::Networks, "Networks"),
+        (Self::Volumes, "Volumes"),
+        (Self::System, "System"),
+    ];
+}
+
+/// One command.
+pub struct Def {
+    /// Every spelling, the one that `help` lists first: `["ps", "container ls", "container list"]`.
+    pub names: &'static [&'static str],
+    /// Section of `rcon help`.
+    pub section: Section,
+    /// Arguments as `help` shows them: `"[OPTIONS] CONTAINER [CONTAINER...]"`.
+    pub usage: &'static str,
+    /// One line, no period.
+    pub about: &'static str,
+    /// Not listed in `help`.
+    pub hidden: bool,
+    /// Flags end at the first positional (`run`, `create`, `exec`).
+    pub flags_first: bool,
+    /// Adds the flags to a tree.
+    pub define: fn(clap::Command) -> clap::Command,
+    /// Does it.
+    pub run: fn(&clap::ArgMatches, &Ctx, &mut Ui) -> Outcome,
+}
+
+impl Def {
+    /// The clap tree of this command, called by the spelling `called`.
+    #[must_use]
+    pub fn tree(&self, called: &str) -> clap::Command {
+        let tree = clap::Command::new("rcon")
+            .bin_name(format!("rcon {called}"))
+            .display_name(format!("rcon-{}", called.replace(' ', "-")))
+            .disable_help_flag(true)
+            .disable_version_flag(true)
+            .args_override_self(true)
+            .override_usage(format!("rcon {called} {}", self.usage))
+            .about(self.about);
+        (self.define)(tree)
+    }
+}
+
+/// Makes the [`Def`] of a command out of its clap struct and its function.
+///
+/// ```ignore
+/// pub(super) const DEF: Def = def!(RmArgs, run, Section::Everyday, ["rm", "container rm"],
+///     "[OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers");
+/// // a further `flags_first` or `hidden` at the end sets that field
+/// ```
+macro_rules! def {
+    ($args:ty, $run:path, $section:expr, [$($name:literal),+], $usage:literal, $about:literal $(, $set:ident)*) => {{
+        #[allow(unused_mut)]
+        let mut def = $crate::cli::def::Def {
+            names: &[$($name),+],
+            section: $section,
+            usage: $usage,
+            about: $about,
+            hidden: false,
+            flags_first: false,
+            define: <$args as clap::Args>::augment_args,
+            run: |matches, ctx, ui| $run(<$args as clap::FromArgMatches>::from_arg_matches(matches)?, ctx, ui),
+        };
+        $(def.$set = true;)*
+        def
+    }};
+}
+pub(crate) use def;

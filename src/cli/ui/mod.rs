@@ -1,0 +1,113 @@
+//! Everything that reaches a terminal: results on stdout, the rest on stderr.
+//!
+//! [`Ui`] is the only place of the program that prints. A reader that goes away (`rcon ps | head`) is no
+//! error: output is dropped silently and long commands ask [`Ui::closed`].
+
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use super::exit::Failure;
+use super::globals::Globals;
+
+/// The user's terminal or pipes.
+pub struct Ui {
+    out: io::BufWriter<io::Stdout>,
+    closed: bool,
+    color: bool,
+}
+
+impl Default for Ui {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Ui {
+    /// A `Ui` on the process's own stdout and stderr.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { out: io::BufWriter::with_capacity(8192, io::stdout()), closed: false, color: false }
+    }
+
+    /// Takes notice of global flags.
+    pub fn configure(&mut self, _globals: &Globals) {
+        self.color = std::env::var_os("NO_COLOR").is_none() && self.stderr_is_terminal();
+    }
+
+    /// Whether stdout is a terminal.
+    #[must_use]
+    pub fn stdout_is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// Whether stderr is a terminal.
+    #[must_use]
+    pub fn stderr_is_terminal(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
+    /// Whether nobody reads stdout any more.
+    #[must_use]
+    pub fn closed(&self) -> bool {
+        self.closed
+    }
+
+    /// One line of result.
+    pub fn line(&mut self, line: impl fmt::Display) {
+        let result = writeln!(self.out, "{line}");
+        self.note_closed(result);
+    }
+
+    /// Result text as it is.
+    pub fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    /// Result bytes as they are (logs, archives).
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let result = self.out.write_all(bytes);
+        self.note_closed(result);
+    }
+
+    /// Bytes for stderr (a container's error stream).
+    pub fn error_bytes(&mut self, bytes: &[u8]) {
+        self.flush();
+        // Nobody to tell if stderr is gone.
+        let _ = io::stderr().write_all(bytes);
+    }
+
+    /// Sends what is buffered.
+    pub fn flush(&mut self) {
+        let result = self.out.flush();
+        self.note_closed(result);
+    }
+
+    /// One line beside the result.
+    pub fn note(&mut self, line: impl fmt::Display) {
+        self.flush();
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+
+    /// A warning beside the result.
+    pub fn warn(&mut self, line: impl fmt::Display) {
+        self.note(format_args!("WARNING: {line}"));
+    }
+
+    /// An error: `Error: …` and its hint.
+    pub fn failure(&mut self, failure: &Failure) {
+        if failure.is_silent() {
+            return;
+        }
+        let (red, plain) = if self.color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        self.note(format_args!("{red}Error:{plain} {}", failure.message));
+        if let Some(hint) = &failure.hint {
+            self.note(format_args!("hint: {hint}"));
+        }
+    }
+
+    fn note_closed(&mut self, result: io::Result<()>) {
+        if result.is_err() {
+            self.closed = true;
+        }
+    }
+}
