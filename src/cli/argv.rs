@@ -196,9 +196,7 @@ fn push(
     }
     let value = match value {
         Some(v) => Some(v),
-        None if needs_value(arg) => {
-            Some(rest.next().ok_or_else(|| ArgvError::NeedsValue(shown.to_owned()))?)
-        }
+        None if needs_value(arg) => Some(rest.next().ok_or_else(|| ArgvError::NeedsValue(shown.to_owned()))?),
         None => None,
     };
     out.flags.push((name, value));
@@ -227,9 +225,8 @@ fn needs_value(arg: &Arg) -> bool {
 }
 
 fn find_long<'a>(tree: &'a Command, name: &str) -> Option<&'a Arg> {
-    tree.get_arguments().find(|a| {
-        a.get_long() == Some(name) || a.get_all_aliases().is_some_and(|all| all.contains(&name))
-    })
+    tree.get_arguments()
+        .find(|a| a.get_long() == Some(name) || a.get_all_aliases().is_some_and(|all| all.contains(&name)))
 }
 
 fn find_short(tree: &Command, name: char) -> Option<&Arg> {

@@ -4,9 +4,9 @@
 //! `pub(super) const DEF: Def = def!(XArgs, run, …)`; `cmd/mod.rs` lists it. Nothing of clap is built until
 //! the command is called.
 
+use super::Ctx;
 use super::exit::Outcome;
 use super::ui::Ui;
-use super::Ctx;
 
 /// Part of the listing that `rcon help` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

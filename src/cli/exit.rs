@@ -79,6 +79,13 @@ impl From<crate::model::ParseError> for Failure {
     }
 }
 
+impl From<crate::engine::Error> for Failure {
+    /// Exit code 1 unless the engine asks for another; `run` and its like raise it to 125 themselves.
+    fn from(e: crate::engine::Error) -> Self {
+        Self { message: e.chain(), hint: e.hint_text().map(str::to_owned), code: e.exit_code().unwrap_or(1) }
+    }
+}
+
 impl From<clap::Error> for Failure {
     fn from(e: clap::Error) -> Self {
         Self::usage(e.to_string().trim_start_matches("error: ").trim_end().to_owned())

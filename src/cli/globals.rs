@@ -3,9 +3,12 @@
 //!
 //! They are parsed by hand from one small table, so that finding the command word costs nothing.
 
+use std::path::PathBuf;
+
 use super::argv::{ArgvError, go_bool};
 use super::exit::Failure;
 use super::suggest;
+use crate::engine::GlobalOptions;
 
 /// The global flags as given; `None` means "not said".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,11 +27,9 @@ pub struct Globals {
     pub cgroup_manager: Option<String>,
     /// `--runtime` before the command.
     pub runtime: Option<String>,
-    /// `--volumepath`.
-    pub volumepath: Option<String>,
     /// `--tmpdir`.
     pub tmpdir: Option<String>,
-    /// `--network-config-dir`, `--hooks-dir`, `--cdi-spec-dir` values in order.
+    /// `--hooks-dir`.
     pub hooks_dirs: Vec<String>,
     /// `--cdi-spec-dir`.
     pub cdi_spec_dirs: Vec<String>,
@@ -108,6 +109,23 @@ fn failure(e: ArgvError) -> Failure {
 }
 
 impl Globals {
+    /// The part that the engine wants.
+    #[must_use]
+    pub fn to_engine(&self) -> GlobalOptions {
+        let path = |p: &Option<String>| p.as_ref().map(PathBuf::from);
+        let paths = |p: &[String]| p.iter().map(PathBuf::from).collect();
+        GlobalOptions {
+            root: path(&self.root),
+            runroot: path(&self.runroot),
+            config: None,
+            cgroup_manager: self.cgroup_manager.clone(),
+            storage_driver: None,
+            runtime: self.runtime.clone(),
+            cdi_spec_dirs: paths(&self.cdi_spec_dirs),
+            hooks_dirs: paths(&self.hooks_dirs),
+        }
+    }
+
     /// Whether there is a global flag of that long name.
     #[must_use]
     pub fn knows(&self, name: &str) -> bool {
@@ -165,8 +183,9 @@ impl Globals {
             },
             Kind::Refused(why) => Err(ArgvError::Global(format!("--{name} is not supported: {why}"))),
             Kind::Value => {
-                let value =
-                    value.or_else(|| rest.next()).ok_or_else(|| ArgvError::NeedsValue(format!("--{name}")))?;
+                let value = value
+                    .or_else(|| rest.next())
+                    .ok_or_else(|| ArgvError::NeedsValue(format!("--{name}")))?;
                 self.set_value(name, value)
             }
         }
@@ -190,7 +209,11 @@ impl Globals {
             "cdi-spec-dir" => return Ok(self.cdi_spec_dirs.push(value)),
             "hooks-dir" => return Ok(self.hooks_dirs.push(value)),
             "log-level" => {
-                check(name, &value, &["trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"])?;
+                check(
+                    name,
+                    &value,
+                    &["trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"],
+                )?;
                 &mut self.log_level
             }
             "cgroup-manager" => {

@@ -26,10 +26,27 @@ use exit::{Exit, Failure, Outcome};
 use globals::Globals;
 use ui::Ui;
 
+use crate::engine;
+
 /// What a command gets beside its own arguments: the global flags, and the engine when it asks for it.
 pub struct Ctx {
     /// Global flags.
     pub globals: Globals,
+    engine: std::cell::OnceCell<engine::Context>,
+}
+
+impl Ctx {
+    /// The engine's context, loaded at the first call: `--version` and `--help` never read a file.
+    ///
+    /// # Errors
+    /// A configuration file that cannot be read or does not parse.
+    pub fn engine(&self) -> Result<&engine::Context, Failure> {
+        if let Some(ctx) = self.engine.get() {
+            return Ok(ctx);
+        }
+        let ctx = engine::Context::load(&self.globals.to_engine())?;
+        Ok(self.engine.get_or_init(|| ctx))
+    }
 }
 
 /// Entry point of the command line; never prints but through [`Ui`].
@@ -64,8 +81,9 @@ fn finish(outcome: Outcome, ui: &mut Ui) -> ExitCode {
 fn strings(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure> {
     args.enumerate()
         .map(|(i, a)| {
-            a.into_string()
-                .map_err(|a| Failure::usage(format!("argument {} is not valid UTF-8: {}", i + 1, a.display())))
+            a.into_string().map_err(|a| {
+                Failure::usage(format!("argument {} is not valid UTF-8: {}", i + 1, a.display()))
+            })
         })
         .collect()
 }
@@ -96,8 +114,8 @@ fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals,
     let own = rest.split_off(depth);
     let mut tree = def.tree(&called);
     tree.build();
-    let parsed = argv::parse(&tree, own, def.flags_first, &mut globals)
-        .map_err(|e| e.into_failure(&tree, &called))?;
+    let parsed =
+        argv::parse(&tree, own, def.flags_first, &mut globals).map_err(|e| e.into_failure(&tree, &called))?;
     let argv::Parsed::Args(canonical) = parsed else {
         ui.text(&help::of_command(&mut tree, def));
         return Ok(Exit::OK);
@@ -108,6 +126,6 @@ fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals,
         .try_get_matches_from(canonical.into_words())
         .map_err(|e| argv::clap_failure(&e, &called))?;
     ui.configure(&globals);
-    let ctx = Ctx { globals };
+    let ctx = Ctx { globals, engine: std::cell::OnceCell::new() };
     (def.run)(&matches, &ctx, ui)
 }

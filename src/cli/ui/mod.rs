@@ -6,8 +6,8 @@
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use super::exit::Failure;
-use super::globals::Globals;
+use crate::cli::exit::Failure;
+use crate::cli::globals::Globals;
 
 /// The user's terminal or pipes.
 pub struct Ui {
@@ -73,7 +73,7 @@ impl Ui {
     pub fn error_bytes(&mut self, bytes: &[u8]) {
         self.flush();
         // Nobody to tell if stderr is gone.
-        let _ = io::stderr().write_all(bytes);
+        let _gone = io::stderr().write_all(bytes);
     }
 
     /// Sends what is buffered.
@@ -85,7 +85,7 @@ impl Ui {
     /// One line beside the result.
     pub fn note(&mut self, line: impl fmt::Display) {
         self.flush();
-        let _ = writeln!(io::stderr(), "{line}");
+        let _gone = writeln!(io::stderr(), "{line}");
     }
 
     /// A warning beside the result.
