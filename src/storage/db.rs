@@ -1,0 +1,178 @@
+//! [`Store`]: the SQLite handle of one storage root, its transactions and its checkpoints.
+//!
+//! WAL, `synchronous=NORMAL`, no checkpoint at close: a short command makes no fsync. Writes are short
+//! `BEGIN IMMEDIATE` transactions; a locked database is retried with jitter for a bounded time and then
+//! named. Long commands call [`Store::checkpoint`], which first makes the files durable that rows speak of.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::error::{Error, Result};
+use super::paths::{Paths, ensure_private};
+use super::schema;
+
+/// How long a writer waits for other writers before it gives up.
+const BUSY_LIMIT: Duration = Duration::from_secs(20);
+
+/// WAL size above which [`Store::checkpoint`] does something. The first process to open the database reads
+/// the whole log, so a small one keeps every command fast.
+const CHECKPOINT_BYTES: u64 = 512 * 1024;
+
+/// Pages after which SQLite checkpoints by itself, in case nobody calls [`Store::checkpoint`].
+const SAFETY_CHECKPOINT_PAGES: u32 = 2000;
+
+/// An open store.
+pub struct Store {
+    pub(super) conn: Connection,
+    pub(super) paths: Paths,
+    jitter: Cell<u32>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the database below `paths.root`, making or migrating it when needed.
+    ///
+    /// # Errors
+    /// [`Error::NewerSchema`] for the database of a newer release, else what SQLite or the kernel says.
+    pub fn open(paths: &Paths) -> Result<Self> {
+        let file = paths.database();
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = match Connection::open_with_flags(&file, flags) {
+            Ok(conn) => conn,
+            Err(_) => {
+                // Not there yet (or unreadable, which the second open will tell).
+                ensure_private(&paths.root)?;
+                Connection::open_with_flags(&file, flags | OpenFlags::SQLITE_OPEN_CREATE)
+                    .map_err(|source| Error::Database { path: file, doing: "opening it", source })?
+            }
+        };
+        let store = Self { conn, paths: paths.clone(), jitter: Cell::new(std::process::id() | 1) };
+        store.configure()?;
+        schema::migrate(&store)?;
+        Ok(store)
+    }
+
+    /// The paths this store was opened with.
+    #[must_use]
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    fn configure(&self) -> Result<()> {
+        let setup = || {
+            self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            self.conn.set_prepared_statement_cache_capacity(64);
+            self.conn.execute_batch(&format!(
+                "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint={SAFETY_CHECKPOINT_PAGES};"
+            ))
+        };
+        self.retry("configuring the connection", setup)
+    }
+
+    /// Runs `body` in one IMMEDIATE transaction, again when another process had the lock.
+    pub(super) fn write<T>(
+        &self,
+        doing: &'static str,
+        mut body: impl FnMut(&Transaction<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            let tx = match Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate) {
+                Ok(tx) => tx,
+                Err(e) if is_busy(&e) => {
+                    self.back_off(started, doing)?;
+                    continue;
+                }
+                Err(e) => return Err(self.error(doing, e)),
+            };
+            let value = body(&tx)?;
+            match tx.commit() {
+                Ok(()) => return Ok(value),
+                Err(e) if is_busy(&e) => self.back_off(started, doing)?,
+                Err(e) => return Err(self.error(doing, e)),
+            }
+        }
+    }
+
+    /// Runs `body`, a read, again when the database was locked (which WAL makes rare: recovery after a crash).
+    pub(super) fn read<T>(
+        &self,
+        doing: &'static str,
+        body: impl FnMut() -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.retry(doing, body)
+    }
+
+    fn retry<T>(&self, doing: &'static str, mut body: impl FnMut() -> rusqlite::Result<T>) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            match body() {
+                Ok(value) => return Ok(value),
+                Err(e) if is_busy(&e) => self.back_off(started, doing)?,
+                Err(e) => return Err(self.error(doing, e)),
+            }
+        }
+    }
+
+    /// Sleeps 0.2 to 10 ms, longer the longer we wait already; jitter keeps waiters from marching in step.
+    fn back_off(&self, started: Instant, doing: &'static str) -> Result<()> {
+        let waited = started.elapsed();
+        if waited > BUSY_LIMIT {
+            let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+            return Err(Error::Busy { path: self.paths.database(), doing, waited_ms });
+        }
+        // xorshift32: good enough to spread sleepers, needs no dependency.
+        let mut x = self.jitter.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.jitter.set(x);
+        let ceiling = (waited.as_micros() / 4).clamp(400, 10_000) as u64;
+        std::thread::sleep(Duration::from_micros(200 + u64::from(x) % ceiling));
+        Ok(())
+    }
+
+    pub(super) fn error(&self, doing: &'static str, source: rusqlite::Error) -> Error {
+        Error::Database { path: self.paths.database(), doing, source }
+    }
+
+    /// Moves the write-ahead log into the database if it has grown. For commands that take long anyway
+    /// (pull, build, prune) and for a monitor at its end; costs fsyncs when it does something.
+    ///
+    /// # Errors
+    /// What the kernel or SQLite says. Being busy is not an error: someone else will do it.
+    pub fn checkpoint(&self) -> Result<()> {
+        let mut wal = self.paths.database().into_os_string();
+        wal.push("-wal");
+        let size = std::fs::metadata(&wal).map_or(0, |m| m.len());
+        if size < CHECKPOINT_BYTES {
+            return Ok(());
+        }
+        self.sync_files()?;
+        match self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            Ok(()) => Ok(()),
+            Err(e) if is_busy(&e) => Ok(()),
+            Err(e) => Err(self.error("moving the log into it", e)),
+        }
+    }
+
+    /// Flushes the file system that holds the root: files first, so that rows never outlive them.
+    pub(super) fn sync_files(&self) -> Result<()> {
+        let root =
+            std::fs::File::open(&self.paths.root).map_err(|e| Error::io("open", &self.paths.root, e))?;
+        rustix::fs::syncfs(&root).map_err(|e| Error::io("flush the file system of", &self.paths.root, e))
+    }
+}
+
+/// Whether SQLite says that someone else holds the lock.
+fn is_busy(e: &rusqlite::Error) -> bool {
+    matches!(e.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
