@@ -71,7 +71,7 @@ pub const ALL_CAPABILITIES: &[&str] = &[
 ///
 /// Power meters and thermal sensors are here because they leak what other tenants compute
 /// (Platypus, CVE-2020-8694), /proc/interrupts because it times their key strokes.
-/// The glob of docker's thermal entry is written out by the runtime: see [`THERMAL_THROTTLE_GLOB`].
+/// [`THERMAL_THROTTLE_GLOB`] is one path for each CPU; `runtime::oci` writes it out.
 pub const MASKED_PATHS: &[&str] = &[
     "/proc/acpi",
     "/proc/asound",
@@ -83,12 +83,12 @@ pub const MASKED_PATHS: &[&str] = &[
     "/proc/scsi",
     "/proc/timer_list",
     "/proc/timer_stats",
+    THERMAL_THROTTLE_GLOB,
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
 
-/// Per CPU, hidden too: `/sys/devices/system/cpu/cpu<n>/thermal_throttle`. Which exist is a fact of the
-/// host; [`thermal_throttle_paths`] lists them for a number of CPUs.
+/// Per CPU: how often it was throttled. [`thermal_throttle_paths`] lists them for a number of CPUs.
 pub const THERMAL_THROTTLE_GLOB: &str = "/sys/devices/system/cpu/cpu*/thermal_throttle";
 
 /// Paths that are read-only in a container that is not privileged.

@@ -17,9 +17,10 @@ use std::path::PathBuf;
 use oci_spec::runtime as oci;
 
 use super::cgroup::Layout;
-use super::devices;
+use super::{defaults, devices};
 use crate::model::container::ContainerSpec;
 
+pub use process::process_of;
 pub use resources::{BlockNumbers, resources};
 
 /// The version of the runtime spec that the produced documents follow.
@@ -58,6 +59,9 @@ pub struct ResolvedFacts {
     pub join: Join,
     /// Source of /dev/shm for `--ipc container:…`; with `--ipc host` the host's is bound.
     pub shm: Option<PathBuf>,
+    /// Sources prepared by the caller, by target: image and overlay mounts and those with a path inside a
+    /// volume. `/proc/self/fd/N` names a descriptor of the process that will mount it.
+    pub sources: Vec<(String, PathBuf)>,
     /// Devices asked for, or all of the host's for a privileged container ([`devices::host_devices`]).
     pub devices: Vec<devices::Node>,
     /// Numbers of the block devices named in I/O limits.
@@ -117,6 +121,29 @@ pub enum Error {
     /// A block device of a limit was not looked up.
     #[error("block device {0} was not looked up")]
     Block(String),
+    /// A mount whose source the caller has to make was not made.
+    #[error("the source of the mount at {0} was not prepared")]
+    Unprepared(String),
+    /// A limit beyond what this process may set.
+    #[error(
+        "the limit {kind} of {asked} is above the hard limit {top} of this machine, and CAP_SYS_RESOURCE is missing"
+    )]
+    Rlimit {
+        /// `RLIMIT_…`.
+        kind: String,
+        /// Hard limit asked for.
+        asked: u64,
+        /// Hard limit of this process.
+        top: u64,
+    },
+    /// A kernel parameter that a container may not set.
+    #[error("the kernel parameter {key} cannot be set: {why}")]
+    Sysctl {
+        /// As typed.
+        key: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// Two things ask for the same path.
     #[error("two mounts at {0}")]
     DuplicateMount(String),
@@ -128,8 +155,76 @@ pub enum Error {
 /// Makes the OCI runtime spec of a container.
 ///
 /// # Errors
-/// [`Error`]; nothing of it can happen for a spec that `engine::resolve` made and facts looked up for it.
+/// [`Error`]; but for what only the host decides, nothing of it can happen for a spec that
+/// `engine::resolve` made and facts looked up for it.
 pub fn build(spec: &ContainerSpec, host: &HostFacts, facts: &ResolvedFacts) -> Result<oci::Spec, Error> {
-    let _ = (spec, host, facts);
-    todo!()
+    namespaces::check_sysctls(spec)?;
+    let mut root = oci::Root::default();
+    root.set_path(facts.rootfs.clone()).set_readonly(Some(spec.root.read_only));
+    let mut out = oci::Spec::default();
+    out.set_version(OCI_VERSION.to_owned())
+        .set_root(Some(root))
+        .set_process(Some(process::process(spec, host, &facts.user)?))
+        .set_mounts(Some(mounts::mounts(spec, host, facts)?))
+        .set_hostname(None)
+        .set_annotations(Some(spec.annotations.iter().cloned().collect()))
+        .set_linux(Some(linux(spec, host, facts)?));
+    if namespaces::owns(&spec.namespaces.uts) {
+        out.set_hostname(Some(spec.hostname.clone()).filter(|h| !h.is_empty()));
+        out.set_domainname(Some(spec.domainname.clone()).filter(|d| !d.is_empty()));
+    }
+    Ok(out)
+}
+
+fn linux(spec: &ContainerSpec, host: &HostFacts, facts: &ResolvedFacts) -> Result<oci::Linux, Error> {
+    let mut out = oci::Linux::default();
+    out.set_namespaces(Some(namespaces::namespaces(spec, facts)?))
+        .set_resources(Some(resources::with_devices(spec, facts)?))
+        .set_cgroups_path(Some(PathBuf::from(&facts.cgroup)).filter(|_| !facts.cgroup.is_empty()))
+        .set_devices(Some(facts.devices.iter().map(device).collect()))
+        .set_sysctl(Some(spec.sysctls.iter().cloned().collect()))
+        .set_masked_paths(Some(masked(&spec.security.masked_paths, host.cpus)))
+        .set_readonly_paths(Some(spec.security.readonly_paths.clone()))
+        .set_rootfs_propagation(mounts::root_propagation(spec))
+        .set_personality(spec.personality.as_deref().map(personality).transpose()?);
+    if let Some((uids, gids)) = namespaces::mappings(spec) {
+        out.set_uid_mappings(Some(uids)).set_gid_mappings(Some(gids));
+    }
+    Ok(out)
+}
+
+/// The masked paths, with the per-CPU entry written out.
+fn masked(paths: &[String], cpus: usize) -> Vec<String> {
+    let mut out = Vec::with_capacity(paths.len());
+    for path in paths {
+        if path == defaults::THERMAL_THROTTLE_GLOB {
+            out.extend(defaults::thermal_throttle_paths(cpus));
+        } else {
+            out.push(path.clone());
+        }
+    }
+    out
+}
+
+fn device(node: &devices::Node) -> oci::LinuxDevice {
+    let mut d = oci::LinuxDevice::default();
+    d.set_path(node.path.clone().into())
+        .set_typ(match node.kind {
+            devices::Kind::Char => oci::LinuxDeviceType::C,
+            devices::Kind::Block => oci::LinuxDeviceType::B,
+            devices::Kind::Fifo => oci::LinuxDeviceType::P,
+        })
+        .set_major(node.major.into())
+        .set_minor(node.minor.into())
+        .set_file_mode(Some(node.mode))
+        .set_uid(Some(node.uid))
+        .set_gid(Some(node.gid));
+    d
+}
+
+fn personality(word: &str) -> Result<oci::LinuxPersonality, Error> {
+    let domain = word.parse().map_err(|_| Error::Unknown { what: "personality", word: word.to_owned() })?;
+    let mut p = oci::LinuxPersonality::default();
+    p.set_domain(domain);
+    Ok(p)
 }
