@@ -1,1 +1,25 @@
-//! Filled by its slice; see docs/architecture.md.
+//! Registries and formats: where an image comes from and what it is made of.
+//!
+//! - [`resolve`]: a name as typed → the references to try, by `registries.conf` ([`registries`])
+//! - [`auth`]: credentials from `auth.json`, docker's `config.json` and credential helpers
+//! - [`registry`]: the HTTP side; the only async code below the REST API
+//! - [`manifest`], [`config`]: documents of OCI and docker, checked; choice of a platform
+//! - [`pull`]: what is missing is fetched, layers in parallel, each in one pipeline into the store
+//!
+//! Not here: the layer store itself and the rows of images (`storage`), the verbs (`engine::images`), printing.
+
+pub mod auth;
+pub mod config;
+pub mod error;
+pub mod manifest;
+pub mod progress;
+pub mod pull;
+pub mod registries;
+pub mod registry;
+pub mod resolve;
+
+pub use error::Error;
+pub use progress::{LayerState, NoProgress, Progress};
+pub use pull::{PullRequest, Pulled, pull};
+pub use registries::Registries;
+pub use resolve::resolve;
