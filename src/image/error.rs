@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::model::ParseError;
 use crate::model::digest::Digest;
-use crate::storage;
 
 /// Anything that keeps an image from being fetched, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +134,9 @@ pub enum Error {
         available: Vec<String>,
     },
     /// Manifest version 2 schema 1, which has no content addressing.
-    #[error("{reference}: image manifest version 2 schema 1 is not supported; push it again with a current tool")]
+    #[error(
+        "{reference}: image manifest version 2 schema 1 is not supported; push it again with a current tool"
+    )]
     Schema1 {
         /// Image reference.
         reference: String,
@@ -211,9 +212,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The store.
-    #[error(transparent)]
-    Storage(#[from] storage::Error),
 }
 
 fn prefixed(detail: &str) -> String {
@@ -229,18 +227,26 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Unauthorized { registry, with_credentials: false, .. } => format!("run rcon login {registry}"),
+            Self::Unauthorized { registry, with_credentials: false, .. } => {
+                format!("run rcon login {registry}")
+            }
             Self::Unauthorized { registry, with_credentials: true, .. } => {
                 format!("the stored credentials were refused; run rcon login {registry} again")
             }
             Self::Denied { .. } => "it may be private or not exist; check the name, or run rcon login".into(),
             Self::Tls { plain_http: true, registry, .. } => {
-                format!("{registry} seems to speak plain HTTP; use --tls-verify=false or mark it insecure in registries.conf")
+                format!(
+                    "{registry} seems to speak plain HTTP; use --tls-verify=false or mark it insecure in registries.conf"
+                )
             }
             Self::Tls { registry, .. } => {
-                format!("put its CA into /etc/containers/certs.d/{registry}/ca.crt, or use --tls-verify=false")
+                format!(
+                    "put its CA into /etc/containers/certs.d/{registry}/ca.crt, or use --tls-verify=false"
+                )
             }
-            Self::RateLimited { registry, .. } => format!("wait, or run rcon login {registry} for a higher limit"),
+            Self::RateLimited { registry, .. } => {
+                format!("wait, or run rcon login {registry} for a higher limit")
+            }
             Self::DiskFull { .. } => "free some space: rcon system prune, rcon image prune -a".into(),
             Self::NoPlatform { .. } => "choose one with --platform".into(),
             Self::Blocked { file, .. } => format!("see {file}"),
