@@ -1,0 +1,95 @@
+//! The engine's half: start a monitor, attach to it, exec through it, ask it. Blocking calls; no printing.
+
+mod ask;
+mod exec;
+mod relay;
+mod spawn;
+
+pub use ask::{
+    attach, exec_inspect, execs, health_run, kill, pause, remove, renamed, resize, status, stop, unpause,
+    update, wait,
+};
+pub use exec::{ExecOutcome, ExecStarted, ExecStdio, ExecWait, exec};
+pub use relay::{Attached, Ended, Relay};
+pub use spawn::{SpawnRequest, Started, spawn};
+
+use std::path::PathBuf;
+
+use crate::model::id::ContainerId;
+
+use super::proto::Failure;
+
+/// What can go wrong on the client's side.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The container could not be started, or the monitor refused a request.
+    #[error("{0}")]
+    Refused(Failure),
+    /// No monitor lives: the container does not run.
+    #[error("container {id} has no monitor: it is not running")]
+    NotRunning {
+        /// The container.
+        id: ContainerId,
+    },
+    /// The monitor ended before it answered.
+    #[error("the monitor of container {id} ended without an answer, see {log}")]
+    Lost {
+        /// The container.
+        id: ContainerId,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// The monitor could not be started.
+    #[error("cannot start the monitor: {what}")]
+    Spawn {
+        /// The step.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Talking to the monitor failed.
+    #[error("cannot {what} the monitor of container {id}")]
+    Io {
+        /// The verb: `connect to`, `read from`, `write to`.
+        what: &'static str,
+        /// The container.
+        id: ContainerId,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The monitor's answer is not one of ours.
+    #[error("the monitor of container {id} answered {got}")]
+    Unexpected {
+        /// The container.
+        id: ContainerId,
+        /// What came.
+        got: String,
+    },
+    /// The user's terminal refuses.
+    #[error("cannot {what} the terminal")]
+    Terminal {
+        /// The verb.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ClientError {
+    /// The exit code of the command line that belongs to it: 125, 126 or 127.
+    #[must_use]
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Refused(failure) => failure.code,
+            Self::NotRunning { .. }
+            | Self::Lost { .. }
+            | Self::Spawn { .. }
+            | Self::Io { .. }
+            | Self::Unexpected { .. }
+            | Self::Terminal { .. } => 125,
+        }
+    }
+}
