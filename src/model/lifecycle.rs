@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+mod parse;
+pub use parse::{parse_signal, signal_name};
+
 /// `--restart`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum RestartPolicy {

@@ -3,6 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod csv;
+mod long;
+mod short;
+
 use super::units::ByteSize;
 
 /// One mount as the caller wished it.

@@ -1,6 +1,11 @@
 //! Namespace modes: `--pid`, `--ipc`, `--uts`, `--cgroupns`, `--userns`.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+
+use super::ParseError;
 
 /// One namespace mode as typed or resolved. In a [`super::container::ContainerSpec`] the text of
 /// `Container` is the full id.
@@ -85,4 +90,136 @@ pub struct NamespaceSpec {
     pub cgroup: NsMode,
     /// User ids.
     pub user: UserNsMode,
+}
+
+/// Which namespace a mode is for; not every mode makes sense for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NsKind {
+    /// `--pid`.
+    Pid,
+    /// `--ipc`.
+    Ipc,
+    /// `--uts`.
+    Uts,
+    /// `--cgroupns`.
+    Cgroup,
+}
+
+impl NsKind {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Pid => "PID mode",
+            Self::Ipc => "IPC mode",
+            Self::Uts => "UTS mode",
+            Self::Cgroup => "cgroup namespace mode",
+        }
+    }
+}
+
+impl NsMode {
+    /// `private`, `host`, `container:NAME`, `ns:PATH`; for `--ipc` also `shareable` and `none`. An empty text is
+    /// not said.
+    ///
+    /// # Errors
+    /// A mode that does not exist for that namespace.
+    pub fn parse(kind: NsKind, text: &str) -> Result<Option<Self>, ParseError> {
+        let bad = |why: &str| Err(ParseError::new(kind.what(), text, why));
+        let mode = match text {
+            "" => return Ok(None),
+            "private" => Self::Private,
+            "host" => Self::Host,
+            "shareable" if kind == NsKind::Ipc => Self::Shareable,
+            "none" if kind == NsKind::Ipc => Self::None,
+            _ => match text.split_once(':') {
+                Some(("container" | "ns", "")) => return bad("a name or path is missing after the colon"),
+                Some(("container", name)) => Self::Container(name.to_owned()),
+                Some(("ns", path)) => Self::Path(path.to_owned()),
+                _ if kind == NsKind::Ipc => {
+                    return bad("want private, shareable, none, host, container:NAME or ns:PATH");
+                }
+                _ => return bad("want private, host, container:NAME or ns:PATH"),
+            },
+        };
+        Ok(Some(mode))
+    }
+}
+
+impl fmt::Display for NsMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Private => f.write_str("private"),
+            Self::Host => f.write_str("host"),
+            Self::Container(name) => write!(f, "container:{name}"),
+            Self::Path(path) => write!(f, "ns:{path}"),
+            Self::Shareable => f.write_str("shareable"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+impl FromStr for UserNsMode {
+    type Err = ParseError;
+
+    /// `host`, `container:NAME`, `ns:PATH`; `auto`, `keep-id`, `nomap` and `private` are kept as typed.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (head, tail) = text.split_once(':').unwrap_or((text, ""));
+        match (head, tail) {
+            ("host" | "", "") => Ok(Self::Host),
+            ("container", name) if !name.is_empty() => Ok(Self::Container(name.to_owned())),
+            ("ns", path) if !path.is_empty() => Ok(Self::Path(path.to_owned())),
+            ("auto" | "keep-id", _) | ("nomap" | "private", "") => Ok(Self::Other(text.to_owned())),
+            _ => Err(ParseError::new(
+                "USER mode",
+                text,
+                "want host, auto, keep-id, nomap, container:NAME or ns:PATH",
+            )),
+        }
+    }
+}
+
+impl FromStr for IdMap {
+    type Err = ParseError;
+
+    /// `INSIDE:OUTSIDE[:COUNT]`, count 1 by default.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = || ParseError::new("id mapping", text, "want INSIDE:OUTSIDE[:COUNT], all of them numbers");
+        let parts: Vec<u32> =
+            text.split(':').map(|p| p.parse().map_err(|_| bad())).collect::<Result<_, _>>()?;
+        let map = match parts[..] {
+            [inside, outside] => Self { inside, outside, count: 1 },
+            [inside, outside, count] => Self { inside, outside, count },
+            _ => return Err(bad()),
+        };
+        let fits = |start: u32| start.checked_add(map.count).is_some();
+        if map.count == 0 || !fits(map.inside) || !fits(map.outside) {
+            return Err(ParseError::new("id mapping", text, "the range is empty or too long"));
+        }
+        Ok(map)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes() {
+        assert_eq!(NsMode::parse(NsKind::Pid, "host"), Ok(Some(NsMode::Host)));
+        assert_eq!(NsMode::parse(NsKind::Pid, ""), Ok(None));
+        assert_eq!(NsMode::parse(NsKind::Uts, "container:c1"), Ok(Some(NsMode::Container("c1".to_owned()))));
+        assert_eq!(NsMode::parse(NsKind::Ipc, "shareable"), Ok(Some(NsMode::Shareable)));
+        assert!(NsMode::parse(NsKind::Pid, "shareable").is_err());
+        assert!(NsMode::parse(NsKind::Pid, "container:").is_err());
+        assert!(NsMode::parse(NsKind::Cgroup, "foo").is_err());
+        assert_eq!("keep-id:uid=5".parse(), Ok(UserNsMode::Other("keep-id:uid=5".to_owned())));
+        assert!("foo".parse::<UserNsMode>().is_err());
+    }
+
+    #[test]
+    fn id_maps() {
+        assert_eq!("0:1000:10".parse(), Ok(IdMap { inside: 0, outside: 1000, count: 10 }));
+        for text in ["", "0", "0:1:0", "a:b:c", "0:1:2:3", "4294967295:0:5"] {
+            assert!(text.parse::<IdMap>().is_err(), "{text}");
+        }
+    }
 }

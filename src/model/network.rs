@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
+mod parse;
+pub use parse::{parse_expose, parse_extra_host};
+
 use super::id::ContainerId;
 
 /// `--network`: how a container is connected.

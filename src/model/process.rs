@@ -1,7 +1,12 @@
 //! The process of a container, an exec, a health check or a build step: argv, environment, user,
 //! working directory, terminal, capabilities and rlimits.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+
+use super::ParseError;
 
 /// What the caller said of the process. `None` and empty mean "not said".
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -99,4 +104,76 @@ pub struct ProcessSpec {
     pub no_new_privileges: bool,
     /// Descriptors 3 to 2 + n are kept.
     pub preserve_fds: u32,
+}
+
+/// Names of limits as `--ulimit` takes them.
+const RLIMITS: [&str; 16] = [
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+    "as",
+];
+
+impl FromStr for Rlimit {
+    type Err = ParseError;
+
+    /// `NAME=SOFT[:HARD]`; -1 and `unlimited` are no limit.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = |why: String| ParseError::new("ulimit", text, why);
+        let (name, limits) = text.split_once('=').ok_or_else(|| bad("want NAME=SOFT[:HARD]".to_owned()))?;
+        let lower = name.to_ascii_lowercase();
+        let name = lower.strip_prefix("rlimit_").unwrap_or(&lower);
+        if !RLIMITS.contains(&name) {
+            return Err(bad(format!("there is no limit {name:?}: want one of {}", RLIMITS.join(", "))));
+        }
+        let value = |v: &str| match v {
+            "-1" | "unlimited" => Ok(u64::MAX),
+            _ => v.parse::<u64>().map_err(|_| bad(format!("{v:?} is no whole number"))),
+        };
+        let (soft, hard) = match limits.split_once(':') {
+            Some((soft, hard)) => (value(soft)?, value(hard)?),
+            None => (value(limits)?, value(limits)?),
+        };
+        if soft > hard {
+            return Err(bad("the soft limit must not exceed the hard limit".to_owned()));
+        }
+        Ok(Self { kind: format!("RLIMIT_{}", name.to_ascii_uppercase()), soft, hard, asked: true })
+    }
+}
+
+impl fmt::Display for Rlimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.kind.strip_prefix("RLIMIT_").unwrap_or(&self.kind).to_ascii_lowercase();
+        let value = |v: u64| if v == u64::MAX { "-1".to_owned() } else { v.to_string() };
+        write!(f, "{name}={}:{}", value(self.soft), value(self.hard))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ulimits() {
+        let parse = |t: &str| t.parse::<Rlimit>().map(|r| (r.kind, r.soft, r.hard));
+        assert_eq!(parse("nofile=1024:2048"), Ok(("RLIMIT_NOFILE".to_owned(), 1024, 2048)));
+        assert_eq!(parse("nproc=10"), Ok(("RLIMIT_NPROC".to_owned(), 10, 10)));
+        assert_eq!(parse("core=-1"), Ok(("RLIMIT_CORE".to_owned(), u64::MAX, u64::MAX)));
+        for text in ["nofile", "foo=1", "nofile=a", "nofile=3:2", "nofile=1:2:3", "nofile=-2"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!("core=0:-1".parse::<Rlimit>().map(|r| r.to_string()), Ok("core=0:-1".to_owned()));
+    }
 }

@@ -1,6 +1,10 @@
 //! Resource limits of a container: memory, CPU, pids, block I/O, huge pages.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use super::ParseError;
 
 use super::units::{ByteSize, NanoCpus};
 
@@ -59,4 +63,68 @@ pub struct DeviceValue {
     pub path: String,
     /// Weight, bytes per second or operations per second.
     pub value: u64,
+}
+
+impl DeviceValue {
+    /// `PATH:BYTES` of `--device-read-bps` and `--device-write-bps`; units as in sizes.
+    ///
+    /// # Errors
+    /// Not of that form.
+    pub fn parse_rate(text: &str) -> Result<Self, ParseError> {
+        Self::split(text, "device rate", "PATH:NUMBER[kb|mb|gb]", |v| v.parse::<ByteSize>().ok().map(|b| b.0))
+    }
+
+    /// `PATH:OPERATIONS` of `--device-read-iops` and `--device-write-iops`.
+    ///
+    /// # Errors
+    /// Not of that form.
+    pub fn parse_operations(text: &str) -> Result<Self, ParseError> {
+        Self::split(text, "device rate", "PATH:NUMBER", |v| v.parse().ok())
+    }
+
+    /// `PATH:WEIGHT` of `--blkio-weight-device`; 0, or 10 to 1000.
+    ///
+    /// # Errors
+    /// Not of that form.
+    pub fn parse_weight(text: &str) -> Result<Self, ParseError> {
+        Self::split(text, "device weight", "PATH:WEIGHT with a weight from 10 to 1000", |v| {
+            v.parse().ok().filter(|w| *w == 0 || (10..=1000).contains(w))
+        })
+    }
+
+    fn split(
+        text: &str,
+        what: &'static str,
+        want: &str,
+        value: impl Fn(&str) -> Option<u64>,
+    ) -> Result<Self, ParseError> {
+        let bad = || ParseError::new(what, text, format!("want {want}"));
+        let (path, number) = text.rsplit_once(':').ok_or_else(bad)?;
+        if !path.starts_with("/dev/") {
+            return Err(ParseError::new(what, text, "the path of the device must begin with /dev/"));
+        }
+        Ok(Self { path: path.to_owned(), value: value(number).ok_or_else(bad)? })
+    }
+}
+
+impl fmt::Display for DeviceValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_values() {
+        let rate = |t| DeviceValue::parse_rate(t).map(|d| (d.path, d.value));
+        assert_eq!(rate("/dev/sda:1mb"), Ok(("/dev/sda".to_owned(), 1 << 20)));
+        assert!(rate("sda:1mb").is_err());
+        assert!(rate("/dev/sda").is_err());
+        assert!(DeviceValue::parse_operations("/dev/sda:1k").is_err());
+        assert_eq!(DeviceValue::parse_weight("/dev/sda:200").map(|d| d.value), Ok(200));
+        assert!(DeviceValue::parse_weight("/dev/sda:5").is_err());
+    }
 }
