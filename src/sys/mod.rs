@@ -1,6 +1,33 @@
 //! The kernel: safe functions over unsafe calls, one file per family.
+//!
+//! Only here stands `unsafe`, and each block says why it is sound. Functions take and give
+//! `OwnedFd` and `BorrowedFd`, `&Path` and typed flags, never bare integers for descriptors.
+//! Every failure is [`Error`]: it prints as the call with its arguments, and its text is made
+//! only when something failed. Nothing here decides anything; that is for the layers above.
 #![allow(unsafe_code)]
 
+pub mod atomic;
 pub mod bpf;
+pub mod caps;
 pub mod cgroup;
+pub mod error;
+pub mod event;
+pub mod fd;
+pub mod idmap;
+pub mod limits;
+pub mod lock;
+pub mod memfd;
+pub mod mount;
+pub mod ns;
+pub mod probe;
+pub mod proc;
+pub mod process;
+pub mod root;
 pub mod seccomp;
+pub mod self_exe;
+pub mod signal;
+pub mod socket;
+pub mod tty;
+pub mod xattr;
+
+pub use error::{Error, Result};

@@ -1,0 +1,130 @@
+//! `flock` guards as values: the lock is held while the value lives, and the kernel frees it when
+//! the process dies. No lock order is known here; that is `storage::lock`.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, OFlags};
+
+use super::error::{Context, Result};
+use super::fd;
+
+/// A held lock; dropping it frees it.
+#[derive(Debug)]
+pub struct FileLock {
+    fd: OwnedFd,
+}
+
+impl FileLock {
+    /// Locks the file exclusively, making it if needed, and waits. A file that was unlinked while
+    /// we waited is not the lock any more, so it is opened again.
+    pub fn exclusive(path: &Path) -> Result<Self> {
+        loop {
+            if let Some(lock) = Self::attempt(path, FlockOperation::LockExclusive)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Locks the file shared, making it if needed, and waits.
+    pub fn shared(path: &Path) -> Result<Self> {
+        loop {
+            if let Some(lock) = Self::attempt(path, FlockOperation::LockShared)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Locks exclusively without waiting; `None` when someone holds it.
+    pub fn try_exclusive(path: &Path) -> Result<Option<Self>> {
+        loop {
+            match Self::attempt(path, FlockOperation::NonBlockingLockExclusive) {
+                Ok(Some(lock)) => return Ok(Some(lock)),
+                Ok(None) => {}
+                Err(e) if e.is(libc::EWOULDBLOCK) => return Ok(None),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Locks exclusively without waiting only if the file exists: `Ok(None)` when someone holds it,
+    /// an `ENOENT` error when there is no file.
+    pub fn try_exclusive_existing(path: &Path) -> Result<Option<Self>> {
+        let fd = fd::open(path, OFlags::RDWR | OFlags::NOFOLLOW, 0)?;
+        Self::try_fd(fd)
+    }
+
+    /// Locks an open file without waiting; `None` when someone holds it.
+    pub fn try_fd(fd: OwnedFd) -> Result<Option<Self>> {
+        match flock(&fd, FlockOperation::NonBlockingLockExclusive, Path::new("<fd>")) {
+            Ok(()) => Ok(Some(Self { fd })),
+            Err(e) if e.is(libc::EWOULDBLOCK) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Takes over a descriptor whose open file already carries the lock (handed on by another
+    /// process).
+    #[must_use]
+    pub fn adopt(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
+    /// Gives up the value but not the lock: the descriptor carries it on (to be passed on).
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
+    fn attempt(path: &Path, how: FlockOperation) -> Result<Option<Self>> {
+        let fd = fd::open(path, OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW, 0o600)?;
+        flock(&fd, how, path)?;
+        let held = fd::stat(&fd)?;
+        #[allow(clippy::unnecessary_cast)]
+        let same = std::fs::symlink_metadata(path)
+            .is_ok_and(|now| now.ino() == held.st_ino as u64 && now.dev() == held.st_dev as u64);
+        Ok(same.then_some(Self { fd }))
+    }
+}
+
+impl AsFd for FileLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Whether someone holds an exclusive lock on the file; a file that is not there is not held.
+pub fn is_held(path: &Path) -> Result<bool> {
+    match FileLock::try_exclusive_existing(path) {
+        Ok(lock) => Ok(lock.is_none()),
+        Err(e) if e.is(libc::ENOENT) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn flock(fd: &OwnedFd, how: FlockOperation, path: &Path) -> Result<()> {
+    loop {
+        match rustix::fs::flock(fd, how) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return other.call("flock", || format!("{path:?}, {how:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_seen() {
+        let path = std::env::temp_dir().join(format!("rcon-lock-{}", std::process::id()));
+        assert!(!is_held(&path).unwrap());
+        let lock = FileLock::exclusive(&path).unwrap();
+        assert!(is_held(&path).unwrap());
+        assert!(FileLock::try_exclusive(&path).unwrap().is_none());
+        drop(lock);
+        assert!(!is_held(&path).unwrap());
+        std::fs::remove_file(&path).unwrap();
+    }
+}

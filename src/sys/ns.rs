@@ -1,0 +1,128 @@
+//! Namespaces: kinds, leaving into new ones, joining existing ones.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use super::error::{Context, Error, Result, check};
+use super::fd;
+
+/// A kind of namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// User and group ids.
+    User,
+    /// cgroup view.
+    Cgroup,
+    /// SysV IPC and message queues.
+    Ipc,
+    /// Host name.
+    Uts,
+    /// Network.
+    Net,
+    /// Process ids.
+    Pid,
+    /// Clock offsets.
+    Time,
+    /// Mounts.
+    Mount,
+}
+
+impl Kind {
+    /// All kinds, in the order in which they are joined: the user namespace first, because it gives
+    /// the rights for the others; the mount namespace last, because it changes what paths mean.
+    pub const ALL: [Self; 8] =
+        [Self::User, Self::Cgroup, Self::Ipc, Self::Uts, Self::Net, Self::Pid, Self::Time, Self::Mount];
+
+    /// Its `CLONE_NEW…` flag.
+    #[must_use]
+    pub fn flag(self) -> u64 {
+        let flag = match self {
+            Self::User => libc::CLONE_NEWUSER,
+            Self::Cgroup => libc::CLONE_NEWCGROUP,
+            Self::Ipc => libc::CLONE_NEWIPC,
+            Self::Uts => libc::CLONE_NEWUTS,
+            Self::Net => libc::CLONE_NEWNET,
+            Self::Pid => libc::CLONE_NEWPID,
+            Self::Time => libc::CLONE_NEWTIME,
+            Self::Mount => libc::CLONE_NEWNS,
+        };
+        flag as u64
+    }
+
+    /// Its file in `/proc/PID/ns`.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Cgroup => "cgroup",
+            Self::Ipc => "ipc",
+            Self::Uts => "uts",
+            Self::Net => "net",
+            Self::Pid => "pid",
+            Self::Time => "time",
+            Self::Mount => "mnt",
+        }
+    }
+}
+
+/// Opens a namespace file of a process.
+pub fn open_of(pid: i32, kind: Kind) -> Result<OwnedFd> {
+    fd::open(Path::new(&format!("/proc/{pid}/ns/{}", kind.file())), OFlags::RDONLY, 0)
+}
+
+/// Opens a namespace by a path (a `/proc/PID/ns/…` file or a bind of one) and checks its kind.
+pub fn open_path(path: &Path, kind: Kind) -> Result<OwnedFd> {
+    let file = fd::open(path, OFlags::RDONLY, 0)?;
+    // SAFETY: NS_GET_NSTYPE takes nothing and returns the flag.
+    let found = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE as _) };
+    if found as i64 as u64 != kind.flag() {
+        return Err(Error::new("ioctl", format!("{path:?} is no {} namespace", kind.file()), libc::EINVAL));
+    }
+    Ok(file)
+}
+
+const NS_GET_NSTYPE: u64 = 0xb703;
+
+/// Joins a namespace.
+pub fn join(namespace: impl AsFd, kind: Kind) -> Result<()> {
+    join_raw(namespace.as_fd().as_raw_fd(), kind.flag(), kind.file())
+}
+
+/// Joins several namespaces of a process at once by its pidfd; all or none.
+pub fn join_process(pidfd: impl AsFd, flags: u64) -> Result<()> {
+    join_raw(pidfd.as_fd().as_raw_fd(), flags, "pidfd")
+}
+
+fn join_raw(raw: i32, flags: u64, what: &str) -> Result<()> {
+    // SAFETY: integers only.
+    let r = unsafe { libc::setns(raw, flags as i32) };
+    check(r, "setns", || format!("{what}, {flags:#x}")).map(drop)
+}
+
+/// Leaves into new namespaces (`CLONE_NEW…` flags).
+pub fn unshare(flags: u64) -> Result<()> {
+    // SAFETY: CLONE_FILES is never given here, so no descriptor changes its owner.
+    check(unsafe { libc::unshare(flags as i32) }, "unshare", || format!("{flags:#x}")).map(drop)
+}
+
+/// A new network namespace as a descriptor; this process stays where it is. Single-threaded only.
+pub fn new_net() -> Result<OwnedFd> {
+    let own = Path::new("/proc/self/ns/net");
+    let before = fd::open(own, OFlags::RDONLY, 0)?;
+    unshare(Kind::Net.flag())?;
+    let made = fd::open(own, OFlags::RDONLY, 0);
+    join(&before, Kind::Net)?;
+    made
+}
+
+/// Sets the host name of this UTS namespace.
+pub fn set_hostname(name: &[u8]) -> Result<()> {
+    rustix::system::sethostname(name).call("sethostname", || String::from_utf8_lossy(name).into_owned())
+}
+
+/// Sets the domain name of this UTS namespace.
+pub fn set_domainname(name: &[u8]) -> Result<()> {
+    rustix::system::setdomainname(name).call("setdomainname", || String::from_utf8_lossy(name).into_owned())
+}

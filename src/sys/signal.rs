@@ -1,0 +1,150 @@
+//! Signals: numbers and names, masks, resetting dispositions before an exec.
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+
+use super::error::{Context, Error, Result, check};
+
+/// Blocks these signals for this thread and returns what was blocked before.
+pub fn block(signals: &[i32]) -> Result<SigSet> {
+    let set = set_of(signals)?;
+    let mut old = SigSet::empty();
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), Some(&mut old))
+        .call("sigprocmask", || format!("SIG_BLOCK, {signals:?}"))?;
+    Ok(old)
+}
+
+/// Blocks every signal and returns what was blocked before.
+pub fn block_all() -> Result<SigSet> {
+    let mut old = SigSet::empty();
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut old))
+        .call("sigprocmask", || "SIG_SETMASK, all".into())?;
+    Ok(old)
+}
+
+/// Sets the mask to what [`block`] returned.
+pub fn restore(mask: &SigSet) -> Result<()> {
+    nix::sys::signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(mask), None)
+        .call("sigprocmask", || "SIG_SETMASK".into())
+}
+
+/// Unblocks everything.
+pub fn unblock_all() -> Result<()> {
+    restore(&SigSet::empty())
+}
+
+/// Ignores a signal.
+pub fn ignore(signal: i32) -> Result<()> {
+    dispose(signal, libc::SIG_IGN)
+}
+
+/// Gives a signal its default action.
+pub fn default_action(signal: i32) -> Result<()> {
+    dispose(signal, libc::SIG_DFL)
+}
+
+/// The state that a new program expects: SIGPIPE as by default (Rust ignores it), nothing blocked.
+/// Handlers need no reset, exec does that; what our caller had ignored is reset too.
+pub fn reset_for_exec(ignored: &[i32]) -> Result<()> {
+    for &signal in ignored {
+        default_action(signal)?;
+    }
+    unblock_all()
+}
+
+fn dispose(signal: i32, handler: libc::sighandler_t) -> Result<()> {
+    // SAFETY: neither SIG_IGN nor SIG_DFL runs code of ours.
+    if unsafe { libc::signal(signal, handler) } == libc::SIG_ERR {
+        return Err(Error::last("signal", format!("{signal}")));
+    }
+    Ok(())
+}
+
+/// Sends a signal to a process by pid: only where no pidfd can be had (a process group by a
+/// negative pid, our own children).
+pub fn kill(pid: i32, signal: i32) -> Result<()> {
+    // SAFETY: kill takes two integers and touches no memory of ours.
+    check(unsafe { libc::kill(pid, signal) }, "kill", || format!("{pid}, {signal}")).map(drop)
+}
+
+/// A set of signals, real-time ones too (which the `nix` type for one signal lacks).
+pub(crate) fn set_of(signals: &[i32]) -> Result<SigSet> {
+    let mut raw = *SigSet::empty().as_ref();
+    for &n in signals {
+        // SAFETY: raw is a whole set that we own; a wrong number is EINVAL.
+        check(unsafe { libc::sigaddset(&raw mut raw, n) }, "sigaddset", || format!("{n}"))?;
+    }
+    // SAFETY: raw began as an empty set and was changed only by sigaddset.
+    Ok(unsafe { SigSet::from_sigset_t_unchecked(raw) })
+}
+
+/// The highest signal number.
+#[must_use]
+pub fn max() -> i32 {
+    libc::SIGRTMAX()
+}
+
+/// `SIGTERM`, `TERM`, `term` or `15` as a number; `RTMIN+3` too. `None` where it is no signal.
+#[must_use]
+pub fn parse(text: &str) -> Option<i32> {
+    if let Ok(n) = text.parse::<i32>() {
+        return (0..=max()).contains(&n).then_some(n);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        let n = libc::SIGRTMIN() + if rest.is_empty() { 0 } else { rest.strip_prefix('+')?.parse().ok()? };
+        return (n <= max()).then_some(n);
+    }
+    if let Some(rest) = name.strip_prefix("RTMAX") {
+        let n = libc::SIGRTMAX() - if rest.is_empty() { 0 } else { rest.strip_prefix('-')?.parse().ok()? };
+        return (n >= libc::SIGRTMIN()).then_some(n);
+    }
+    let name = match name {
+        "CLD" => "CHLD",
+        "POLL" => "IO",
+        "IOT" => "ABRT",
+        other => other,
+    };
+    format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok().map(|s| s as i32)
+}
+
+/// `SIGTERM` for 15; real-time ones as `SIGRTMIN+3`.
+#[must_use]
+pub fn name(signal: i32) -> String {
+    if let Ok(s) = nix::sys::signal::Signal::try_from(signal) {
+        return s.as_str().to_owned();
+    }
+    let least = libc::SIGRTMIN();
+    if (least..=max()).contains(&signal) {
+        format!("SIGRTMIN+{}", signal - least)
+    } else {
+        signal.to_string()
+    }
+}
+
+/// An error for a text that is no signal.
+#[must_use]
+pub fn unknown(text: &str) -> Error {
+    Error::new("signal", text, libc::EINVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers() {
+        for (text, n) in [
+            ("TERM", Some(15)),
+            ("sigkill", Some(9)),
+            ("1", Some(1)),
+            ("SIGRTMIN+3", Some(libc::SIGRTMIN() + 3)),
+            ("nope", None),
+            ("-1", None),
+        ] {
+            assert_eq!(parse(text), n, "{text}");
+        }
+        assert_eq!(name(15), "SIGTERM");
+        assert_eq!(name(libc::SIGRTMIN() + 3), "SIGRTMIN+3");
+    }
+}
