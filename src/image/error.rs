@@ -203,6 +203,9 @@ pub enum Error {
     /// SIGINT, SIGTERM or a caller that went away.
     #[error("interrupted")]
     Interrupted,
+    /// The store.
+    #[error(transparent)]
+    Storage(#[from] crate::storage::Error),
     /// Reading or writing on this machine.
     #[error("{what}")]
     Io {

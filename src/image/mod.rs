@@ -8,20 +8,17 @@
 //!
 //! Not here: the layer store itself and the rows of images (`storage`), the verbs (`engine::images`), printing.
 
-//pub mod auth;
-//pub mod config;
+pub mod auth;
 pub mod env;
 pub mod error;
-//pub mod manifest;
 pub mod progress;
-//pub mod pull;
+pub mod pull;
 pub mod registries;
-//pub mod registry;
 pub mod resolve;
 
 pub use env::Env;
 pub use error::Error;
 pub use progress::{LayerState, NoProgress, Progress};
-//pub use pull::{PullRequest, Pulled, pull};
+pub use pull::{PullRequest, Pulled, pull};
 pub use registries::Registries;
 pub use resolve::resolve;
