@@ -1,0 +1,51 @@
+//! Health checks: the image's with the caller's over it, defaults written out.
+
+use super::invalid;
+use crate::engine::error::Error;
+use crate::model::lifecycle::HealthCheck;
+
+const SECOND: u64 = 1_000_000_000;
+const MILLISECOND: u64 = 1_000_000;
+
+/// The check that will run, or `None`.
+pub(super) fn resolve(
+    own: Option<&HealthCheck>,
+    image: Option<&HealthCheck>,
+) -> Result<Option<HealthCheck>, Error> {
+    let own = own.cloned().unwrap_or_default();
+    let image = image.cloned().unwrap_or_default();
+    let test = if own.test.is_empty() { image.test } else { own.test };
+    match test.first().map(String::as_str) {
+        None | Some("NONE") => return Ok(None),
+        Some("CMD" | "CMD-SHELL") if test.len() > 1 => {}
+        Some(other) => {
+            return Err(invalid(format!("invalid health check {other:?}: want CMD or CMD-SHELL with a command")));
+        }
+    }
+    let pick = |own: u64, image: u64, default: u64| match (own, image) {
+        (0, 0) => default,
+        (0, i) => i,
+        (o, _) => o,
+    };
+    let check = HealthCheck {
+        test,
+        interval: pick(own.interval, image.interval, 30 * SECOND),
+        timeout: pick(own.timeout, image.timeout, 30 * SECOND),
+        start_period: pick(own.start_period, image.start_period, 0),
+        start_interval: pick(own.start_interval, image.start_interval, 5 * SECOND),
+        retries: if own.retries != 0 { own.retries } else if image.retries != 0 { image.retries } else { 3 },
+    };
+    for (name, value) in [
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartInterval", check.start_interval),
+    ] {
+        if value < MILLISECOND {
+            return Err(invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
+        }
+    }
+    if check.start_period != 0 && check.start_period < MILLISECOND {
+        return Err(invalid("StartPeriod in Healthcheck cannot be less than 1ms"));
+    }
+    Ok(Some(check))
+}

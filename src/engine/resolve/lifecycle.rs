@@ -1,0 +1,99 @@
+//! Life: restart policy, stop signal, health check, logs.
+
+use super::{Inputs, health, invalid, signal};
+use crate::engine::error::{Error, Kind};
+use crate::model::container::LifecycleSpec;
+use crate::model::image::ImageConfig;
+use crate::model::lifecycle::{LifecycleOptions, LogSpec, RestartPolicy};
+use crate::model::units::ByteSize;
+
+const DEFAULT_STOP_TIMEOUT: i64 = 10;
+/// Logs are bounded by default: three files of 10 MB (docker grows one without end).
+const LOG_SIZE: u64 = 10_000_000;
+const LOG_FILES: u32 = 3;
+
+pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<LifecycleSpec, Error> {
+    let LifecycleOptions {
+        auto_remove,
+        remove_image,
+        restart,
+        stop_signal,
+        stop_timeout,
+        timeout,
+        health: own_health,
+        health_on_failure,
+        log_driver,
+        log_opts,
+        sdnotify,
+    } = &inputs.options.lifecycle;
+    let restart = restart.unwrap_or_default();
+    if *auto_remove && restart != RestartPolicy::No {
+        return Err(invalid("conflicting options: cannot specify both --restart and --rm"));
+    }
+    if *remove_image && !*auto_remove {
+        return Err(invalid("--rmi needs --rm: the image cannot go while its container stays"));
+    }
+    let stop_signal = match stop_signal.as_deref() {
+        Some(text) => signal::parse(text)?,
+        // A nonsense signal in an image must not make it unusable; docker falls back to SIGTERM too.
+        None => signal::parse(&image.stop_signal).unwrap_or(15),
+    };
+    let driver = log_driver.clone().or_else(|| inputs.config.containers.log_driver.clone());
+    Ok(LifecycleSpec {
+        auto_remove: *auto_remove,
+        remove_image: *remove_image,
+        restart,
+        stop_signal,
+        stop_timeout: stop_timeout
+            .or(inputs.config.engine.stop_timeout)
+            .unwrap_or(DEFAULT_STOP_TIMEOUT),
+        timeout: *timeout,
+        health: health::resolve(own_health.as_ref(), image.healthcheck.as_ref())?,
+        health_on_failure: *health_on_failure,
+        log: logs(driver.as_deref(), log_opts, inputs.config.containers.log_size_max)?,
+        sdnotify: sdnotify.clone(),
+    })
+}
+
+fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>) -> Result<LogSpec, Error> {
+    let driver = match driver {
+        None | Some("" | "json-file") => "json-file",
+        Some(d @ ("k8s-file" | "none" | "passthrough" | "journald")) => d,
+        Some("local") => {
+            return Err(Error::new(Kind::Unsupported, "--log-driver local is not supported: its format is dockerd's own")
+                .hint("json-file rotates by default and can be read by every tool"));
+        }
+        Some(other) => {
+            return Err(invalid(format!("logger: no log driver named '{other}' is registered"))
+                .hint("drivers: json-file, k8s-file, journald, none, passthrough"));
+        }
+    };
+    let mut spec = LogSpec {
+        driver: driver.to_owned(),
+        max_size: configured.unwrap_or(LOG_SIZE),
+        max_file: LOG_FILES,
+        options: opts.to_vec(),
+    };
+    for (key, value) in opts {
+        match key.as_str() {
+            "max-size" | "size" if matches!(driver, "json-file" | "k8s-file") => {
+                // docker writes -1 for "no limit".
+                spec.max_size = if value == "-1" { 0 } else { value.parse::<ByteSize>()?.0 };
+            }
+            "max-file" if matches!(driver, "json-file" | "k8s-file") => {
+                spec.max_file = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| {
+                    invalid(format!("invalid max-file {value:?}: max-file cannot be less than 1"))
+                })?;
+            }
+            "tag" | "labels" | "labels-regex" | "env" | "env-regex" if matches!(driver, "json-file" | "journald") => {}
+            "mode" if matches!(value.as_str(), "blocking" | "non-blocking") => {}
+            "max-buffer-size" => {
+                value.parse::<ByteSize>()?;
+            }
+            _ => {
+                return Err(invalid(format!("unknown log opt '{key}' for {driver} log driver")));
+            }
+        }
+    }
+    Ok(spec)
+}

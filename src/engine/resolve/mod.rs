@@ -1,0 +1,166 @@
+//! [`CreateOptions`], image and configuration become a [`ContainerSpec`] with every default written out.
+//!
+//! Pure but for [`World`], through which it asks what exists (containers, networks, volumes, host paths); tests
+//! answer these questions from tables. One small function per part; every part is destructured without `..`, so that a field
+//! that is forgotten here does not compile. An option that cannot be honoured is refused by name
+//! ([`refuse`]), never dropped.
+
+mod health;
+mod lifecycle;
+mod limits;
+mod mounts;
+pub mod names;
+mod namespaces;
+mod network;
+mod ports;
+mod process;
+mod refuse;
+mod security;
+pub mod signal;
+mod sysctl;
+#[cfg(test)]
+mod tests;
+mod world;
+
+use crate::model::container::{ContainerSpec, RootSpec};
+use crate::model::create::CreateOptions;
+use crate::model::id::ContainerId;
+use crate::model::image::Image;
+
+use super::config::Config;
+use super::error::{Error, Kind};
+use super::host::Host;
+
+pub use limits::check_resources;
+pub use mounts::NewVolume;
+pub use ports::{expand_publish, parse_exposed};
+pub use process::{env_merge, exec_capabilities};
+pub use world::{Neighbour, PathKind, World};
+
+/// All that a resolution reads.
+pub struct Inputs<'a> {
+    /// What the caller said.
+    pub options: &'a CreateOptions,
+    /// Id given to the container.
+    pub id: ContainerId,
+    /// Name given to it.
+    pub name: String,
+    /// Time of creation.
+    pub now: jiff::Timestamp,
+    /// The image; `None` with a directory root.
+    pub image: Option<&'a Image>,
+    /// Configuration.
+    pub config: &'a Config,
+    /// Facts of the host.
+    pub host: &'a Host,
+    /// What exists.
+    pub world: &'a dyn World,
+}
+
+/// A container ready to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resolved {
+    /// The container.
+    pub spec: ContainerSpec,
+    /// Volumes to make before it is stored.
+    pub volumes: Vec<NewVolume>,
+    /// Host directories to make: missing sources of `-v`.
+    pub directories: Vec<String>,
+    /// Things worth saying that are no errors.
+    pub warnings: Vec<String>,
+}
+
+/// An error of the request itself.
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(Kind::Invalid, message)
+}
+
+/// Resolves a wish.
+///
+/// # Errors
+/// Options that contradict each other, that name what does not exist or that cannot be honoured.
+pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
+    refuse::check(inputs.options)?;
+    let mut warnings = Vec::new();
+    let o = inputs.options;
+    let image_config = inputs.image.map(|i| i.config.clone()).unwrap_or_default();
+    let mounts = mounts::resolve(inputs, &image_config)?;
+    let namespaces = namespaces::resolve(&o.namespaces, inputs.world)?;
+    let network = network::resolve(inputs, &image_config, &mut warnings)?;
+    let (hostname, domainname) = namespaces::hostname(inputs, &namespaces, &network)?;
+    let security = security::resolve(inputs, &mut warnings)?;
+    let process = process::resolve(inputs, &image_config, &hostname)?;
+    let resources = limits::resolve(&o.resources, inputs, &mut warnings)?;
+    let sysctls = sysctl::resolve(inputs, &namespaces, &network)?;
+    let lifecycle = lifecycle::resolve(inputs, &image_config)?;
+    let spec = ContainerSpec {
+        version: ContainerSpec::VERSION,
+        id: inputs.id.clone(),
+        name: inputs.name.clone(),
+        created: inputs.now,
+        root: root(inputs),
+        process,
+        resources,
+        mounts: mounts.mounts,
+        shm_size: o.shm_size.or(inputs.config.containers.shm_size).unwrap_or(crate::runtime::defaults::SHM_SIZE),
+        devices: o.devices.clone(),
+        device_rules: o.device_rules.clone(),
+        namespaces,
+        hostname,
+        domainname,
+        network,
+        cgroup_parent: o.cgroup_parent.clone().unwrap_or_default(),
+        cgroups: o.cgroups.as_deref() != Some("disabled"),
+        security,
+        sysctls,
+        lifecycle,
+        labels: labels(&image_config.labels, &o.labels),
+        annotations: annotations(inputs)?,
+        timezone: o.timezone.clone().or_else(|| inputs.config.containers.timezone.clone()),
+        secrets: Vec::new(),
+        systemd: false,
+        passwd: o.passwd.unwrap_or(false),
+        requires: requires(inputs)?,
+        runtime: None,
+        personality: o.personality.clone(),
+        options: o.clone(),
+    };
+    Ok(Resolved { spec, volumes: mounts.volumes, directories: mounts.directories, warnings })
+}
+
+fn root(inputs: &Inputs<'_>) -> RootSpec {
+    let o = inputs.options;
+    let read_only = o.read_only || inputs.config.containers.read_only;
+    RootSpec {
+        image_name: if o.rootfs.is_some() { String::new() } else { o.image.clone() },
+        image_id: inputs.image.map(|i| i.id.clone()),
+        layers: inputs.image.map(|i| i.layers.clone()).unwrap_or_default(),
+        directory: o.rootfs.clone(),
+        read_only,
+        read_only_tmpfs: read_only && o.read_only_tmpfs.unwrap_or(true),
+    }
+}
+
+/// The image's labels with the caller's over them; sorted, as docker shows them.
+fn labels(image: &[(String, String)], own: &[(String, String)]) -> Vec<(String, String)> {
+    let mut all: std::collections::BTreeMap<&str, &str> =
+        image.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    all.extend(own.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+    all.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+fn annotations(inputs: &Inputs<'_>) -> Result<Vec<(String, String)>, Error> {
+    let mut all = std::collections::BTreeMap::new();
+    for text in &inputs.config.containers.annotations {
+        let (key, value) = text
+            .split_once('=')
+            .ok_or_else(|| invalid(format!("containers.conf: annotation {text:?} is not KEY=VALUE")))?;
+        all.insert(key.to_owned(), value.to_owned());
+    }
+    all.extend(inputs.options.annotations.iter().cloned());
+    Ok(all.into_iter().collect())
+}
+
+fn requires(inputs: &Inputs<'_>) -> Result<Vec<ContainerId>, Error> {
+    inputs.options.requires.iter().map(|name| Ok(inputs.world.container(name)?.id)).collect()
+}

@@ -1,0 +1,302 @@
+//! Mounts: `-v`, `--mount`, `--tmpfs`, `--volumes-from` and the image's volumes become host paths with
+//! every option written out, in the order in which they have to be mounted.
+
+use std::path::Path;
+
+use super::world::PathKind;
+use super::{Inputs, invalid};
+use crate::engine::error::{Error, Kind};
+use crate::model::id::check_name;
+use crate::model::image::ImageConfig;
+use crate::model::mount::{MountKind, MountOptions, MountRequest, MountSpec, OverlayDirs};
+
+/// A volume that has to be made for the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewVolume {
+    /// Its name; 64 hex digits where it is anonymous.
+    pub name: String,
+    /// It belongs to this container alone.
+    pub anonymous: bool,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+    /// Driver options.
+    pub options: Vec<(String, String)>,
+}
+
+/// The outcome.
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    pub(super) mounts: Vec<MountSpec>,
+    pub(super) volumes: Vec<NewVolume>,
+    pub(super) directories: Vec<String>,
+}
+
+pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Mounts, Error> {
+    let mut out = Mounts::default();
+    let o = inputs.options;
+    let configured = inputs.config.containers.volumes.iter().map(|v| MountRequest::parse_volume(v));
+    let configured: Vec<MountRequest> = configured.collect::<Result<_, _>>()?;
+    for request in &o.mounts {
+        let target = target(request)?;
+        if out.mounts.iter().any(|m| m.target == target) {
+            return Err(invalid(format!("Duplicate mount point: {target}")));
+        }
+        one(inputs, request, target, &mut out)?;
+    }
+    for text in &o.volumes_from {
+        from(inputs, text, &mut out)?;
+    }
+    for request in &configured {
+        let target = target(request)?;
+        if !out.mounts.iter().any(|m| m.target == target) {
+            one(inputs, request, target, &mut out)?;
+        }
+    }
+    image_volumes(inputs, image, &mut out)?;
+    // Parents before children; the order as given otherwise.
+    out.mounts.sort_by_key(|m| m.target.split('/').filter(|p| !p.is_empty()).count());
+    Ok(out)
+}
+
+/// A path without `.`, `..`, doubled and trailing slashes. `path` is absolute.
+pub(super) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            name => parts.push(name),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+fn target(request: &MountRequest) -> Result<String, Error> {
+    let given = &request.target;
+    if !given.starts_with('/') {
+        return Err(invalid(format!("invalid mount path: '{given}' mount path must be absolute")));
+    }
+    let target = clean(given);
+    if target == "/" {
+        return Err(invalid("invalid specification: destination can't be '/'"));
+    }
+    Ok(target)
+}
+
+fn one(inputs: &Inputs<'_>, request: &MountRequest, target: String, out: &mut Mounts) -> Result<(), Error> {
+    let mut spec = base(request, target);
+    match request.kind {
+        MountKind::Bind => bind(inputs, request, spec, out)?,
+        MountKind::Volume => volume(inputs, request, spec, out)?,
+        MountKind::Tmpfs | MountKind::Ramfs | MountKind::Devpts => {
+            if request.source.as_deref().is_some_and(|s| !s.is_empty() && s != "tmpfs") {
+                return Err(invalid("invalid mount config for type \"tmpfs\": field Source must not be specified"));
+            }
+            spec.flags.extend(fs_options(&request.options));
+            out.mounts.push(spec);
+        }
+        MountKind::Image => {
+            let name = source(request, "image")?;
+            let image = inputs.world.image(name)?;
+            spec.name = Some(name.to_owned());
+            spec.layers = image.layers;
+            spec.read_only = request.options.read_only.unwrap_or(true);
+            out.mounts.push(spec);
+        }
+        MountKind::Glob => glob(inputs, request, &spec, out)?,
+    }
+    Ok(())
+}
+
+/// What all kinds have in common.
+fn base(request: &MountRequest, target: String) -> MountSpec {
+    let MountOptions {
+        read_only,
+        propagation,
+        non_recursive,
+        flags,
+        no_copy: _,
+        chown,
+        relabel: _,
+        overlay,
+        upper_dir,
+        work_dir,
+        idmap,
+        subpath,
+        tmpfs_size: _,
+        tmpfs_mode: _,
+        fs_options: _,
+        tmpcopyup,
+        volume_driver: _,
+        volume_labels: _,
+        volume_opts: _,
+        create_source: _,
+        no_dereference: _,
+    } = &request.options;
+    MountSpec {
+        kind: request.kind,
+        name: None,
+        source: String::new(),
+        target,
+        read_only: read_only.unwrap_or(false),
+        recursive: !non_recursive,
+        propagation: propagation.clone().unwrap_or_else(|| "rprivate".to_owned()),
+        flags: flags.clone(),
+        copy_up: matches!(request.kind, MountKind::Tmpfs) && *tmpcopyup == Some(true),
+        anonymous: false,
+        chown: *chown,
+        overlay: overlay
+            .then(|| OverlayDirs { upper: upper_dir.clone(), work: work_dir.clone() }),
+        idmap: idmap.clone(),
+        layers: Vec::new(),
+        subpath: subpath.clone(),
+    }
+}
+
+fn fs_options(options: &MountOptions) -> Vec<String> {
+    let mut all = Vec::new();
+    if let Some(size) = options.tmpfs_size {
+        all.push(format!("size={}", size.0));
+    }
+    if let Some(mode) = options.tmpfs_mode {
+        all.push(format!("mode={mode:o}"));
+    }
+    all.extend(options.fs_options.iter().cloned());
+    all
+}
+
+fn source<'a>(request: &'a MountRequest, kind: &str) -> Result<&'a str, Error> {
+    request.source.as_deref().filter(|s| !s.is_empty()).ok_or_else(|| {
+        invalid(format!("invalid mount config for type \"{kind}\": field Source must not be empty"))
+    })
+}
+
+fn absolute(inputs: &Inputs<'_>, path: &str) -> String {
+    if path.starts_with('/') { clean(path) } else { clean(&inputs.world.cwd().join(path).to_string_lossy()) }
+}
+
+fn bind(inputs: &Inputs<'_>, request: &MountRequest, mut spec: MountSpec, out: &mut Mounts) -> Result<(), Error> {
+    spec.source = absolute(inputs, source(request, "bind")?);
+    if inputs.world.path(Path::new(&spec.source)) == PathKind::Missing {
+        if !request.options.create_source {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("invalid mount config for type \"bind\": bind source path does not exist: {}", spec.source),
+            ));
+        }
+        out.directories.push(spec.source.clone());
+    }
+    if request.options.subpath.is_some() {
+        return Err(invalid("subpath is for volumes and images; name the directory itself as the source"));
+    }
+    out.mounts.push(spec);
+    Ok(())
+}
+
+fn volume(inputs: &Inputs<'_>, request: &MountRequest, mut spec: MountSpec, out: &mut Mounts) -> Result<(), Error> {
+    let options = &request.options;
+    if let Some(driver) = options.volume_driver.as_deref().filter(|d| !d.is_empty() && *d != "local") {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("volume driver {driver:?} is not supported: only local volumes exist"),
+        ));
+    }
+    let (name, anonymous) = match request.source.as_deref().filter(|s| !s.is_empty()) {
+        Some(name) => {
+            check_name("volume name", name).map_err(|_| {
+                invalid(format!(
+                    "{name:?} includes invalid characters for a local volume name, only \
+                     \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed"
+                ))
+                .hint("if you intended to pass a host directory, use an absolute path")
+            })?;
+            (name.to_owned(), false)
+        }
+        None => (inputs.world.random_name(), true),
+    };
+    spec.source = inputs.world.volume_path(&name).to_string_lossy().into_owned();
+    spec.anonymous = anonymous;
+    spec.copy_up = !options.no_copy && options.subpath.is_none();
+    if inputs.world.volume(&name)?.is_none() && !out.volumes.iter().any(|v| v.name == name) {
+        out.volumes.push(NewVolume {
+            name: name.clone(),
+            anonymous,
+            labels: options.volume_labels.clone(),
+            options: options.volume_opts.clone(),
+        });
+    }
+    spec.name = Some(name);
+    out.mounts.push(spec);
+    Ok(())
+}
+
+/// Each match of the glob is bound beneath the target, under its own file name.
+fn glob(inputs: &Inputs<'_>, request: &MountRequest, spec: &MountSpec, out: &mut Mounts) -> Result<(), Error> {
+    let pattern = absolute(inputs, source(request, "glob")?);
+    let matches = inputs.world.glob(&pattern);
+    if matches.is_empty() {
+        return Err(invalid(format!("no host path matches the glob {pattern}")));
+    }
+    for path in matches {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        out.mounts.push(MountSpec {
+            kind: MountKind::Bind,
+            source: path.to_string_lossy().into_owned(),
+            target: format!("{}/{name}", spec.target),
+            ..spec.clone()
+        });
+    }
+    Ok(())
+}
+
+/// `--volumes-from NAME[:ro|rw|z]`: its binds and volumes, unless something is mounted there already.
+fn from(inputs: &Inputs<'_>, text: &str, out: &mut Mounts) -> Result<(), Error> {
+    let (name, options) = text.split_once(':').unwrap_or((text, ""));
+    let mut read_only = None;
+    for option in options.split(',').filter(|o| !o.is_empty()) {
+        match option {
+            "ro" => read_only = Some(true),
+            "rw" => read_only = Some(false),
+            "z" | "Z" => {}
+            other => return Err(invalid(format!("invalid mode {other:?} in --volumes-from {text}"))),
+        }
+    }
+    for mount in inputs.world.container(name)?.mounts {
+        if !matches!(mount.kind, MountKind::Bind | MountKind::Volume | MountKind::Image)
+            || out.mounts.iter().any(|m| m.target == mount.target)
+        {
+            continue;
+        }
+        let read_only = read_only.unwrap_or(mount.read_only);
+        // The volume stays its owner's: `rm -v` of the borrower leaves it alone.
+        out.mounts.push(MountSpec { read_only, anonymous: false, ..mount });
+    }
+    Ok(())
+}
+
+fn image_volumes(inputs: &Inputs<'_>, image: &ImageConfig, out: &mut Mounts) -> Result<(), Error> {
+    let kind = match inputs.options.image_volume.as_deref() {
+        None | Some("" | "anonymous" | "bind") => MountKind::Volume,
+        Some("tmpfs") => MountKind::Tmpfs,
+        Some("ignore") => return Ok(()),
+        Some(other) => {
+            return Err(invalid(format!("invalid image-volume type {other:?}: use anonymous, tmpfs or ignore")));
+        }
+    };
+    for path in &image.volumes {
+        let request = MountRequest {
+            kind,
+            source: None,
+            target: if path.starts_with('/') { path.clone() } else { format!("/{path}") },
+            options: MountOptions::default(),
+        };
+        let target = target(&request)?;
+        if out.mounts.iter().any(|m| m.target == target) {
+            continue;
+        }
+        one(inputs, &request, target, out)?;
+    }
+    Ok(())
+}

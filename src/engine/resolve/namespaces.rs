@@ -1,0 +1,68 @@
+//! Namespaces and the host name.
+
+use super::world::World;
+use super::{Inputs, invalid};
+use crate::engine::error::Error;
+use crate::model::namespace::{NamespaceOptions, NamespaceSpec, NsMode, UserNsMode};
+use crate::model::network::{NetworkModeSpec, NetworkSpec};
+
+pub(super) fn resolve(options: &NamespaceOptions, world: &dyn World) -> Result<NamespaceSpec, Error> {
+    let NamespaceOptions { pid, ipc, uts, cgroup, user } = options;
+    Ok(NamespaceSpec {
+        pid: mode("--pid", pid.as_ref(), world)?,
+        ipc: match ipc {
+            Some(NsMode::Shareable | NsMode::None) => ipc.clone().unwrap_or(NsMode::Private),
+            other => mode("--ipc", other.as_ref(), world)?,
+        },
+        uts: mode("--uts", uts.as_ref(), world)?,
+        cgroup: mode("--cgroupns", cgroup.as_ref(), world)?,
+        user: user.clone().unwrap_or(UserNsMode::Host),
+    })
+}
+
+fn mode(flag: &str, wish: Option<&NsMode>, world: &dyn World) -> Result<NsMode, Error> {
+    match wish {
+        None => Ok(NsMode::Private),
+        Some(NsMode::Container(name)) => {
+            Ok(NsMode::Container(world.container(name)?.id.as_str().to_owned()))
+        }
+        Some(NsMode::Path(path)) if !path.starts_with('/') => {
+            Err(invalid(format!("{flag} ns:{path}: the path must be absolute")))
+        }
+        Some(NsMode::Shareable | NsMode::None) => {
+            Err(invalid(format!("{flag}: shareable and none are for --ipc only")))
+        }
+        Some(m @ (NsMode::Private | NsMode::Host | NsMode::Path(_))) => Ok(m.clone()),
+    }
+}
+
+/// Host name and domain name inside.
+pub(super) fn hostname(
+    inputs: &Inputs<'_>,
+    namespaces: &NamespaceSpec,
+    network: &NetworkSpec,
+) -> Result<(String, String), Error> {
+    let o = inputs.options;
+    let domain = o.domainname.clone().unwrap_or_default();
+    if let Some(name) = o.hostname.as_deref().filter(|n| !n.is_empty()) {
+        if matches!(network.mode, NetworkModeSpec::Container(_)) {
+            return Err(invalid("conflicting options: hostname and the network mode"));
+        }
+        if !matches!(namespaces.uts, NsMode::Private) {
+            return Err(invalid("conflicting options: hostname and the UTS mode"));
+        }
+        if name.len() > 64 || name.bytes().any(|b| b.is_ascii_whitespace() || b == b'/' || b == 0) {
+            return Err(invalid(format!(
+                "invalid hostname {name:?}: at most 64 bytes, no spaces and no slashes"
+            )));
+        }
+        return Ok((name.to_owned(), domain));
+    }
+    let name = match (&namespaces.uts, &network.mode) {
+        (NsMode::Host, _) | (_, NetworkModeSpec::Host) => inputs.world.hostname(),
+        (NsMode::Container(id), _) => inputs.world.container(id)?.hostname,
+        (_, NetworkModeSpec::Container(id)) => inputs.world.container(id.as_str())?.hostname,
+        _ => inputs.id.short().to_owned(),
+    };
+    Ok((name, domain))
+}

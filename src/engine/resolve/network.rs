@@ -1,0 +1,198 @@
+//! The network: mode, attachments, published and exposed ports, DNS.
+
+use std::net::IpAddr;
+
+use super::ports::{expand_publish, parse_exposed};
+use super::{Inputs, invalid};
+use crate::engine::error::Error;
+use crate::model::image::ImageConfig;
+use crate::model::network::{
+    AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, DnsOptions, ExposedPort, NetworkMode, NetworkModeSpec,
+    NetworkOptions, NetworkSpec, PortMapping,
+};
+
+pub(super) fn resolve(
+    inputs: &Inputs<'_>,
+    image: &ImageConfig,
+    warnings: &mut Vec<String>,
+) -> Result<NetworkSpec, Error> {
+    let NetworkOptions { mode, publish, publish_all, expose, dns, links: _ } = &inputs.options.network;
+    let (mode, attachments) = attach(mode.as_ref(), inputs)?;
+    let exposed = exposed(image, expose, publish)?;
+    let mut ports = expand_publish(publish, None)?;
+    if *publish_all {
+        add_exposed(&mut ports, &exposed);
+    }
+    match mode {
+        NetworkModeSpec::Host | NetworkModeSpec::None | NetworkModeSpec::Path(_) if !ports.is_empty() => {
+            let word = match mode {
+                NetworkModeSpec::Host => "host network mode",
+                NetworkModeSpec::None => "network mode none",
+                _ => "a network namespace given by path",
+            };
+            warnings.push(format!("Published ports are discarded when using {word}"));
+            ports.clear();
+        }
+        NetworkModeSpec::Container(_) => joined(publish.is_empty() && !publish_all, expose.is_empty(), dns)?,
+        _ => {}
+    }
+    Ok(NetworkSpec { mode, attachments, ports, exposed, dns: dns_options(dns, inputs)? })
+}
+
+/// What contradicts `--network container:`.
+fn joined(no_ports: bool, no_expose: bool, dns: &DnsOptions) -> Result<(), Error> {
+    if !no_ports {
+        return Err(invalid("conflicting options: port publishing and the container type network mode"));
+    }
+    if !no_expose {
+        return Err(invalid("conflicting options: port exposing and the container type network mode"));
+    }
+    if dns.servers.as_ref().is_some_and(|s| !s.is_empty()) {
+        return Err(invalid("conflicting options: dns and the network mode"));
+    }
+    if !dns.hosts.is_empty() {
+        return Err(invalid("conflicting options: custom host-to-IP mapping and the network mode"));
+    }
+    Ok(())
+}
+
+fn attach(
+    wish: Option<&NetworkMode>,
+    inputs: &Inputs<'_>,
+) -> Result<(NetworkModeSpec, Vec<AttachmentSpec>), Error> {
+    let default = || {
+        let name = inputs.config.engine.default_network.clone().unwrap_or_else(|| DEFAULT_NETWORK.to_owned());
+        vec![AttachmentRequest { network: name, ..AttachmentRequest::default() }]
+    };
+    match wish {
+        None | Some(NetworkMode::Private) => {
+            Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?))
+        }
+        Some(NetworkMode::Networks(list)) if list.is_empty() => {
+            Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?))
+        }
+        Some(NetworkMode::Networks(list)) => Ok((NetworkModeSpec::Bridge, attachments(list, inputs)?)),
+        Some(NetworkMode::None) => Ok((NetworkModeSpec::None, Vec::new())),
+        Some(NetworkMode::Host) => Ok((NetworkModeSpec::Host, Vec::new())),
+        Some(NetworkMode::Container(name)) => {
+            Ok((NetworkModeSpec::Container(inputs.world.container(name)?.id), Vec::new()))
+        }
+        Some(NetworkMode::Path(path)) if path.starts_with('/') => {
+            Ok((NetworkModeSpec::Path(path.clone()), Vec::new()))
+        }
+        Some(NetworkMode::Path(path)) => {
+            Err(invalid(format!("--network ns:{path}: the path must be absolute")))
+        }
+    }
+}
+
+fn attachments(list: &[AttachmentRequest], inputs: &Inputs<'_>) -> Result<Vec<AttachmentSpec>, Error> {
+    let mut all: Vec<AttachmentSpec> = Vec::new();
+    for (n, request) in list.iter().enumerate() {
+        let AttachmentRequest { network, ip, ip6, mac, aliases, interface } = request;
+        let network = inputs.world.network(network)?;
+        if all.iter().any(|a| a.network == network.name) {
+            return Err(invalid(format!("network {} is named twice", network.name)));
+        }
+        if let Some(ip) = ip {
+            in_subnet(&network, IpAddr::V4(*ip))?;
+        }
+        if let Some(ip) = ip6 {
+            in_subnet(&network, IpAddr::V6(*ip))?;
+        }
+        all.push(AttachmentSpec {
+            network: network.name,
+            interface: interface.clone().unwrap_or_else(|| format!("eth{n}")),
+            ip: *ip,
+            ip6: *ip6,
+            mac: mac.clone(),
+            aliases: aliases.clone(),
+        });
+    }
+    Ok(all)
+}
+
+fn in_subnet(network: &crate::model::network::Network, ip: IpAddr) -> Result<(), Error> {
+    let covers = |subnet: &crate::model::network::Subnet| match (subnet.address, ip) {
+        (IpAddr::V4(net), IpAddr::V4(ip)) => {
+            let mask = u32::MAX.checked_shl(32 - u32::from(subnet.prefix.min(32))).unwrap_or(0);
+            u32::from(net) & mask == u32::from(ip) & mask
+        }
+        (IpAddr::V6(net), IpAddr::V6(ip)) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(subnet.prefix.min(128))).unwrap_or(0);
+            u128::from(net) & mask == u128::from(ip) & mask
+        }
+        _ => false,
+    };
+    if network.subnets.is_empty() || network.subnets.iter().any(covers) {
+        return Ok(());
+    }
+    let subnets: Vec<String> =
+        network.subnets.iter().map(|s| format!("{}/{}", s.address, s.prefix)).collect();
+    Err(invalid(format!(
+        "requested address {ip} is not in a subnet of network {} ({})",
+        network.name,
+        subnets.join(", ")
+    )))
+}
+
+fn exposed(
+    image: &ImageConfig,
+    expose: &[(u16, u16, crate::model::network::Protocol)],
+    publish: &[crate::model::network::PortRequest],
+) -> Result<Vec<ExposedPort>, Error> {
+    let mut all = Vec::new();
+    for text in &image.exposed_ports {
+        all.extend(parse_exposed(text)?);
+    }
+    let ranges = expose.iter().copied().chain(publish.iter().map(|p| (p.container.0, p.container.1, p.protocol)));
+    for (first, last, protocol) in ranges {
+        if first == 0 || last < first {
+            return Err(invalid(format!("invalid range format for --expose: {first}-{last}")));
+        }
+        all.extend((first..=last).map(|port| ExposedPort { port, protocol }));
+    }
+    all.sort_by_key(|e| (e.port, e.protocol));
+    all.dedup();
+    Ok(all)
+}
+
+/// `-P`: each exposed port that `-p` does not already publish gets a free host port.
+fn add_exposed(ports: &mut Vec<PortMapping>, exposed: &[ExposedPort]) {
+    for e in exposed {
+        if !ports.iter().any(|p| p.container_port == e.port && p.protocol == e.protocol) {
+            ports.push(PortMapping {
+                host_ip: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+                host_port: 0,
+                container_port: e.port,
+                protocol: e.protocol,
+            });
+        }
+    }
+}
+
+fn dns_options(own: &DnsOptions, inputs: &Inputs<'_>) -> Result<DnsOptions, Error> {
+    let DnsOptions { servers, search, options, hosts, no_hosts, no_hostname, hosts_file } = own.clone();
+    let config = &inputs.config.containers;
+    let servers = match servers {
+        Some(list) => Some(list),
+        None if config.dns_servers.is_empty() => None,
+        None => {
+            let parse = |text: &String| {
+                text.parse::<IpAddr>().map_err(|_| {
+                    invalid(format!("containers.conf: dns_servers holds {text:?}, which is no address"))
+                })
+            };
+            Some(config.dns_servers.iter().map(parse).collect::<Result<_, _>>()?)
+        }
+    };
+    Ok(DnsOptions {
+        servers,
+        search: if search.is_empty() { config.dns_searches.clone() } else { search },
+        options: if options.is_empty() { config.dns_options.clone() } else { options },
+        hosts,
+        no_hosts,
+        no_hostname,
+        hosts_file,
+    })
+}

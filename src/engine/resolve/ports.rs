@@ -1,0 +1,93 @@
+//! Ports: `-p` ranges become single mappings, `EXPOSE` and `--expose` a sorted list.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::invalid;
+use crate::engine::error::Error;
+use crate::model::network::{ExposedPort, PortMapping, PortRequest, Protocol};
+
+/// The single mappings of `-p` requests; two that ask for the same host port are an error.
+///
+/// # Errors
+/// Ranges of different length, port 0 of the container, duplicates.
+pub fn expand_publish(requests: &[PortRequest], host_ip: Option<IpAddr>) -> Result<Vec<PortMapping>, Error> {
+    let mut all: Vec<PortMapping> = Vec::new();
+    for request in requests {
+        for mapping in expand(request, host_ip)? {
+            if all.contains(&mapping) {
+                // The same twice is harmless; docker folds it too.
+                continue;
+            }
+            if let Some(other) = all.iter().find(|m| clash(m, &mapping)) {
+                return Err(invalid(format!(
+                    "host port {}/{} is published twice, for container ports {} and {}",
+                    mapping.host_port,
+                    word(mapping.protocol),
+                    other.container_port,
+                    mapping.container_port
+                )));
+            }
+            all.push(mapping);
+        }
+    }
+    Ok(all)
+}
+
+fn clash(a: &PortMapping, b: &PortMapping) -> bool {
+    a.host_port != 0
+        && a.host_port == b.host_port
+        && a.protocol == b.protocol
+        && (a.host_ip == b.host_ip
+            || (a.host_ip.is_unspecified() && a.host_ip.is_ipv4() == b.host_ip.is_ipv4())
+            || (b.host_ip.is_unspecified() && a.host_ip.is_ipv4() == b.host_ip.is_ipv4()))
+}
+
+fn expand(request: &PortRequest, default_ip: Option<IpAddr>) -> Result<Vec<PortMapping>, Error> {
+    let PortRequest { host_ip, host, container: (first, last), protocol } = *request;
+    if first == 0 || last < first {
+        return Err(invalid(format!("invalid containerPort: {first}-{last}")));
+    }
+    let host_ip = host_ip.or(default_ip).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let one = |host_port: u16, container_port: u16| PortMapping { host_ip, host_port, container_port, protocol };
+    match host {
+        None => Ok((first..=last).map(|c| one(0, c)).collect()),
+        Some((h, l)) if l >= h && l - h == last - first => {
+            Ok((first..=last).enumerate().map(|(i, c)| one(h + u16::try_from(i).unwrap_or(0), c)).collect())
+        }
+        Some((h, l)) => Err(invalid(format!(
+            "invalid ranges specified for container and host Ports: {first}-{last} and {h}-{l}"
+        ))
+        .hint("both ranges must have the same length")),
+    }
+}
+
+/// `tcp`, `udp`, `sctp`.
+pub(super) fn word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+        Protocol::Sctp => "sctp",
+    }
+}
+
+/// An image's `EXPOSE` value: `80`, `80/tcp`, `8000-8010/udp`.
+///
+/// # Errors
+/// Names the value.
+pub fn parse_exposed(text: &str) -> Result<Vec<ExposedPort>, Error> {
+    let bad = || invalid(format!("invalid exposed port {text:?}: want PORT[-PORT][/tcp|udp|sctp]"));
+    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let protocol = match protocol.to_ascii_lowercase().as_str() {
+        "tcp" | "" => Protocol::Tcp,
+        "udp" => Protocol::Udp,
+        "sctp" => Protocol::Sctp,
+        _ => return Err(bad()),
+    };
+    let (first, last) = range.split_once('-').unwrap_or((range, range));
+    let first: u16 = first.parse().map_err(|_| bad())?;
+    let last: u16 = last.parse().map_err(|_| bad())?;
+    if first == 0 || last < first {
+        return Err(bad());
+    }
+    Ok((first..=last).map(|port| ExposedPort { port, protocol }).collect())
+}

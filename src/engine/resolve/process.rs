@@ -1,0 +1,176 @@
+//! The process: argv by docker's entrypoint rules, environment, user, directory, limits.
+
+use super::security::capabilities;
+use super::{Inputs, invalid};
+use crate::engine::error::Error;
+use crate::model::image::ImageConfig;
+use crate::model::process::{ProcessOptions, ProcessSpec, Rlimit};
+use crate::runtime::defaults::PATH_ENV;
+
+/// Descriptors that a container may open where nobody says otherwise; docker's and podman's default here.
+const NOFILE: u64 = 1_048_576;
+
+pub(super) fn resolve(
+    inputs: &Inputs<'_>,
+    image: &ImageConfig,
+    hostname: &str,
+) -> Result<ProcessSpec, Error> {
+    let ProcessOptions {
+        args,
+        entrypoint,
+        env: _,
+        unset_env: _,
+        unset_env_all: _,
+        user,
+        group_add,
+        workdir,
+        tty,
+        interactive,
+        cap_add,
+        cap_drop,
+        privileged,
+        rlimits,
+        umask,
+        oom_score_adj,
+        init,
+        preserve_fds,
+    } = &inputs.options.process;
+    let (entrypoint, cmd) = command(image, entrypoint.as_deref(), args);
+    let argv: Vec<String> = entrypoint.iter().chain(&cmd).cloned().collect();
+    if argv.is_empty() {
+        return Err(invalid("no command specified")
+            .hint("the image names no command: give one after the image's name"));
+    }
+    if argv[0].is_empty() {
+        return Err(invalid("the command is an empty string"));
+    }
+    if let Some(adj) = oom_score_adj
+        && !(-1000..=1000).contains(adj)
+    {
+        return Err(invalid(format!("Invalid value {adj}, range for oom score adj is [-1000, 1000]")));
+    }
+    let bounding = inputs.host.bounding_capabilities();
+    let defaults = inputs.config.containers.default_capabilities.as_deref();
+    Ok(ProcessSpec {
+        entrypoint,
+        cmd,
+        argv,
+        env: environment(inputs, image, hostname),
+        user: user.clone().unwrap_or_else(|| image.user.clone()),
+        group_add: group_add.clone(),
+        cwd: cwd(workdir.as_deref(), &image.working_dir)?,
+        tty: *tty,
+        interactive: *interactive,
+        capabilities: capabilities(defaults, cap_add, cap_drop, *privileged, bounding)?,
+        rlimits: limits(rlimits, &inputs.config.containers.default_ulimits)?,
+        umask: umask.or(inputs.config.containers.umask).unwrap_or(0o022),
+        oom_score_adj: *oom_score_adj,
+        init: init.unwrap_or(inputs.config.containers.init),
+        no_new_privileges: inputs.options.security.no_new_privileges,
+        preserve_fds: *preserve_fds,
+    })
+}
+
+/// Docker's rules: a given entrypoint drops the image's Cmd; given arguments replace Cmd.
+fn command(image: &ImageConfig, entrypoint: Option<&[String]>, args: &[String]) -> (Vec<String>, Vec<String>) {
+    match entrypoint {
+        Some(own) => {
+            // `--entrypoint ""` arrives as an empty list, or as one empty text.
+            let own: Vec<String> = if own.len() == 1 && own[0].is_empty() { Vec::new() } else { own.to_vec() };
+            (own, args.to_vec())
+        }
+        None if args.is_empty() => (image.entrypoint.clone(), image.cmd.clone()),
+        None => (image.entrypoint.clone(), args.to_vec()),
+    }
+}
+
+fn environment(inputs: &Inputs<'_>, image: &ImageConfig, hostname: &str) -> Vec<String> {
+    let o = &inputs.options.process;
+    let mut env = vec![format!("PATH={PATH_ENV}"), format!("HOSTNAME={hostname}")];
+    if o.tty {
+        env.push("TERM=xterm".to_owned());
+    }
+    if !o.unset_env_all {
+        env_merge(&mut env, image.env.iter().map(String::as_str));
+    }
+    env_merge(&mut env, inputs.config.containers.env.iter().map(String::as_str));
+    env.retain(|e| {
+        let name = e.split_once('=').map_or(e.as_str(), |(n, _)| n);
+        !o.unset_env.iter().any(|u| u == name)
+    });
+    let own: Vec<String> = o.env.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    env_merge(&mut env, own.iter().map(String::as_str));
+    env
+}
+
+/// Adds `NAME=value` entries; one that exists is replaced in its place. An entry without `=` removes the name, as docker's
+/// `-e NAME` with an unset variable does.
+pub fn env_merge<'a>(env: &mut Vec<String>, add: impl Iterator<Item = &'a str>) {
+    for entry in add {
+        let Some((name, _)) = entry.split_once('=') else {
+            env.retain(|e| e.split_once('=').map_or(e.as_str(), |(n, _)| n) != entry);
+            continue;
+        };
+        let slot = env.iter_mut().find(|e| e.split_once('=').is_some_and(|(n, _)| n == name));
+        match slot {
+            Some(slot) => entry.clone_into(slot),
+            None => env.push(entry.to_owned()),
+        }
+    }
+}
+
+fn cwd(own: Option<&str>, image: &str) -> Result<String, Error> {
+    let dir = own.unwrap_or(image);
+    if dir.is_empty() {
+        return Ok("/".to_owned());
+    }
+    if !dir.starts_with('/') {
+        return Err(invalid(format!(
+            "the working directory '{dir}' is invalid, it needs to be an absolute path"
+        )));
+    }
+    Ok(super::mounts::clean(dir))
+}
+
+fn limits(own: &[Rlimit], defaults: &[String]) -> Result<Vec<Rlimit>, Error> {
+    let mut all: Vec<Rlimit> = vec![Rlimit {
+        kind: "RLIMIT_NOFILE".to_owned(),
+        soft: NOFILE,
+        hard: NOFILE,
+        asked: false,
+    }];
+    let configured = defaults
+        .iter()
+        .map(|text| text.parse::<Rlimit>().map(|l| Rlimit { asked: false, ..l }).map_err(Error::from));
+    for limit in configured.chain(own.iter().cloned().map(|l| Ok(Rlimit { asked: true, ..l }))) {
+        let limit = limit?;
+        if limit.soft > limit.hard {
+            return Err(invalid(format!(
+                "ulimit {}: the soft limit {} is above the hard limit {}",
+                limit.kind.trim_start_matches("RLIMIT_").to_ascii_lowercase(),
+                limit.soft,
+                limit.hard
+            )));
+        }
+        match all.iter_mut().find(|l| l.kind == limit.kind) {
+            Some(slot) => *slot = limit,
+            None => all.push(limit),
+        }
+    }
+    Ok(all)
+}
+
+/// The capabilities of an `exec`: the container's own, with more only for `--privileged`.
+///
+/// # Errors
+/// An unknown capability.
+pub fn exec_capabilities(
+    container: &[String],
+    options: &ProcessOptions,
+    bounding: &[String],
+) -> Result<Vec<String>, Error> {
+    if options.privileged {
+        return capabilities(None, &[], &[], true, bounding);
+    }
+    capabilities(Some(container), &options.cap_add, &options.cap_drop, false, bounding)
+}

@@ -1,0 +1,120 @@
+//! What is understood and cannot be honoured: each refused by the flag's name with the reason.
+
+use super::invalid;
+use crate::engine::error::{Error, Kind};
+use crate::model::create::CreateOptions;
+use crate::model::namespace::UserNsMode;
+
+fn unsupported(flag: &str, why: &str) -> Error {
+    Error::new(Kind::Unsupported, format!("{flag} is not supported: {why}"))
+}
+
+/// Refuses what this version cannot do, and values that no version can.
+///
+/// # Errors
+/// The first such option.
+pub(super) fn check(o: &CreateOptions) -> Result<(), Error> {
+    if o.gpus.is_some() {
+        return Err(unsupported("--gpus", "there is no vendor hook in rcon")
+            .hint("use --device with the GPU's nodes, or a CDI name such as nvidia.com/gpu=all"));
+    }
+    if let Some(runtime) = &o.runtime
+        && !matches!(runtime.as_str(), "" | "rcon" | "runc" | "io.containerd.runc.v2")
+    {
+        return Err(unsupported(
+            &format!("--runtime {runtime}"),
+            "containers run by the runtime that is part of rcon",
+        ));
+    }
+    if !o.storage_opts.is_empty() {
+        return Err(unsupported("--storage-opt", "the overlay driver here has no per-container quota"));
+    }
+    user_namespace(o)?;
+    podman_only(o)?;
+    modes(o)?;
+    if !o.network.links.is_empty() {
+        return Err(unsupported("--link", "links on the default bridge are a legacy of docker")
+            .hint("put both containers on one network (rcon network create), where names resolve"));
+    }
+    Ok(())
+}
+
+fn user_namespace(o: &CreateOptions) -> Result<(), Error> {
+    match &o.namespaces.user {
+        None | Some(UserNsMode::Host) => Ok(()),
+        Some(UserNsMode::Other(text)) => Err(unsupported(
+            &format!("--userns={text}"),
+            "automatic id mappings are not part of this version",
+        )
+        .hint("use --userns=host")),
+        Some(UserNsMode::Mapped(_)) => Err(unsupported(
+            "--uidmap/--gidmap",
+            "containers with a user namespace of their own are not part of this version",
+        )),
+        Some(UserNsMode::Container(_) | UserNsMode::Path(_)) => Err(unsupported(
+            "--userns=container:/ns:",
+            "joining a user namespace is not part of this version",
+        )),
+    }
+}
+
+fn podman_only(o: &CreateOptions) -> Result<(), Error> {
+    if !o.secrets.is_empty() {
+        return Err(unsupported("--secret", "the secret store is not part of this version")
+            .hint("bind a file read-only: -v FILE:/run/secrets/NAME:ro"));
+    }
+    if o.passwd_entry.is_some() || o.group_entry.is_some() {
+        return Err(unsupported("--passwd-entry/--group-entry", "rcon does not edit the image's passwd"));
+    }
+    if !o.hostuser.is_empty() {
+        return Err(unsupported("--hostuser", "rcon does not edit the image's passwd"));
+    }
+    if o.passwd == Some(true) {
+        // podman's default is true; only a spelt-out --passwd=true arrives here.
+        return Err(unsupported("--passwd=true", "rcon does not edit the image's passwd"));
+    }
+    if o.init_path.is_some() {
+        return Err(unsupported("--init-path", "--init runs the small init that is part of rcon"));
+    }
+    if o.process.group_add.iter().any(|g| g == "keep-groups") {
+        return Err(unsupported("--group-add=keep-groups", "it only makes sense rootless"));
+    }
+    Ok(())
+}
+
+fn modes(o: &CreateOptions) -> Result<(), Error> {
+    match o.systemd.as_deref() {
+        None | Some("false" | "true") => {}
+        Some("always") => {
+            return Err(unsupported("--systemd=always", "systemd mode is not part of this version"));
+        }
+        Some(other) => {
+            return Err(invalid(format!("invalid --systemd value {other:?}: use true, false or always")));
+        }
+    }
+    match o.cgroups.as_deref() {
+        None | Some("" | "enabled" | "disabled" | "no-conmon") => {}
+        Some("split") => {
+            return Err(unsupported("--cgroups=split", "the container's cgroup is never the caller's own"));
+        }
+        Some(other) => {
+            return Err(invalid(format!(
+                "invalid cgroup mode {other:?}: use enabled, disabled or no-conmon"
+            )));
+        }
+    }
+    match o.lifecycle.sdnotify.as_deref() {
+        None | Some("ignore" | "container" | "conmon" | "healthy") => {}
+        Some(other) => {
+            return Err(invalid(format!(
+                "invalid --sdnotify value {other:?}: use container, conmon, healthy or ignore"
+            )));
+        }
+    }
+    match o.personality.as_deref() {
+        None | Some("LINUX" | "LINUX32") => Ok(()),
+        Some(other) => {
+            Err(invalid(format!("invalid --personality value {other:?}: use LINUX or LINUX32")))
+        }
+    }
+}

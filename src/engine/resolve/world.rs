@@ -1,0 +1,70 @@
+//! [`World`]: the questions that a resolution asks about what exists.
+
+use std::path::{Path, PathBuf};
+
+use crate::engine::error::Error;
+use crate::model::id::ContainerId;
+use crate::model::image::Image;
+use crate::model::mount::MountSpec;
+use crate::model::network::Network;
+use crate::model::volume::Volume;
+
+/// What stands at a host path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind {
+    /// Nothing.
+    Missing,
+    /// A directory.
+    Directory,
+    /// Anything else.
+    File,
+}
+
+/// Another container, as far as a new one may refer to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// Its host name.
+    pub hostname: String,
+    /// Its mounts, for `--volumes-from`.
+    pub mounts: Vec<MountSpec>,
+}
+
+/// Answers from the store and the file system; tables in tests.
+pub trait World {
+    /// A container by name, id or unique prefix.
+    ///
+    /// # Errors
+    /// "no such container".
+    fn container(&self, name: &str) -> Result<Neighbour, Error>;
+    /// A network by name, id or unique prefix; `bridge`, `podman` and `default` are the default one.
+    ///
+    /// # Errors
+    /// "network … not found".
+    fn network(&self, name: &str) -> Result<Network, Error>;
+    /// A volume, if there is one of that name.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    fn volume(&self, name: &str) -> Result<Option<Volume>, Error>;
+    /// Where the content of a (future) volume is.
+    fn volume_path(&self, name: &str) -> PathBuf;
+    /// An image in the store, for `--mount type=image`.
+    ///
+    /// # Errors
+    /// "no such image".
+    fn image(&self, name: &str) -> Result<Image, Error>;
+    /// What stands at a host path, symlinks followed.
+    fn path(&self, path: &Path) -> PathKind;
+    /// The host paths that match a glob, sorted.
+    fn glob(&self, pattern: &str) -> Vec<PathBuf>;
+    /// The caller's working directory.
+    fn cwd(&self) -> PathBuf;
+    /// 64 random hex digits: the name of an anonymous volume.
+    fn random_name(&self) -> String;
+    /// The host's host name.
+    fn hostname(&self) -> String;
+}
