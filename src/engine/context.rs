@@ -5,14 +5,13 @@ use std::path::PathBuf;
 use super::config::Config;
 use super::error::Error;
 use super::host::Host;
+use crate::storage::{Paths, Store};
 
 /// Where things are, what the configuration says, what the host can do.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// Durable root, `/var/lib/rcon`.
-    pub root: PathBuf,
-    /// Volatile root, `/run/rcon`.
-    pub run: PathBuf,
+    /// The roots, `/var/lib/rcon` and `/run/rcon`.
+    pub paths: Paths,
     /// Files, environment and flags, merged.
     pub config: Config,
     /// What this host can do; probed lazily, once.
@@ -50,6 +49,14 @@ impl Context {
         let config = Config::load(&env, global)?;
         let root = global.root.clone().or(env.root).unwrap_or_else(|| config.root.clone());
         let run = global.runroot.clone().or(env.runroot).unwrap_or_else(|| config.runroot.clone());
-        Ok(Self { root, run, config, host: Host::default() })
+        Ok(Self { paths: Paths::new(root, run), config, host: Host::default() })
+    }
+
+    /// Opens the store below the durable root, making it when needed.
+    ///
+    /// # Errors
+    /// No permission, or a database that cannot be opened.
+    pub fn store(&self) -> Result<Store, Error> {
+        Store::open(&self.paths).map_err(Error::from)
     }
 }

@@ -151,6 +151,94 @@ impl From<crate::model::ParseError> for Error {
     }
 }
 
+impl From<crate::storage::Error> for Error {
+    fn from(e: crate::storage::Error) -> Self {
+        use crate::storage::Error as E;
+        let kind = match &e {
+            E::NotFound { .. } => Kind::NotFound,
+            E::NameTaken { .. }
+            | E::Exists { .. }
+            | E::InUse { .. }
+            | E::RunLocked { .. }
+            | E::Leased { .. }
+            | E::GoneMeanwhile { .. } => Kind::Conflict,
+            E::Ambiguous { .. } | E::VolumeOptions { .. } => Kind::Invalid,
+            E::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => Kind::Denied,
+            E::Busy { .. } => Kind::Unavailable,
+            _ => Kind::Internal,
+        };
+        let message = e.to_string();
+        let mut error = match StdError::source(&e) {
+            Some(_) => Self::with_source(kind, message, Cause(e)),
+            None => Self::new(kind, message),
+        };
+        if kind == Kind::Denied {
+            error = error.hint("rcon needs root here: run it with sudo");
+        }
+        error
+    }
+}
+
+/// Keeps only the causes of a wrapped error, whose own text is the message already.
+struct Cause(crate::storage::Error);
+
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match StdError::source(&self.0) {
+            Some(cause) => cause.fmt(f),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        StdError::source(&self.0).and_then(StdError::source)
+    }
+}
+
+impl From<crate::monitor::client::ClientError> for Error {
+    fn from(e: crate::monitor::client::ClientError) -> Self {
+        use crate::monitor::client::ClientError as E;
+        use crate::monitor::proto::FailureKind as F;
+        let exit = u8::try_from(e.exit_code()).unwrap_or(125);
+        let (kind, hint) = match &e {
+            E::Refused(failure) => {
+                let kind = match failure.kind {
+                    F::NotFound => Kind::NotFound,
+                    F::CommandNotFound | F::CommandNotExecutable => Kind::Command,
+                    F::Conflict => Kind::Conflict,
+                    F::State => Kind::State,
+                    F::Invalid => Kind::Invalid,
+                    F::Denied => Kind::Denied,
+                    F::Unsupported => Kind::Unsupported,
+                    F::Internal => Kind::Internal,
+                };
+                (kind, failure.hint.clone())
+            }
+            E::NotRunning { .. } => (Kind::State, None),
+            E::Lost { .. } | E::Spawn { .. } | E::Io { .. } | E::Unexpected { .. } | E::Terminal { .. } => {
+                (Kind::Internal, None)
+            }
+        };
+        let message = e.to_string();
+        let mut error = match StdError::source(&e) {
+            Some(cause) => Self::with_source(kind, message, cause.to_string()),
+            None => Self::new(kind, message),
+        };
+        if let Some(hint) = hint {
+            error = error.hint(hint);
+        }
+        error.exit(exit)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

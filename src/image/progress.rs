@@ -51,6 +51,11 @@ pub enum LayerState {
 
 /// A listener to a transfer. Called from several threads; must not block.
 pub trait Progress: Send + Sync {
+    /// There is no such image in the store, so it will be pulled: `name` as typed, with its tag.
+    fn missing(&self, name: &str) {
+        let _ = name;
+    }
+
     /// A reference (or mirror) is about to be tried: `location` is what is asked.
     fn trying(&self, reference: &ImageRef, location: &str) {
         let (_, _) = (reference, location);
