@@ -184,14 +184,14 @@ struct Cause(crate::storage::Error);
 
 impl fmt::Debug for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        fmt::Debug::fmt(&self.0, f)
     }
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match StdError::source(&self.0) {
-            Some(cause) => cause.fmt(f),
+            Some(cause) => fmt::Display::fmt(cause, f),
             None => Ok(()),
         }
     }

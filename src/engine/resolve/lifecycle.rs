@@ -1,10 +1,10 @@
 //! Life: restart policy, stop signal, health check, logs.
 
-use super::{Inputs, health, invalid, signal};
+use super::{Inputs, health, invalid};
 use crate::engine::error::{Error, Kind};
 use crate::model::container::LifecycleSpec;
 use crate::model::image::ImageConfig;
-use crate::model::lifecycle::{LifecycleOptions, LogSpec, RestartPolicy};
+use crate::model::lifecycle::{LifecycleOptions, LogSpec, RestartPolicy, parse_signal};
 use crate::model::units::ByteSize;
 
 const DEFAULT_STOP_TIMEOUT: i64 = 10;
@@ -34,9 +34,9 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Lifecy
         return Err(invalid("--rmi needs --rm: the image cannot go while its container stays"));
     }
     let stop_signal = match stop_signal.as_deref() {
-        Some(text) => signal::parse(text)?,
+        Some(text) => parse_signal(text)?,
         // A nonsense signal in an image must not make it unusable; docker falls back to SIGTERM too.
-        None => signal::parse(&image.stop_signal).unwrap_or(15),
+        None => parse_signal(&image.stop_signal).unwrap_or(15),
     };
     let driver = log_driver.clone().or_else(|| inputs.config.containers.log_driver.clone());
     Ok(LifecycleSpec {

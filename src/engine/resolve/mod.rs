@@ -16,7 +16,6 @@ mod ports;
 mod process;
 mod refuse;
 mod security;
-pub mod signal;
 mod sysctl;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::invalid;
 use crate::engine::error::Error;
-use crate::model::network::{ExposedPort, PortMapping, PortRequest, Protocol};
+use crate::model::network::{ExposedPort, PortMapping, PortRequest, parse_expose};
 
 /// The single mappings of `-p` requests; two that ask for the same host port are an error.
 ///
@@ -22,7 +22,7 @@ pub fn expand_publish(requests: &[PortRequest], host_ip: Option<IpAddr>) -> Resu
                 return Err(invalid(format!(
                     "host port {}/{} is published twice, for container ports {} and {}",
                     mapping.host_port,
-                    word(mapping.protocol),
+                    mapping.protocol,
                     other.container_port,
                     mapping.container_port
                 )));
@@ -61,33 +61,14 @@ fn expand(request: &PortRequest, default_ip: Option<IpAddr>) -> Result<Vec<PortM
     }
 }
 
-/// `tcp`, `udp`, `sctp`.
-pub(super) fn word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Tcp => "tcp",
-        Protocol::Udp => "udp",
-        Protocol::Sctp => "sctp",
-    }
-}
-
 /// An image's `EXPOSE` value: `80`, `80/tcp`, `8000-8010/udp`.
 ///
 /// # Errors
 /// Names the value.
 pub fn parse_exposed(text: &str) -> Result<Vec<ExposedPort>, Error> {
-    let bad = || invalid(format!("invalid exposed port {text:?}: want PORT[-PORT][/tcp|udp|sctp]"));
-    let (range, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let protocol = match protocol.to_ascii_lowercase().as_str() {
-        "tcp" | "" => Protocol::Tcp,
-        "udp" => Protocol::Udp,
-        "sctp" => Protocol::Sctp,
-        _ => return Err(bad()),
-    };
-    let (first, last) = range.split_once('-').unwrap_or((range, range));
-    let first: u16 = first.parse().map_err(|_| bad())?;
-    let last: u16 = last.parse().map_err(|_| bad())?;
+    let (first, last, protocol) = parse_expose(text)?;
     if first == 0 || last < first {
-        return Err(bad());
+        return Err(invalid(format!("invalid exposed port {text:?}")));
     }
     Ok((first..=last).map(|port| ExposedPort { port, protocol }).collect())
 }
