@@ -1,8 +1,20 @@
-//! The OCI runtime, in process: spec in, container out.
+//! The OCI runtime, in process: an OCI spec and descriptors in, a container out.
+//!
+//! [`oci`] turns a container's spec into the OCI's (pure). [`plan`] turns that into what the child
+//! will do, with everything it needs made beforehand (pure but for opening sources). [`spawn`] is the
+//! parent's side of a start, [`init`] the child's, [`sync`] what they say to each other, `steps` the
+//! single deeds; [`exec`] puts a second process into a running container with the same steps.
+//! Not here: overlay mounts, networks, logs, records; those come in as descriptors or stay outside.
 #![allow(clippy::todo, reason = "bodies are filled in slice by slice")]
 
 pub mod cgroup;
 pub mod defaults;
 pub mod devices;
+pub mod error;
+pub mod exec;
 pub mod oci;
 pub mod seccomp;
+pub mod spawn;
+pub mod user;
+
+pub use error::Error;
