@@ -1,1 +1,19 @@
+//! The integration tests, one binary: each module is a file of this folder and looks at one command or one part
+//! on the real kernel. `every_file_is_listed` fails where a file was forgotten here.
 
+#[path = "../support/mod.rs"]
+mod support;
+
+#[test]
+fn every_file_is_listed() {
+    let me = include_str!("main.rs");
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+    for entry in std::fs::read_dir(dir).expect("tests/it") {
+        let name = entry.expect("entry").file_name().to_string_lossy().into_owned();
+        if let Some(module) = name.strip_suffix(".rs")
+            && module != "main"
+        {
+            assert!(me.contains(&format!("mod {module};")), "tests/it/{name} is not a module of main.rs");
+        }
+    }
+}
