@@ -5,11 +5,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::os::fd::OwnedFd;
+
+use rusqlite::{OptionalExtension as _, Row, Transaction, params};
+
 use super::db::Store;
 use super::error::{Error, Kind, Result};
+use super::paths::ensure_private;
+use super::{file, gc, lock, tree, uses, volatile};
 use crate::model::container::{ContainerSpec, Exited, Phase};
 use crate::model::digest::Digest;
-use crate::model::id::ContainerId;
+use crate::model::id::{ContainerId, check_name};
 use crate::model::lifecycle::RestartPolicy;
 use crate::model::network::{ExposedPort, PortMapping};
 
@@ -98,37 +104,142 @@ pub struct Summary {
     pub has_health: bool,
 }
 
-/// What a container uses, for "in use by".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use<'a> {
-    /// An image, as root or mount.
-    Image(&'a Digest),
-    /// A volume by name.
-    Volume(&'a str),
-    /// A network by name.
-    Network(&'a str),
-    /// A secret by id.
-    Secret(&'a str),
-    /// Another container: its network namespace, `--requires`.
-    Container(&'a ContainerId),
+/// The part of a [`Summary`] that is one JSON column; the rest are columns of their own because they change or
+/// are searched.
+#[derive(Serialize, Deserialize)]
+struct Listing {
+    image_name: String,
+    image_id: Option<Digest>,
+    command: Vec<String>,
+    labels: Vec<(String, String)>,
+    ports: Vec<PortMapping>,
+    exposed: Vec<ExposedPort>,
+    networks: Vec<String>,
+    mounts: Vec<(String, String)>,
+    restart: RestartPolicy,
+    auto_remove: bool,
+    has_health: bool,
 }
 
+impl Listing {
+    fn of(spec: &ContainerSpec) -> Self {
+        let mount_name =
+            |m: &crate::model::mount::MountSpec| m.name.clone().unwrap_or_else(|| m.source.clone());
+        Self {
+            image_name: spec.root.directory.clone().unwrap_or_else(|| spec.root.image_name.clone()),
+            image_id: spec.root.image_id.clone(),
+            command: spec.process.argv.clone(),
+            labels: spec.labels.clone(),
+            ports: spec.network.ports.clone(),
+            exposed: spec.network.exposed.clone(),
+            networks: spec.network.attachments.iter().map(|a| a.network.clone()).collect(),
+            mounts: spec.mounts.iter().map(|m| (mount_name(m), m.target.clone())).collect(),
+            restart: spec.lifecycle.restart,
+            auto_remove: spec.lifecycle.auto_remove,
+            has_health: spec.lifecycle.health.is_some(),
+        }
+    }
+}
+
+/// Columns of every query for a [`Summary`], in the order that [`Store::summary`] reads.
+const COLUMNS: &str = "id, name, created, desired, stored, summary";
+
 impl Store {
-    /// Makes the container: its directory with `spec.json`, and its row, in one transaction.
+    /// Makes the container: its directory with `spec.json` and `upper`, and its row, in one transaction.
     ///
     /// # Errors
     /// [`Error::NameTaken`]; [`Error::GoneMeanwhile`] when image, volume or network went away.
     pub fn insert_container(&self, spec: &ContainerSpec, initial: &Stored) -> Result<()> {
-        let _ = (spec, initial);
-        todo!()
+        check_container_name(&spec.name)?;
+        let dir = self.paths.container(&spec.id);
+        let _making = self.make_container_dir(spec)?;
+        let listing = self.json(spec.id.as_str(), &Listing::of(spec))?;
+        let stored = self.json(spec.id.as_str(), initial)?;
+        let desired = i64::from(matches!(initial, Stored::Started { .. }));
+        let doing = "making a container";
+        let made = self.write(doing, |tx| {
+            if let Some(id) = self.name_holder(tx, &spec.name)? {
+                return Err(Error::NameTaken { name: spec.name.clone(), id });
+            }
+            uses::check_present(self, tx, spec)?;
+            tx.prepare_cached(
+                "INSERT INTO containers (id, name, created, top, desired, stored, summary)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )
+            .and_then(|mut q| {
+                let created = nanoseconds(spec.created);
+                let top = spec.root.layers.last().map(Digest::as_str);
+                q.execute(params![spec.id.as_str(), spec.name, created, top, desired, stored, listing])
+            })
+            .map_err(|e| self.error(doing, e))?;
+            uses::insert(self, tx, spec)
+        });
+        if made.is_err() {
+            // Ours alone, nothing points to it. What cannot be deleted now is swept later.
+            let _ = tree::remove(&dir);
+        }
+        made
     }
 
-    /// Finds a container by name, full id or unique id prefix (docker's order).
+    /// The container's directory, locked against the sweeper (who would take it for an orphan) until its row is
+    /// there.
+    fn make_container_dir(&self, spec: &ContainerSpec) -> Result<OwnedFd> {
+        let dir = self.paths.container(&spec.id);
+        ensure_private(&dir)?;
+        let fd = tree::open_dir(rustix::fs::CWD, &dir).map_err(|e| Error::io("open", &dir, e))?;
+        if !lock::try_lock_dir(&fd) {
+            return Err(Error::RunLocked { id: spec.id.clone() });
+        }
+        let path = self.paths.spec(&spec.id);
+        let write = || {
+            let bytes = file::to_json(&path, spec)?;
+            std::io::Write::write_all(&mut file::create_new(&path)?, &bytes)
+                .map_err(|e| Error::io("write", &path, e))?;
+            match spec.root.layers.last() {
+                Some(top) => super::overlay::make_upper(&dir, &self.paths.layer_diff(top)),
+                None => Ok(()),
+            }
+        };
+        write().inspect_err(|_| {
+            let _ = tree::remove(&dir);
+        })?;
+        Ok(fd)
+    }
+
+    fn name_holder(&self, tx: &Transaction<'_>, name: &str) -> Result<Option<ContainerId>> {
+        let found: Option<String> = tx
+            .prepare_cached("SELECT id FROM containers WHERE name = ?1")
+            .and_then(|mut q| q.query_row([name], |r| r.get(0)).optional())
+            .map_err(|e| self.error("looking up a name", e))?;
+        found.map(|id| parse_id(&id)).transpose()
+    }
+
+    /// Finds a container by full id, name or unique id prefix (docker's order).
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Ambiguous`].
     pub fn find_container(&self, name_or_id: &str) -> Result<Summary> {
-        Err(Error::NotFound { kind: Kind::Container, what: name_or_id.to_owned() })
+        let what = name_or_id.strip_prefix('/').unwrap_or(name_or_id);
+        let sql = "SELECT id, name, created, desired, stored, summary FROM containers
+                   WHERE name = ?1 OR id = ?1 ORDER BY id = ?1 DESC LIMIT 1";
+        if let Some(found) = self.summaries(sql, &[&what])?.pop() {
+            return Ok(found);
+        }
+        if !is_hex_prefix(what) {
+            return Err(not_found(name_or_id));
+        }
+        let sql = "SELECT id, name, created, desired, stored, summary FROM containers
+                   WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 11";
+        let mut found = self.summaries(sql, &[&what])?;
+        match found.len() {
+            0 => Err(not_found(name_or_id)),
+            1 => Ok(found.remove(0)),
+            _ => Err(Error::Ambiguous {
+                kind: Kind::Container,
+                what: what.to_owned(),
+                matches: found.iter().take(10).map(|c| format!("{} ({})", c.id.short(), c.name)).collect(),
+            }),
+        }
     }
 
     /// The container of this id.
@@ -136,8 +247,8 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn container(&self, id: &ContainerId) -> Result<Summary> {
-        let _ = id;
-        todo!()
+        let sql = "SELECT id, name, created, desired, stored, summary FROM containers WHERE id = ?1";
+        self.summaries(sql, &[&id.as_str()])?.pop().ok_or_else(|| not_found(id.as_str()))
     }
 
     /// All containers, newest first.
@@ -145,16 +256,37 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn list_containers(&self) -> Result<Vec<Summary>> {
-        todo!()
+        let mut all = self.summaries(&format!("SELECT {COLUMNS} FROM containers"), &[])?;
+        all.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        Ok(all)
+    }
+
+    fn summaries(&self, sql: &str, args: &[&dyn rusqlite::ToSql]) -> Result<Vec<Summary>> {
+        let rows = self.read("listing containers", || {
+            let mut query = self.conn.prepare_cached(sql)?;
+            let mut rows = query.query(args)?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(summary(row)?);
+            }
+            Ok(found)
+        })?;
+        rows.into_iter().collect()
     }
 
     /// The resolved spec.
     ///
     /// # Errors
-    /// [`Error::Io`] or [`Error::Damaged`] name the file.
+    /// [`Error::Io`] or [`Error::Damaged`] name the file; [`Error::NotFound`] without a record.
     pub fn spec(&self, id: &ContainerId) -> Result<ContainerSpec> {
-        let _ = id;
-        todo!()
+        let path = self.paths.spec(id);
+        match file::read_json(&path)? {
+            Some(spec) => Ok(spec),
+            None => {
+                self.container(id)?;
+                Err(Error::io("open", path, std::io::Error::from(std::io::ErrorKind::NotFound)))
+            }
+        }
     }
 
     /// Writes the durable phase.
@@ -162,8 +294,8 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn set_stored(&self, id: &ContainerId, stored: &Stored) -> Result<()> {
-        let _ = (id, stored);
-        todo!()
+        let stored = self.json(id.as_str(), stored)?;
+        self.update_row(id, "UPDATE containers SET stored = ?2 WHERE id = ?1", &[&id.as_str(), &stored])
     }
 
     /// Writes durable phase and wish in one transaction (start, stop).
@@ -171,8 +303,10 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn set_stored_and_desired(&self, id: &ContainerId, stored: &Stored, desired: Desired) -> Result<()> {
-        let _ = (id, stored, desired);
-        todo!()
+        let stored = self.json(id.as_str(), stored)?;
+        let desired = i64::from(desired == Desired::Running);
+        let sql = "UPDATE containers SET stored = ?2, desired = ?3 WHERE id = ?1";
+        self.update_row(id, sql, &[&id.as_str(), &stored, &desired])
     }
 
     /// Writes what the user wants.
@@ -180,8 +314,17 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn set_desired(&self, id: &ContainerId, desired: Desired) -> Result<()> {
-        let _ = (id, desired);
-        todo!()
+        let desired = i64::from(desired == Desired::Running);
+        self.update_row(id, "UPDATE containers SET desired = ?2 WHERE id = ?1", &[&id.as_str(), &desired])
+    }
+
+    fn update_row(&self, id: &ContainerId, sql: &str, args: &[&dyn rusqlite::ToSql]) -> Result<()> {
+        let doing = "updating a container";
+        self.write(doing, |tx| {
+            let changed =
+                tx.prepare_cached(sql).and_then(|mut q| q.execute(args)).map_err(|e| self.error(doing, e))?;
+            if changed == 0 { Err(not_found(id.as_str())) } else { Ok(()) }
+        })
     }
 
     /// Gives the container another name, in the row and in its spec.
@@ -189,8 +332,21 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`], [`Error::NameTaken`].
     pub fn rename_container(&self, id: &ContainerId, name: &str) -> Result<()> {
-        let _ = (id, name);
-        todo!()
+        check_container_name(name)?;
+        let mut spec = self.spec(id)?;
+        let doing = "renaming a container";
+        self.write(doing, |tx| {
+            if let Some(holder) = self.name_holder(tx, name)? {
+                return Err(Error::NameTaken { name: name.to_owned(), id: holder });
+            }
+            let changed = tx
+                .execute("UPDATE containers SET name = ?2 WHERE id = ?1", params![id.as_str(), name])
+                .map_err(|e| self.error(doing, e))?;
+            if changed == 0 { Err(not_found(id.as_str())) } else { Ok(()) }
+        })?;
+        // The row decides; the document follows.
+        name.clone_into(&mut spec.name);
+        file::write_json(&self.paths.spec(id), &spec)
     }
 
     /// Replaces the spec (`update`): the file atomically, and the row's listing columns.
@@ -198,8 +354,20 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`], or what the kernel says.
     pub fn update_spec(&self, spec: &ContainerSpec) -> Result<()> {
-        let _ = spec;
-        todo!()
+        let id = &spec.id;
+        self.container(id)?;
+        file::write_json(&self.paths.spec(id), spec)?;
+        let listing = self.json(id.as_str(), &Listing::of(spec))?;
+        let doing = "updating a container";
+        self.write(doing, |tx| {
+            let changed = tx
+                .execute("UPDATE containers SET summary = ?2 WHERE id = ?1", params![id.as_str(), listing])
+                .map_err(|e| self.error(doing, e))?;
+            if changed == 0 {
+                return Err(not_found(id.as_str()));
+            }
+            uses::insert(self, tx, spec)
+        })
     }
 
     /// Removes the container: row first (name and image are free at once), then its directories are moved to
@@ -208,17 +376,17 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`]; what could not be deleted stays in the trash for the next sweep and is no error.
     pub fn remove_container(&self, id: &ContainerId) -> Result<()> {
-        let _ = id;
-        todo!()
-    }
-
-    /// Containers that use something: id and name.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn containers_using(&self, what: Use<'_>) -> Result<Vec<(ContainerId, String)>> {
-        let _ = what;
-        todo!()
+        let doing = "removing a container";
+        self.write(doing, |tx| {
+            let gone = tx
+                .prepare_cached("DELETE FROM containers WHERE id = ?1")
+                .and_then(|mut q| q.execute([id.as_str()]))
+                .map_err(|e| self.error(doing, e))?;
+            if gone == 0 { Err(not_found(id.as_str())) } else { Ok(()) }
+        })?;
+        gc::discard(&self.paths, &self.paths.container(id));
+        let _ = tree::remove(&self.paths.run_container(id));
+        Ok(())
     }
 
     /// The true phase: the durable one, or for a started container what its monitor last said. A started
@@ -227,7 +395,113 @@ impl Store {
     /// # Errors
     /// What the kernel says, or a damaged state file.
     pub fn phase(&self, container: &Summary) -> Result<Phase> {
-        let _ = container;
-        todo!()
+        let Stored::Started { boot, at } = &container.stored else { return Ok(container.stored.settled()) };
+        let last = volatile::read_phase(&self.paths, &container.id)?;
+        if volatile::monitor_alive(&self.paths, &container.id) {
+            // Locked without a state: between the starter's lock and the monitor's first word.
+            return Ok(last.unwrap_or(Phase::Created));
+        }
+        // The monitor may have written its last words between our reading of the row and of the lock.
+        let now = self.container(&container.id)?;
+        if now.stored != container.stored {
+            return Ok(now.stored.settled());
+        }
+        let same_boot = volatile::boot_id()? == *boot;
+        Ok(Phase::Exited(lost(last.as_ref(), *at, same_boot)))
     }
+
+    pub(super) fn json(&self, key: &str, value: &impl Serialize) -> Result<String> {
+        serde_json::to_string(value).map_err(|e| Error::DamagedRow {
+            kind: Kind::Container,
+            key: key.to_owned(),
+            why: format!("cannot be written as JSON: {e}"),
+        })
+    }
+}
+
+impl Stored {
+    /// The phase of a container that is not running. `Started` is not settled; it shows as created.
+    fn settled(&self) -> Phase {
+        match self {
+            Self::Created | Self::Started { .. } => Phase::Created,
+            Self::Failed { code, error, at } => Phase::Failed { code: *code, error: error.clone(), at: *at },
+            Self::Exited(exited) => Phase::Exited(exited.clone()),
+            Self::Removing => Phase::Removing,
+        }
+    }
+}
+
+/// How a container ended whose monitor can no longer tell.
+fn lost(last: Option<&Phase>, start: jiff::Timestamp, same_boot: bool) -> Exited {
+    let running = last.and_then(Phase::running);
+    Exited {
+        code: 137,
+        oom: false,
+        started: running.map_or(start, |r| r.started),
+        at: jiff::Timestamp::now(),
+        error: if same_boot { "monitor lost" } else { "host restarted" }.to_owned(),
+        restarts: running.map_or(0, |r| r.restarts),
+        stopped_by_user: false,
+        health: running.and_then(|r| r.health.clone()),
+    }
+}
+
+/// A row as a summary; the inner error is a damaged row.
+fn summary(row: &Row<'_>) -> rusqlite::Result<Result<Summary>> {
+    let id: String = row.get(0)?;
+    let name: String = row.get(1)?;
+    let created: i64 = row.get(2)?;
+    let desired: i64 = row.get(3)?;
+    let (stored, listing) = (row.get_ref(4)?.as_str()?, row.get_ref(5)?.as_str()?);
+    Ok(parse_summary(&id, name, created, desired, (stored, listing)))
+}
+
+fn parse_summary(id: &str, name: String, created: i64, desired: i64, json: (&str, &str)) -> Result<Summary> {
+    let damaged = |why: String| Error::DamagedRow { kind: Kind::Container, key: id.to_owned(), why };
+    let stored: Stored = serde_json::from_str(json.0).map_err(|e| damaged(e.to_string()))?;
+    let listing: Listing = serde_json::from_str(json.1).map_err(|e| damaged(e.to_string()))?;
+    Ok(Summary {
+        id: parse_id(id)?,
+        name,
+        image_name: listing.image_name,
+        image_id: listing.image_id,
+        command: listing.command,
+        created: jiff::Timestamp::from_nanosecond(i128::from(created)).map_err(|e| damaged(e.to_string()))?,
+        labels: listing.labels,
+        stored,
+        desired: if desired == 0 { Desired::Stopped } else { Desired::Running },
+        ports: listing.ports,
+        exposed: listing.exposed,
+        networks: listing.networks,
+        mounts: listing.mounts,
+        restart: listing.restart,
+        auto_remove: listing.auto_remove,
+        has_health: listing.has_health,
+    })
+}
+
+pub(super) fn parse_id(id: &str) -> Result<ContainerId> {
+    id.parse().map_err(|e: crate::model::ParseError| Error::DamagedRow {
+        kind: Kind::Container,
+        key: id.to_owned(),
+        why: e.to_string(),
+    })
+}
+
+/// Whether the text can begin an id.
+pub(super) fn is_hex_prefix(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Time as the database keeps it; years beyond 2262 are not expected of a clock.
+pub(super) fn nanoseconds(time: jiff::Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+fn check_container_name(name: &str) -> Result<()> {
+    check_name("container name", name).map_err(Error::Name)
+}
+
+fn not_found(what: &str) -> Error {
+    Error::NotFound { kind: Kind::Container, what: what.to_owned() }
 }

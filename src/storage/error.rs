@@ -103,6 +103,9 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// A name breaks the rules of names.
+    #[error(transparent)]
+    Name(#[from] crate::model::ParseError),
     /// A container of that name exists.
     #[error("the container name {name:?} is in use by container {id}")]
     NameTaken {

@@ -1,7 +1,11 @@
 //! Garbage: what a crash left behind, and layers that nothing needs.
 
+use std::path::Path;
+
 use super::db::Store;
 use super::error::Result;
+use super::paths::{Paths, ensure_private};
+use super::{file, tree};
 use crate::model::digest::ChainId;
 
 /// What a sweep found and deleted.
@@ -45,4 +49,15 @@ impl Store {
         let _ = thorough;
         todo!()
     }
+}
+
+/// Takes something out of sight (a rename, which needs no space) and deletes it. What cannot be deleted now stays
+/// in the trash until the next sweep.
+pub(super) fn discard(paths: &Paths, path: &Path) -> u64 {
+    let trash = paths.trash();
+    let renamed = ensure_private(&trash).and_then(|()| file::random_hex::<8>()).ok().and_then(|unique| {
+        let to = trash.join(unique);
+        std::fs::rename(path, &to).ok().map(|()| to)
+    });
+    tree::remove(renamed.as_deref().unwrap_or(path)).unwrap_or(0)
 }

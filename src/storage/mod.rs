@@ -9,11 +9,13 @@
 //! address to lease (`net`).
 
 pub mod containers;
+mod copy;
 pub mod db;
 pub mod df;
 pub mod diff;
 pub mod error;
 pub mod events;
+mod file;
 pub mod gc;
 pub mod images;
 pub mod layers;
@@ -25,11 +27,15 @@ pub mod overlay;
 pub mod paths;
 mod schema;
 pub mod secrets;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tree;
 pub mod unpack;
+mod uses;
 pub mod volatile;
 pub mod volumes;
 
 pub use db::Store;
 pub use error::{Error, Result};
 pub use paths::Paths;
+pub use uses::Use;
