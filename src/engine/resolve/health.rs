@@ -19,7 +19,9 @@ pub(super) fn resolve(
         None | Some("NONE") => return Ok(None),
         Some("CMD" | "CMD-SHELL") if test.len() > 1 => {}
         Some(other) => {
-            return Err(invalid(format!("invalid health check {other:?}: want CMD or CMD-SHELL with a command")));
+            return Err(invalid(format!(
+                "invalid health check {other:?}: want CMD or CMD-SHELL with a command"
+            )));
         }
     }
     let pick = |own: u64, image: u64, default: u64| match (own, image) {
@@ -33,13 +35,17 @@ pub(super) fn resolve(
         timeout: pick(own.timeout, image.timeout, 30 * SECOND),
         start_period: pick(own.start_period, image.start_period, 0),
         start_interval: pick(own.start_interval, image.start_interval, 5 * SECOND),
-        retries: if own.retries != 0 { own.retries } else if image.retries != 0 { image.retries } else { 3 },
+        retries: if own.retries != 0 {
+            own.retries
+        } else if image.retries != 0 {
+            image.retries
+        } else {
+            3
+        },
     };
-    for (name, value) in [
-        ("Interval", check.interval),
-        ("Timeout", check.timeout),
-        ("StartInterval", check.start_interval),
-    ] {
+    for (name, value) in
+        [("Interval", check.interval), ("Timeout", check.timeout), ("StartInterval", check.start_interval)]
+    {
         if value < MILLISECOND {
             return Err(invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
         }

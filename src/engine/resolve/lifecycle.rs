@@ -44,9 +44,7 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Lifecy
         remove_image: *remove_image,
         restart,
         stop_signal,
-        stop_timeout: stop_timeout
-            .or(inputs.config.engine.stop_timeout)
-            .unwrap_or(DEFAULT_STOP_TIMEOUT),
+        stop_timeout: stop_timeout.or(inputs.config.engine.stop_timeout).unwrap_or(DEFAULT_STOP_TIMEOUT),
         timeout: *timeout,
         health: health::resolve(own_health.as_ref(), image.healthcheck.as_ref())?,
         health_on_failure: *health_on_failure,
@@ -60,8 +58,11 @@ fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>
         None | Some("" | "json-file") => "json-file",
         Some(d @ ("k8s-file" | "none" | "passthrough" | "journald")) => d,
         Some("local") => {
-            return Err(Error::new(Kind::Unsupported, "--log-driver local is not supported: its format is dockerd's own")
-                .hint("json-file rotates by default and can be read by every tool"));
+            return Err(Error::new(
+                Kind::Unsupported,
+                "--log-driver local is not supported: its format is dockerd's own",
+            )
+            .hint("json-file rotates by default and can be read by every tool"));
         }
         Some(other) => {
             return Err(invalid(format!("logger: no log driver named '{other}' is registered"))
@@ -85,7 +86,8 @@ fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>
                     invalid(format!("invalid max-file {value:?}: max-file cannot be less than 1"))
                 })?;
             }
-            "tag" | "labels" | "labels-regex" | "env" | "env-regex" if matches!(driver, "json-file" | "journald") => {}
+            "tag" | "labels" | "labels-regex" | "env" | "env-regex"
+                if matches!(driver, "json-file" | "journald") => {}
             "mode" if matches!(value.as_str(), "blocking" | "non-blocking") => {}
             "max-buffer-size" => {
                 value.parse::<ByteSize>()?;

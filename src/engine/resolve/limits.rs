@@ -77,7 +77,8 @@ pub fn check_resources(r: &Resources, host: &Host) -> Result<(), Error> {
     {
         return Err(invalid("Range of blkio weight is from 10 to 1000"));
     }
-    if let Some(device) = blkio_weight_device.iter().find(|d| d.value != 0 && !(10..=1000).contains(&d.value)) {
+    if let Some(device) = blkio_weight_device.iter().find(|d| d.value != 0 && !(10..=1000).contains(&d.value))
+    {
         return Err(invalid(format!("invalid weight for device {}: range is from 10 to 1000", device.path)));
     }
     Ok(())
@@ -99,7 +100,9 @@ fn memory_rules(
             return Err(invalid(format!("invalid memory swap limit {s}: -1 is unlimited")));
         }
         Some(s) if s > 0 && memory == 0 => {
-            return Err(invalid("You should always set the Memory limit when using Memoryswap limit, see usage"));
+            return Err(invalid(
+                "You should always set the Memory limit when using Memoryswap limit, see usage",
+            ));
         }
         Some(s) if s > 0 && u64::try_from(s).is_ok_and(|s| s < memory) => {
             return Err(invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
@@ -115,9 +118,7 @@ fn memory_rules(
         return Err(invalid("Minimum memory reservation allowed is 6MB"));
     }
     if memory > 0 && reservation > memory {
-        return Err(invalid(
-            "Minimum memory limit can not be less than memory reservation limit, see usage",
-        ));
+        return Err(invalid("Minimum memory limit can not be less than memory reservation limit, see usage"));
     }
     Ok(())
 }

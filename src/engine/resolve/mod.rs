@@ -101,7 +101,10 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         process,
         resources,
         mounts: mounts.mounts,
-        shm_size: o.shm_size.or(inputs.config.containers.shm_size).unwrap_or(crate::runtime::defaults::SHM_SIZE),
+        shm_size: o
+            .shm_size
+            .or(inputs.config.containers.shm_size)
+            .unwrap_or(crate::runtime::defaults::SHM_SIZE),
         devices: o.devices.clone(),
         device_rules: o.device_rules.clone(),
         namespaces,

@@ -92,7 +92,9 @@ fn one(inputs: &Inputs<'_>, request: &MountRequest, target: String, out: &mut Mo
         MountKind::Volume => volume(inputs, request, spec, out)?,
         MountKind::Tmpfs | MountKind::Ramfs | MountKind::Devpts => {
             if request.source.as_deref().is_some_and(|s| !s.is_empty() && s != "tmpfs") {
-                return Err(invalid("invalid mount config for type \"tmpfs\": field Source must not be specified"));
+                return Err(invalid(
+                    "invalid mount config for type \"tmpfs\": field Source must not be specified",
+                ));
             }
             spec.flags.extend(fs_options(&request.options));
             out.mounts.push(spec);
@@ -147,8 +149,7 @@ fn base(request: &MountRequest, target: String) -> MountSpec {
         copy_up: matches!(request.kind, MountKind::Tmpfs) && *tmpcopyup == Some(true),
         anonymous: false,
         chown: *chown,
-        overlay: overlay
-            .then(|| OverlayDirs { upper: upper_dir.clone(), work: work_dir.clone() }),
+        overlay: overlay.then(|| OverlayDirs { upper: upper_dir.clone(), work: work_dir.clone() }),
         idmap: idmap.clone(),
         layers: Vec::new(),
         subpath: subpath.clone(),
@@ -177,13 +178,21 @@ fn absolute(inputs: &Inputs<'_>, path: &str) -> String {
     if path.starts_with('/') { clean(path) } else { clean(&inputs.world.cwd().join(path).to_string_lossy()) }
 }
 
-fn bind(inputs: &Inputs<'_>, request: &MountRequest, mut spec: MountSpec, out: &mut Mounts) -> Result<(), Error> {
+fn bind(
+    inputs: &Inputs<'_>,
+    request: &MountRequest,
+    mut spec: MountSpec,
+    out: &mut Mounts,
+) -> Result<(), Error> {
     spec.source = absolute(inputs, source(request, "bind")?);
     if inputs.world.path(Path::new(&spec.source)) == PathKind::Missing {
         if !request.options.create_source {
             return Err(Error::new(
                 Kind::Invalid,
-                format!("invalid mount config for type \"bind\": bind source path does not exist: {}", spec.source),
+                format!(
+                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                    spec.source
+                ),
             ));
         }
         out.directories.push(spec.source.clone());
@@ -195,7 +204,12 @@ fn bind(inputs: &Inputs<'_>, request: &MountRequest, mut spec: MountSpec, out: &
     Ok(())
 }
 
-fn volume(inputs: &Inputs<'_>, request: &MountRequest, mut spec: MountSpec, out: &mut Mounts) -> Result<(), Error> {
+fn volume(
+    inputs: &Inputs<'_>,
+    request: &MountRequest,
+    mut spec: MountSpec,
+    out: &mut Mounts,
+) -> Result<(), Error> {
     let options = &request.options;
     if let Some(driver) = options.volume_driver.as_deref().filter(|d| !d.is_empty() && *d != "local") {
         return Err(Error::new(
@@ -233,7 +247,12 @@ fn volume(inputs: &Inputs<'_>, request: &MountRequest, mut spec: MountSpec, out:
 }
 
 /// Each match of the glob is bound beneath the target, under its own file name.
-fn glob(inputs: &Inputs<'_>, request: &MountRequest, spec: &MountSpec, out: &mut Mounts) -> Result<(), Error> {
+fn glob(
+    inputs: &Inputs<'_>,
+    request: &MountRequest,
+    spec: &MountSpec,
+    out: &mut Mounts,
+) -> Result<(), Error> {
     let pattern = absolute(inputs, source(request, "glob")?);
     let matches = inputs.world.glob(&pattern);
     if matches.is_empty() {
@@ -282,7 +301,9 @@ fn image_volumes(inputs: &Inputs<'_>, image: &ImageConfig, out: &mut Mounts) -> 
         Some("tmpfs") => MountKind::Tmpfs,
         Some("ignore") => return Ok(()),
         Some(other) => {
-            return Err(invalid(format!("invalid image-volume type {other:?}: use anonymous, tmpfs or ignore")));
+            return Err(invalid(format!(
+                "invalid image-volume type {other:?}: use anonymous, tmpfs or ignore"
+            )));
         }
     };
     for path in &image.volumes {

@@ -23,9 +23,7 @@ pub(super) fn resolve(options: &NamespaceOptions, world: &dyn World) -> Result<N
 fn mode(flag: &str, wish: Option<&NsMode>, world: &dyn World) -> Result<NsMode, Error> {
     match wish {
         None => Ok(NsMode::Private),
-        Some(NsMode::Container(name)) => {
-            Ok(NsMode::Container(world.container(name)?.id.as_str().to_owned()))
-        }
+        Some(NsMode::Container(name)) => Ok(NsMode::Container(world.container(name)?.id.as_str().to_owned())),
         Some(NsMode::Path(path)) if !path.starts_with('/') => {
             Err(invalid(format!("{flag} ns:{path}: the path must be absolute")))
         }

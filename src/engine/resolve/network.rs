@@ -7,8 +7,8 @@ use super::{Inputs, invalid};
 use crate::engine::error::Error;
 use crate::model::image::ImageConfig;
 use crate::model::network::{
-    AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, DnsOptions, ExposedPort, NetworkMode, NetworkModeSpec,
-    NetworkOptions, NetworkSpec, PortMapping,
+    AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, DnsOptions, ExposedPort, NetworkMode,
+    NetworkModeSpec, NetworkOptions, NetworkSpec, PortMapping,
 };
 
 pub(super) fn resolve(
@@ -65,9 +65,7 @@ fn attach(
         vec![AttachmentRequest { network: name, ..AttachmentRequest::default() }]
     };
     match wish {
-        None | Some(NetworkMode::Private) => {
-            Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?))
-        }
+        None | Some(NetworkMode::Private) => Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?)),
         Some(NetworkMode::Networks(list)) if list.is_empty() => {
             Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?))
         }
@@ -145,7 +143,8 @@ fn exposed(
     for text in &image.exposed_ports {
         all.extend(parse_exposed(text)?);
     }
-    let ranges = expose.iter().copied().chain(publish.iter().map(|p| (p.container.0, p.container.1, p.protocol)));
+    let ranges =
+        expose.iter().copied().chain(publish.iter().map(|p| (p.container.0, p.container.1, p.protocol)));
     for (first, last, protocol) in ranges {
         if first == 0 || last < first {
             return Err(invalid(format!("invalid range format for --expose: {first}-{last}")));

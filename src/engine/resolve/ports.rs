@@ -21,10 +21,7 @@ pub fn expand_publish(requests: &[PortRequest], host_ip: Option<IpAddr>) -> Resu
             if let Some(other) = all.iter().find(|m| clash(m, &mapping)) {
                 return Err(invalid(format!(
                     "host port {}/{} is published twice, for container ports {} and {}",
-                    mapping.host_port,
-                    mapping.protocol,
-                    other.container_port,
-                    mapping.container_port
+                    mapping.host_port, mapping.protocol, other.container_port, mapping.container_port
                 )));
             }
             all.push(mapping);
@@ -48,7 +45,8 @@ fn expand(request: &PortRequest, default_ip: Option<IpAddr>) -> Result<Vec<PortM
         return Err(invalid(format!("invalid containerPort: {first}-{last}")));
     }
     let host_ip = host_ip.or(default_ip).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let one = |host_port: u16, container_port: u16| PortMapping { host_ip, host_port, container_port, protocol };
+    let one =
+        |host_port: u16, container_port: u16| PortMapping { host_ip, host_port, container_port, protocol };
     match host {
         None => Ok((first..=last).map(|c| one(0, c)).collect()),
         Some((h, l)) if l >= h && l - h == last - first => {

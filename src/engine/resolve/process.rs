@@ -72,11 +72,16 @@ pub(super) fn resolve(
 }
 
 /// Docker's rules: a given entrypoint drops the image's Cmd; given arguments replace Cmd.
-fn command(image: &ImageConfig, entrypoint: Option<&[String]>, args: &[String]) -> (Vec<String>, Vec<String>) {
+fn command(
+    image: &ImageConfig,
+    entrypoint: Option<&[String]>,
+    args: &[String],
+) -> (Vec<String>, Vec<String>) {
     match entrypoint {
         Some(own) => {
             // `--entrypoint ""` arrives as an empty list, or as one empty text.
-            let own: Vec<String> = if own.len() == 1 && own[0].is_empty() { Vec::new() } else { own.to_vec() };
+            let own: Vec<String> =
+                if own.len() == 1 && own[0].is_empty() { Vec::new() } else { own.to_vec() };
             (own, args.to_vec())
         }
         None if args.is_empty() => (image.entrypoint.clone(), image.cmd.clone()),
@@ -133,12 +138,8 @@ fn cwd(own: Option<&str>, image: &str) -> Result<String, Error> {
 }
 
 fn limits(own: &[Rlimit], defaults: &[String]) -> Result<Vec<Rlimit>, Error> {
-    let mut all: Vec<Rlimit> = vec![Rlimit {
-        kind: "RLIMIT_NOFILE".to_owned(),
-        soft: NOFILE,
-        hard: NOFILE,
-        asked: false,
-    }];
+    let mut all: Vec<Rlimit> =
+        vec![Rlimit { kind: "RLIMIT_NOFILE".to_owned(), soft: NOFILE, hard: NOFILE, asked: false }];
     let configured = defaults
         .iter()
         .map(|text| text.parse::<Rlimit>().map(|l| Rlimit { asked: false, ..l }).map_err(Error::from));

@@ -113,8 +113,6 @@ fn modes(o: &CreateOptions) -> Result<(), Error> {
     }
     match o.personality.as_deref() {
         None | Some("LINUX" | "LINUX32") => Ok(()),
-        Some(other) => {
-            Err(invalid(format!("invalid --personality value {other:?}: use LINUX or LINUX32")))
-        }
+        Some(other) => Err(invalid(format!("invalid --personality value {other:?}: use LINUX or LINUX32"))),
     }
 }

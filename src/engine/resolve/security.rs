@@ -30,7 +30,11 @@ pub(super) fn resolve(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Result
         },
         apparmor: apparmor_profile(apparmor.as_deref(), inputs)?,
         selinux_label: selinux_label(labels, inputs)?,
-        masked_paths: if open { mask_list(&[], mask, unmask) } else { mask_list(defaults::MASKED_PATHS, mask, unmask) },
+        masked_paths: if open {
+            mask_list(&[], mask, unmask)
+        } else {
+            mask_list(defaults::MASKED_PATHS, mask, unmask)
+        },
         readonly_paths: if open { Vec::new() } else { mask_list(defaults::READONLY_PATHS, &[], unmask) },
         proc_opts: proc_opts.clone(),
         as_typed: as_typed(&inputs.options.security),
