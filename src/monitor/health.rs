@@ -1,0 +1,200 @@
+//! Health checks as a state machine: when to probe, and what a result means. No I/O; times are since the
+//! start of the container's process. The rules are docker's: during the start period failures do not count,
+//! a success ends it; `retries` failures in a row make it unhealthy; one success makes it healthy.
+
+use std::time::Duration;
+
+use crate::model::container::{Health, HealthResult};
+use crate::model::lifecycle::HealthCheck;
+
+/// Results kept.
+const KEPT: usize = 5;
+/// Bytes of output kept of each.
+pub const OUTPUT: usize = 4096;
+
+/// A container's health check.
+#[derive(Debug, Clone)]
+pub struct Checker {
+    argv: Vec<String>,
+    interval: Duration,
+    timeout: Duration,
+    start_period: Duration,
+    start_interval: Duration,
+    retries: u32,
+    health: Health,
+    next: Option<Duration>,
+}
+
+/// What a result changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The status is as before.
+    Same,
+    /// It is healthy now.
+    Healthy,
+    /// It is unhealthy now.
+    Unhealthy,
+}
+
+fn or_default(nanoseconds: u64, default: Duration) -> Duration {
+    if nanoseconds == 0 { default } else { Duration::from_nanos(nanoseconds) }
+}
+
+impl Checker {
+    /// The machine of a check, before the first probe; `None` where the check is none (`NONE`, empty).
+    #[must_use]
+    pub fn new(check: &HealthCheck) -> Option<Self> {
+        let argv = match check.test.split_first() {
+            Some((kind, rest)) if kind == "CMD" && !rest.is_empty() => rest.to_vec(),
+            Some((kind, [text])) if kind == "CMD-SHELL" => {
+                vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()]
+            }
+            _ => return None,
+        };
+        let interval = or_default(check.interval, Duration::from_secs(30));
+        let mut checker = Self {
+            argv,
+            interval,
+            timeout: or_default(check.timeout, Duration::from_secs(30)),
+            start_period: Duration::from_nanos(check.start_period),
+            start_interval: or_default(check.start_interval, Duration::from_secs(5)),
+            retries: if check.retries == 0 { 3 } else { check.retries },
+            health: Health { status: "starting".to_owned(), ..Health::default() },
+            next: None,
+        };
+        checker.next = Some(checker.pause(Duration::ZERO));
+        Some(checker)
+    }
+
+    /// The command of a probe.
+    #[must_use]
+    pub fn argv(&self) -> &[String] {
+        &self.argv
+    }
+
+    /// How long a probe may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Health as it is.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// When the next probe is due; `None` while one runs.
+    #[must_use]
+    pub fn due(&self) -> Option<Duration> {
+        self.next
+    }
+
+    /// A probe was started.
+    pub fn started(&mut self) {
+        self.next = None;
+    }
+
+    /// A probe ended at `now`.
+    pub fn ended(&mut self, now: Duration, result: HealthResult) -> Verdict {
+        let good = result.exit_code == 0;
+        self.health.log.push(result);
+        let surplus = self.health.log.len().saturating_sub(KEPT);
+        self.health.log.drain(..surplus);
+        let was = self.health.status.clone();
+        if good {
+            self.health.failing_streak = 0;
+            "healthy".clone_into(&mut self.health.status);
+        } else if !(was == "starting" && now < self.start_period) {
+            self.health.failing_streak += 1;
+            if self.health.failing_streak >= self.retries {
+                "unhealthy".clone_into(&mut self.health.status);
+            }
+        }
+        self.next = Some(now + self.pause(now));
+        match self.health.status.as_str() {
+            now if now == was => Verdict::Same,
+            "healthy" => Verdict::Healthy,
+            "unhealthy" => Verdict::Unhealthy,
+            _ => Verdict::Same,
+        }
+    }
+
+    fn pause(&self, now: Duration) -> Duration {
+        if self.health.status == "starting" && now < self.start_period {
+            self.start_interval.min(self.interval)
+        } else {
+            self.interval
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(test: &[&str]) -> HealthCheck {
+        HealthCheck {
+            test: test.iter().map(|s| (*s).to_owned()).collect(),
+            interval: 10_000_000_000,
+            start_period: 25_000_000_000,
+            start_interval: 2_000_000_000,
+            retries: 2,
+            ..HealthCheck::default()
+        }
+    }
+
+    fn result(exit_code: i32) -> HealthResult {
+        HealthResult {
+            start: jiff::Timestamp::UNIX_EPOCH,
+            end: jiff::Timestamp::UNIX_EPOCH,
+            exit_code,
+            output: String::new(),
+        }
+    }
+
+    #[test]
+    fn commands() {
+        let argv = |test: &[&str]| Checker::new(&check(test)).map(|c| c.argv().join(" "));
+        assert_eq!(argv(&["CMD", "a", "b"]).as_deref(), Some("a b"));
+        assert_eq!(argv(&["CMD-SHELL", "a || b"]).as_deref(), Some("/bin/sh -c a || b"));
+        assert_eq!(argv(&["NONE"]), None);
+        assert_eq!(argv(&[]), None);
+        assert_eq!(argv(&["CMD"]), None);
+    }
+
+    #[test]
+    fn a_life() {
+        let mut checker = Checker::new(&check(&["CMD", "x"])).expect("a check");
+        // seconds, exit code, verdict, status, streak, seconds until the next probe
+        let table = [
+            (2, 1, Verdict::Same, "starting", 0, 2),
+            (20, 1, Verdict::Same, "starting", 0, 2),
+            (26, 1, Verdict::Same, "starting", 1, 10),
+            (36, 0, Verdict::Healthy, "healthy", 0, 10),
+            (46, 1, Verdict::Same, "healthy", 1, 10),
+            (56, -1, Verdict::Unhealthy, "unhealthy", 2, 10),
+            (66, 1, Verdict::Same, "unhealthy", 3, 10),
+            (76, 0, Verdict::Healthy, "healthy", 0, 10),
+        ];
+        assert_eq!(checker.due(), Some(Duration::from_secs(2)));
+        for (at, code, verdict, status, streak, pause) in table {
+            let now = Duration::from_secs(at);
+            checker.started();
+            assert_eq!(checker.due(), None);
+            assert_eq!(checker.ended(now, result(code)), verdict, "at {at}");
+            assert_eq!((checker.health().status.as_str(), checker.health().failing_streak), (status, streak));
+            assert_eq!(checker.due(), Some(now + Duration::from_secs(pause)), "at {at}");
+        }
+        assert_eq!(checker.health().log.len(), KEPT);
+    }
+
+    #[test]
+    fn a_success_ends_the_start_period() {
+        let mut checker = Checker::new(&check(&["CMD", "x"])).expect("a check");
+        assert_eq!(checker.ended(Duration::from_secs(2), result(0)), Verdict::Healthy);
+        assert_eq!(checker.due(), Some(Duration::from_secs(12)));
+        assert_eq!(checker.ended(Duration::from_secs(12), result(1)), Verdict::Same);
+        assert_eq!(checker.health().failing_streak, 1);
+    }
+}
