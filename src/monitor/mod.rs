@@ -12,6 +12,10 @@
 
 pub mod client;
 pub mod detach;
+pub mod health;
 pub mod main;
 pub mod proto;
+pub mod restart;
 pub mod teardown;
+pub mod undo;
+pub mod wire;

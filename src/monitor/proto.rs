@@ -135,6 +135,8 @@ pub enum Request {
         signal: i32,
         /// Send it to every process of the container.
         all: bool,
+        /// The exec whose process is meant; `None` is the main process.
+        exec: Option<String>,
     },
     /// Freeze.
     Pause,

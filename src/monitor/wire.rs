@@ -75,13 +75,13 @@ pub fn send_document<T: Serialize>(
     Ok(())
 }
 
-/// Sends stream bytes (at most [`CHUNK`]).
+/// Sends stream bytes (at most [`CHUNK`]) without waiting.
 ///
 /// # Errors
-/// The socket refuses; `EAGAIN` where it is non-blocking and full.
+/// The socket refuses; `EAGAIN` where it is full.
 pub fn send_stream(to: impl AsFd, kind: Kind, bytes: &[u8]) -> Result<(), crate::sys::Error> {
     debug_assert!(bytes.len() <= CHUNK, "stream packets are cut by the sender");
-    socket::send_vectored(to, &[IoSlice::new(&[kind as u8]), IoSlice::new(bytes)], &[]).map(drop)
+    socket::try_send_vectored(to, &[IoSlice::new(&[kind as u8]), IoSlice::new(bytes)], &[]).map(drop)
 }
 
 /// Receives a packet, waiting for it.

@@ -95,11 +95,25 @@ pub fn send(socket: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<u
 
 /// [`send`] from several buffers.
 pub fn send_vectored(socket: impl AsFd, parts: &[IoSlice<'_>], fds: &[BorrowedFd<'_>]) -> Result<usize> {
+    send_with(socket, parts, fds, MsgFlags::empty())
+}
+
+/// [`send_vectored`] that does not wait: `EAGAIN` when there is no room.
+pub fn try_send_vectored(socket: impl AsFd, parts: &[IoSlice<'_>], fds: &[BorrowedFd<'_>]) -> Result<usize> {
+    send_with(socket, parts, fds, MsgFlags::MSG_DONTWAIT)
+}
+
+fn send_with(
+    socket: impl AsFd,
+    parts: &[IoSlice<'_>],
+    fds: &[BorrowedFd<'_>],
+    flags: MsgFlags,
+) -> Result<usize> {
     let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control = if raw.is_empty() { &rights[..0] } else { &rights[..] };
     let socket = socket.as_fd().as_raw_fd();
-    retry(|| ns::sendmsg::<()>(socket, parts, control, MsgFlags::MSG_NOSIGNAL, None))
+    retry(|| ns::sendmsg::<()>(socket, parts, control, MsgFlags::MSG_NOSIGNAL | flags, None))
         .call("sendmsg", || format!("{socket}, {} descriptors", raw.len()))
 }
 

@@ -1,19 +1,29 @@
 //! One request, one answer.
 
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use super::super::proto::{
+    ExecInfo, Hello, Reply, Request, StopWish, Streams, TermSize, UpdateWish, VERSION, WaitFor,
+};
+use super::super::wire::{self, WireError};
+use super::{Attached, ClientError};
 use crate::model::container::{Exited, Health, HealthResult, Phase};
 use crate::model::id::ContainerId;
-
-use super::super::proto::{ExecInfo, StopWish, Streams, TermSize, UpdateWish, WaitFor};
-use super::{Attached, ClientError};
 use crate::storage::Paths;
+use crate::sys::socket;
 
 /// Attaches to the main process.
 ///
 /// # Errors
 /// It does not run, or the streams cannot be had.
 pub fn attach(paths: &Paths, id: &ContainerId, streams: Streams) -> Result<Attached, ClientError> {
-    let _ = (paths, id, streams);
-    todo!()
+    let connection = open(paths, id, Request::Attach(streams), &[])?;
+    match answer(paths, id, &connection)? {
+        Reply::Attached { tty } => {
+            Ok(Attached { socket: connection, paths: paths.clone(), id: id.clone(), exec: None, tty })
+        }
+        other => Err(unexpected(id, &other)),
+    }
 }
 
 /// Sets the terminal size of the main process, or of an exec.
@@ -26,8 +36,7 @@ pub fn resize(
     exec: Option<&str>,
     size: TermSize,
 ) -> Result<(), ClientError> {
-    let _ = (paths, id, exec, size);
-    todo!()
+    done(paths, id, Request::Resize { exec: exec.map(str::to_owned), size })
 }
 
 /// Stops the container: signal, timeout, SIGKILL. Returns when it has ended and its end is recorded.
@@ -35,8 +44,10 @@ pub fn resize(
 /// # Errors
 /// It does not run, or the monitor was lost meanwhile.
 pub fn stop(paths: &Paths, id: &ContainerId, wish: StopWish) -> Result<Exited, ClientError> {
-    let _ = (paths, id, wish);
-    todo!()
+    match ask(paths, id, Request::Stop(wish))? {
+        Reply::Exited(exited) => Ok(exited),
+        other => Err(unexpected(id, &other)),
+    }
 }
 
 /// Sends a signal to the main process (`all`: to every process).
@@ -44,8 +55,15 @@ pub fn stop(paths: &Paths, id: &ContainerId, wish: StopWish) -> Result<Exited, C
 /// # Errors
 /// It does not run.
 pub fn kill(paths: &Paths, id: &ContainerId, signal: i32, all: bool) -> Result<(), ClientError> {
-    let _ = (paths, id, signal, all);
-    todo!()
+    done(paths, id, Request::Kill { signal, all, exec: None })
+}
+
+/// Sends a signal to an exec's process.
+///
+/// # Errors
+/// The container does not run, or there is no such exec.
+pub fn kill_exec(paths: &Paths, id: &ContainerId, exec: &str, signal: i32) -> Result<(), ClientError> {
+    done(paths, id, Request::Kill { signal, all: false, exec: Some(exec.to_owned()) })
 }
 
 /// Freezes all processes.
@@ -53,8 +71,7 @@ pub fn kill(paths: &Paths, id: &ContainerId, signal: i32, all: bool) -> Result<(
 /// # Errors
 /// It does not run or is paused already.
 pub fn pause(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
-    let _ = (paths, id);
-    todo!()
+    done(paths, id, Request::Pause)
 }
 
 /// Thaws.
@@ -62,8 +79,7 @@ pub fn pause(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
 /// # Errors
 /// It does not run or is not paused.
 pub fn unpause(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
-    let _ = (paths, id);
-    todo!()
+    done(paths, id, Request::Unpause)
 }
 
 /// Waits for a condition. Health conditions return an [`Exited`] of code 0 when they hold; `None` where the
@@ -72,8 +88,12 @@ pub fn unpause(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
 /// # Errors
 /// It does not run.
 pub fn wait(paths: &Paths, id: &ContainerId, until: WaitFor) -> Result<Option<Exited>, ClientError> {
-    let _ = (paths, id, until);
-    todo!()
+    match ask(paths, id, Request::Wait(until)) {
+        Ok(Reply::Exited(exited)) => Ok(Some(exited)),
+        Ok(other) => Err(unexpected(id, &other)),
+        Err(ClientError::Lost { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// Changes limits or the restart policy of the running container.
@@ -81,8 +101,7 @@ pub fn wait(paths: &Paths, id: &ContainerId, until: WaitFor) -> Result<Option<Ex
 /// # Errors
 /// The kernel refuses a limit; nothing is changed then.
 pub fn update(paths: &Paths, id: &ContainerId, wish: UpdateWish) -> Result<(), ClientError> {
-    let _ = (paths, id, wish);
-    todo!()
+    done(paths, id, Request::Update(Box::new(wish)))
 }
 
 /// The phase as the monitor knows it now.
@@ -90,8 +109,10 @@ pub fn update(paths: &Paths, id: &ContainerId, wish: UpdateWish) -> Result<(), C
 /// # Errors
 /// It does not run.
 pub fn status(paths: &Paths, id: &ContainerId) -> Result<Phase, ClientError> {
-    let _ = (paths, id);
-    todo!()
+    match ask(paths, id, Request::Status)? {
+        Reply::Status(phase) => Ok(*phase),
+        other => Err(unexpected(id, &other)),
+    }
 }
 
 /// All exec sessions.
@@ -99,8 +120,10 @@ pub fn status(paths: &Paths, id: &ContainerId) -> Result<Phase, ClientError> {
 /// # Errors
 /// It does not run.
 pub fn execs(paths: &Paths, id: &ContainerId) -> Result<Vec<ExecInfo>, ClientError> {
-    let _ = (paths, id);
-    todo!()
+    match ask(paths, id, Request::Execs)? {
+        Reply::Execs(all) => Ok(all),
+        other => Err(unexpected(id, &other)),
+    }
 }
 
 /// One exec session.
@@ -108,8 +131,10 @@ pub fn execs(paths: &Paths, id: &ContainerId) -> Result<Vec<ExecInfo>, ClientErr
 /// # Errors
 /// It does not run, or there is no such session.
 pub fn exec_inspect(paths: &Paths, id: &ContainerId, exec: &str) -> Result<ExecInfo, ClientError> {
-    let _ = (paths, id, exec);
-    todo!()
+    match ask(paths, id, Request::ExecInspect(exec.to_owned()))? {
+        Reply::Execs(mut all) if all.len() == 1 => Ok(all.remove(0)),
+        other => Err(unexpected(id, &other)),
+    }
 }
 
 /// Runs the health check now.
@@ -117,8 +142,10 @@ pub fn exec_inspect(paths: &Paths, id: &ContainerId, exec: &str) -> Result<ExecI
 /// # Errors
 /// It does not run or has no health check.
 pub fn health_run(paths: &Paths, id: &ContainerId) -> Result<(HealthResult, Health), ClientError> {
-    let _ = (paths, id);
-    todo!()
+    match ask(paths, id, Request::HealthRun)? {
+        Reply::Health { result, health } => Ok((result, health)),
+        other => Err(unexpected(id, &other)),
+    }
 }
 
 /// Tells the monitor that the container has a new name.
@@ -126,8 +153,7 @@ pub fn health_run(paths: &Paths, id: &ContainerId) -> Result<(HealthResult, Heal
 /// # Errors
 /// It does not run.
 pub fn renamed(paths: &Paths, id: &ContainerId, name: &str) -> Result<(), ClientError> {
-    let _ = (paths, id, name);
-    todo!()
+    done(paths, id, Request::Renamed(name.to_owned()))
 }
 
 /// Kills the container for removal: no restart; returns when all is torn down. The caller removes the record
@@ -136,6 +162,63 @@ pub fn renamed(paths: &Paths, id: &ContainerId, name: &str) -> Result<(), Client
 /// # Errors
 /// It does not run.
 pub fn remove(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
-    let _ = (paths, id);
-    todo!()
+    match ask(paths, id, Request::Remove)? {
+        Reply::Exited(_) | Reply::Done => Ok(()),
+        other => Err(unexpected(id, &other)),
+    }
+}
+
+fn done(paths: &Paths, id: &ContainerId, request: Request) -> Result<(), ClientError> {
+    match ask(paths, id, request)? {
+        Reply::Done => Ok(()),
+        other => Err(unexpected(id, &other)),
+    }
+}
+
+fn ask(paths: &Paths, id: &ContainerId, request: Request) -> Result<Reply, ClientError> {
+    let connection = open(paths, id, request, &[])?;
+    answer(paths, id, &connection)
+}
+
+/// Connects and sends the request.
+pub(super) fn open(
+    paths: &Paths,
+    id: &ContainerId,
+    request: Request,
+    fds: &[BorrowedFd<'_>],
+) -> Result<OwnedFd, ClientError> {
+    let path = paths.control_socket(id);
+    let connection = socket::connect(&path, socket::Kind::SeqPacket).map_err(|e| {
+        // No socket, or one that a dead monitor left: nobody lives there.
+        if e.is(nix::libc::ENOENT) || e.is(nix::libc::ECONNREFUSED) {
+            ClientError::NotRunning { id: id.clone() }
+        } else {
+            ClientError::Io { what: "connect to", id: id.clone(), source: e.into() }
+        }
+    })?;
+    match wire::send_document(&connection, &Hello { version: VERSION, request }, fds) {
+        Ok(()) => Ok(connection),
+        // The monitor ended between our connecting and sending.
+        Err(WireError::Socket(e)) if e.is(nix::libc::EPIPE) || e.is(nix::libc::ECONNRESET) => {
+            Err(ClientError::NotRunning { id: id.clone() })
+        }
+        Err(e) => Err(ClientError::Io { what: "write to", id: id.clone(), source: std::io::Error::other(e) }),
+    }
+}
+
+/// Waits for the answer; a refusal becomes an error.
+pub(super) fn answer(paths: &Paths, id: &ContainerId, connection: &OwnedFd) -> Result<Reply, ClientError> {
+    match wire::receive(connection).and_then(|packet| packet.document()) {
+        Ok(Reply::Error(failure)) => Err(ClientError::Refused(failure)),
+        Ok(reply) => Ok(reply),
+        Err(WireError::Document(e)) => Err(ClientError::Unexpected { id: id.clone(), got: e.to_string() }),
+        Err(WireError::Kind(kind)) => {
+            Err(ClientError::Unexpected { id: id.clone(), got: format!("a packet of kind {kind:#04x}") })
+        }
+        Err(WireError::Closed | WireError::Socket(_)) => Err(ClientError::lost(paths, id)),
+    }
+}
+
+pub(super) fn unexpected(id: &ContainerId, reply: &Reply) -> ClientError {
+    ClientError::Unexpected { id: id.clone(), got: format!("{reply:?}") }
 }

@@ -1,13 +1,14 @@
 //! The engine's half: start a monitor, attach to it, exec through it, ask it. Blocking calls; no printing.
 
 mod ask;
+mod copy;
 mod exec;
 mod relay;
 mod spawn;
 
 pub use ask::{
-    attach, exec_inspect, execs, health_run, kill, pause, remove, renamed, resize, status, stop, unpause,
-    update, wait,
+    attach, exec_inspect, execs, health_run, kill, kill_exec, pause, remove, renamed, resize, status, stop,
+    unpause, update, wait,
 };
 pub use exec::{ExecOutcome, ExecStarted, ExecStdio, ExecWait, exec};
 pub use relay::{Attached, Ended, Relay};
@@ -79,6 +80,10 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    pub(super) fn lost(paths: &crate::storage::Paths, id: &ContainerId) -> Self {
+        Self::Lost { id: id.clone(), log: paths.monitor_log(id) }
+    }
+
     /// The exit code of the command line that belongs to it: 125, 126 or 127.
     #[must_use]
     pub fn exit_code(&self) -> i32 {

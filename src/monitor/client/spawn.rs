@@ -1,14 +1,17 @@
 //! Starting a monitor.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::super::main::ARGUMENT;
+use super::super::proto::{Handoff, Reply, Streams, TermSize, VERSION};
+use super::super::wire;
+use super::{Attached, ClientError};
 use crate::model::container::{ContainerSpec, Running};
 use crate::model::network::Network;
-
-use super::super::proto::{Streams, TermSize};
-use super::{Attached, ClientError};
 use crate::storage::Paths;
 use crate::storage::volatile::RunDir;
+use crate::sys::process::{SpawnArgs, Strings};
+use crate::sys::{fd, process, self_exe, socket};
 
 /// What is to be started. The container's row exists and says "running" already.
 #[derive(Debug)]
@@ -51,6 +54,69 @@ pub struct Started {
 /// # Errors
 /// [`ClientError::Refused`] carries the failed step, the reasons and the exit code; nothing is left then.
 pub fn spawn(request: SpawnRequest<'_>) -> Result<Started, ClientError> {
-    let _ = request;
-    todo!()
+    let id = request.spec.id.clone();
+    let ours = launch(&request)?;
+    let lost = || ClientError::lost(request.paths, &id);
+    let reply: Reply = match wire::receive(&ours).and_then(|packet| packet.document()) {
+        Ok(reply) => reply,
+        Err(wire::WireError::Document(e)) => {
+            return Err(ClientError::Unexpected { id, got: e.to_string() });
+        }
+        Err(_) => return Err(lost()),
+    };
+    // From here on the monitor holds the lock; our copy of it goes with the request.
+    match reply {
+        Reply::Ready(running) => Ok(Started {
+            running: *running,
+            attached: request.attach.map(|_| Attached {
+                socket: ours,
+                paths: request.paths.clone(),
+                id,
+                exec: None,
+                tty: request.spec.process.tty,
+            }),
+        }),
+        Reply::Failed(failure) => Err(ClientError::Refused(failure)),
+        other => Err(ClientError::Unexpected { id, got: format!("{other:?}") }),
+    }
+}
+
+/// Sends the handoff into one end of a pair and starts the monitor on the other: it finds the message there.
+fn launch(request: &SpawnRequest<'_>) -> Result<OwnedFd, ClientError> {
+    let failed = |what| move |source: crate::sys::Error| ClientError::Spawn { what, source: source.into() };
+    let (ours, theirs) = socket::pair(socket::Kind::SeqPacket).map_err(failed("socket pair"))?;
+    let handoff = Handoff {
+        version: VERSION,
+        paths: request.paths.clone(),
+        spec: request.spec.clone(),
+        networks: request.networks.to_vec(),
+        attach: request.attach,
+        size: request.size,
+        restarts: request.restarts,
+        extra_hosts: request.extra_hosts.to_vec(),
+        passthrough: request.passthrough.is_some(),
+        preserved: u32::try_from(request.preserved.len()).unwrap_or(u32::MAX),
+        notify_socket: request.notify_socket.clone(),
+    };
+    let mut fds: Vec<BorrowedFd<'_>> = vec![request.run_dir.lock()];
+    fds.extend(request.passthrough.iter().flatten().map(AsFd::as_fd));
+    fds.extend(request.preserved.iter().map(AsFd::as_fd));
+    wire::send_document(&ours, &handoff, &fds).map_err(|e| ClientError::Spawn {
+        what: "handing the container over",
+        source: std::io::Error::other(e),
+    })?;
+    let program = self_exe::open().map_err(failed("opening our own program"))?;
+    let argv = Strings::new(["rcon", ARGUMENT, request.spec.id.as_str()]).map_err(failed("arguments"))?;
+    let env = Strings::new([""; 0]).map_err(failed("environment"))?;
+    let null = fd::open_null(true).map_err(failed("opening /dev/null"))?;
+    process::spawn(&SpawnArgs {
+        program: program.as_fd(),
+        argv: &argv,
+        env: &env,
+        fds: &[null.as_fd(), null.as_fd(), null.as_fd(), theirs.as_fd()],
+        new_session: true,
+        cgroup: None,
+    })
+    .map_err(failed("executing our own program"))?;
+    Ok(ours)
 }
