@@ -99,6 +99,8 @@ pub struct CreateOptions {
     pub init_path: Option<String>,
     /// `--gpus` as typed.
     pub gpus: Option<String>,
+    /// `--http-proxy`: hand the caller's proxy variables on; `None` follows the configuration.
+    pub http_proxy: Option<bool>,
     /// The command line that made it, for `inspect`.
     pub command_line: Vec<String>,
 }

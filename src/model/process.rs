@@ -23,6 +23,8 @@ pub struct ProcessOptions {
     pub unset_env: Vec<String>,
     /// `--unsetenv-all`: start from an empty environment instead of the image's.
     pub unset_env_all: bool,
+    /// `--env-merge NAME=text`: like `-e`, with `${OTHER}` replaced by what the image or an earlier `-e` sets.
+    pub env_merge: Vec<(String, String)>,
     /// `-u`: `user[:group]`, names or numbers, as typed.
     pub user: Option<String>,
     /// `--group-add`: names or numbers; `keep-groups` is refused rootful.

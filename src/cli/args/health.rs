@@ -1,0 +1,86 @@
+//! Health checks: shared by `run`, `create` and `update`.
+
+use super::super::exit::Failure;
+use crate::model::lifecycle::{HealthAction, HealthCheck};
+use crate::model::units::parse_duration;
+
+/// Flags for health checks.
+#[derive(clap::Args, Debug, Default)]
+#[command(next_help_heading = "Health check")]
+pub struct HealthArgs {
+    /// Command that tells whether the container is healthy; "none" disables the image's
+    #[arg(long, alias = "healthcheck-command", value_name = "COMMAND")]
+    pub health_cmd: Option<String>,
+    /// Time between two checks
+    #[arg(long, alias = "healthcheck-interval", value_name = "DURATION")]
+    pub health_interval: Option<String>,
+    /// Time that one check may take
+    #[arg(long, alias = "healthcheck-timeout", value_name = "DURATION")]
+    pub health_timeout: Option<String>,
+    /// Time after the start in which failures do not count
+    #[arg(long, alias = "healthcheck-start-period", value_name = "DURATION")]
+    pub health_start_period: Option<String>,
+    /// Time between two checks in the start period
+    #[arg(long, value_name = "DURATION")]
+    pub health_start_interval: Option<String>,
+    /// Failures in a row that make it unhealthy
+    #[arg(long, alias = "healthcheck-retries", value_name = "N")]
+    pub health_retries: Option<u32>,
+    /// What an unhealthy container brings about: none, kill, restart, stop
+    #[arg(long, value_name = "ACTION")]
+    pub health_on_failure: Option<HealthAction>,
+    /// Disable the image's health check
+    #[arg(long)]
+    pub no_healthcheck: bool,
+}
+
+impl HealthArgs {
+    /// The check, if anything was said about it.
+    ///
+    /// # Errors
+    /// A duration that does not parse, or `--no-healthcheck` beside other flags.
+    pub fn into_options(self) -> Result<(Option<HealthCheck>, Option<HealthAction>), Failure> {
+        let nanos = |flag: &str, text: &Option<String>| match text.as_deref() {
+            None | Some("disable") => Ok(0),
+            Some(text) => match parse_duration(text) {
+                Ok(d) if !d.is_zero() && d.as_millis() == 0 => {
+                    Err(Failure::usage(format!("--{flag} cannot be less than 1ms")))
+                }
+                Ok(d) => Ok(u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)),
+                Err(e) => {
+                    Err(Failure::usage(format!("invalid argument {text:?} for \"--{flag}\" flag: {}", e.why)))
+                }
+            },
+        };
+        let check = HealthCheck {
+            test: self.health_cmd.as_deref().map(test).unwrap_or_default(),
+            interval: nanos("health-interval", &self.health_interval)?,
+            timeout: nanos("health-timeout", &self.health_timeout)?,
+            start_period: nanos("health-start-period", &self.health_start_period)?,
+            start_interval: nanos("health-start-interval", &self.health_start_interval)?,
+            retries: self.health_retries.unwrap_or(0),
+        };
+        let said = check != HealthCheck::default() || self.health_cmd.is_some();
+        if self.no_healthcheck {
+            if said {
+                return Err(Failure::usage("--no-healthcheck conflicts with --health-* options"));
+            }
+            let none = HealthCheck { test: vec!["NONE".to_owned()], ..HealthCheck::default() };
+            return Ok((Some(none), self.health_on_failure));
+        }
+        Ok((said.then_some(check), self.health_on_failure))
+    }
+}
+
+/// A JSON list is executed as it is, other text by a shell.
+fn test(text: &str) -> Vec<String> {
+    if text == "none" {
+        return vec!["NONE".to_owned()];
+    }
+    match serde_json::from_str::<Vec<String>>(text) {
+        Ok(list) if matches!(list.first().map(String::as_str), Some("CMD" | "CMD-SHELL" | "NONE")) => list,
+        Ok(list) => std::iter::once("CMD".to_owned()).chain(list).collect(),
+        Err(_) if text.is_empty() => Vec::new(),
+        Err(_) => vec!["CMD-SHELL".to_owned(), text.to_owned()],
+    }
+}

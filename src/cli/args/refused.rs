@@ -1,0 +1,87 @@
+//! Flags of docker and podman that rcon knows and does not carry out: refused by name with the reason, or, where
+//! they mean something on Windows only, accepted without effect as docker on Linux does.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::super::exit::Failure;
+
+const PODS: &str = "pods are not there yet";
+const ENCRYPTED: &str = "encrypted images are not supported";
+const STARTUP: &str = "startup checks are not there yet; --health-start-period covers slow starts";
+const HEALTH_LOG: &str = "results of health checks are kept with the container";
+
+/// Long name, whether it takes a value, why it is refused.
+const REFUSED: &[(&str, bool, &str)] = &[
+    ("pod", true, PODS),
+    ("pod-id-file", true, PODS),
+    ("init-ctr", true, PODS),
+    ("decryption-key", true, ENCRYPTED),
+    ("chrootdirs", true, "it is not supported"),
+    ("rdt-class", true, "Intel RDT is not supported"),
+    (
+        "seccomp-policy",
+        true,
+        "policies in image annotations are not trusted; use --security-opt seccomp=FILE",
+    ),
+    ("shm-size-systemd", true, "it is not supported; use --tmpfs /run:size=…"),
+    ("subuidname", true, "mappings by name are for rootless containers; use --uidmap"),
+    ("subgidname", true, "mappings by name are for rootless containers; use --gidmap"),
+    ("link-local-ip", true, "docker's bridge driver ignores it too; use --ip or --ip6"),
+    ("use-api-socket", false, "there is no API socket to hand on"),
+    ("kernel-memory", true, "the kernel does not have that limit any more"),
+    ("health-log-destination", true, HEALTH_LOG),
+    ("health-max-log-count", true, HEALTH_LOG),
+    ("health-max-log-size", true, HEALTH_LOG),
+    ("health-startup-cmd", true, STARTUP),
+    ("health-startup-interval", true, STARTUP),
+    ("health-startup-retries", true, STARTUP),
+    ("health-startup-success", true, STARTUP),
+    ("health-startup-timeout", true, STARTUP),
+];
+
+/// Windows only; docker on Linux takes them without effect.
+const WINDOWS: &[&str] = &["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"];
+
+/// The flags themselves, hidden from help.
+#[derive(Debug, Default)]
+pub struct RefusedArgs;
+
+impl clap::Args for RefusedArgs {
+    fn augment_args(mut cmd: Command) -> Command {
+        for (name, takes_value, _) in REFUSED {
+            let action = if *takes_value { ArgAction::Append } else { ArgAction::SetTrue };
+            cmd = cmd.arg(Arg::new(*name).long(*name).hide(true).action(action));
+        }
+        for name in WINDOWS.iter().chain(&["isolation"]) {
+            cmd = cmd.arg(Arg::new(*name).long(*name).hide(true).action(ArgAction::Set));
+        }
+        cmd
+    }
+    fn augment_args_for_update(cmd: Command) -> Command {
+        Self::augment_args(cmd)
+    }
+}
+
+impl clap::FromArgMatches for RefusedArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        check(matches).map_err(|f| clap::Error::raw(clap::error::ErrorKind::Io, f.message))?;
+        Ok(Self)
+    }
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn check(matches: &ArgMatches) -> Result<(), Failure> {
+    use clap::parser::ValueSource::CommandLine;
+    for (name, _, why) in REFUSED {
+        if matches.value_source(name) == Some(CommandLine) {
+            return Err(Failure::usage(format!("--{name} is not supported: {why}")));
+        }
+    }
+    match matches.get_one::<String>("isolation").map(String::as_str) {
+        None | Some("" | "default") => Ok(()),
+        Some(other) => Err(Failure::usage(format!("--isolation {other} is for Windows only"))),
+    }
+}

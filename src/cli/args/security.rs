@@ -1,0 +1,147 @@
+//! Isolation: capabilities, `--security-opt`, namespaces, devices, sysctls.
+
+use super::super::exit::Failure;
+use super::{commas, strict_pair};
+use crate::model::ParseError;
+use crate::model::namespace::{IdMap, IdMaps, NamespaceOptions, NsKind, NsMode, UserNsMode};
+use crate::model::security::{DeviceRequest, SecurityOptions};
+
+/// Flags for isolation.
+#[derive(clap::Args, Debug, Default)]
+#[command(next_help_heading = "Isolation")]
+pub struct SecurityArgs {
+    /// Add a capability; ALL for all
+    #[arg(long, value_name = "CAP")]
+    pub cap_add: Vec<String>,
+    /// Drop a capability; ALL for all
+    #[arg(long, value_name = "CAP")]
+    pub cap_drop: Vec<String>,
+    /// seccomp=FILE|unconfined, no-new-privileges, apparmor=, label=, mask=, unmask=, proc-opts=, systempaths=
+    #[arg(long, value_name = "OPTION")]
+    pub security_opt: Vec<String>,
+    /// PID namespace: private, host, container:NAME, ns:PATH
+    #[arg(long, value_name = "MODE")]
+    pub pid: Option<String>,
+    /// IPC namespace: private, shareable, none, host, container:NAME, ns:PATH
+    #[arg(long, value_name = "MODE")]
+    pub ipc: Option<String>,
+    /// UTS namespace: private, host, container:NAME, ns:PATH
+    #[arg(long, value_name = "MODE")]
+    pub uts: Option<String>,
+    /// cgroup namespace: private, host, container:NAME, ns:PATH
+    #[arg(long, value_name = "MODE")]
+    pub cgroupns: Option<String>,
+    /// User namespace: host, auto, keep-id, nomap, container:NAME, ns:PATH
+    #[arg(long, value_name = "MODE")]
+    pub userns: Option<String>,
+    /// Map user ids
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
+    pub uidmap: Vec<IdMap>,
+    /// Map group ids
+    #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
+    pub gidmap: Vec<IdMap>,
+    /// Give a device of the host
+    #[arg(long, value_name = "HOST[:CONTAINER][:rwm]")]
+    pub device: Vec<DeviceRequest>,
+    /// Add a rule to the list of allowed devices
+    #[arg(long, value_name = "RULE")]
+    pub device_cgroup_rule: Vec<String>,
+    /// GPUs to give ("all" for all)
+    #[arg(long, value_name = "REQUEST")]
+    pub gpus: Option<String>,
+    /// Kernel parameter in the container's namespaces
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub sysctl: Vec<String>,
+    /// cgroup below which the container's is made
+    #[arg(long, value_name = "PATH")]
+    pub cgroup_parent: Option<String>,
+    /// Whether it has a cgroup: enabled, disabled, no-conmon, split
+    #[arg(long, value_name = "MODE", value_parser = ["enabled", "disabled", "no-conmon", "split"])]
+    pub cgroups: Option<String>,
+}
+
+impl SecurityArgs {
+    /// `--security-opt`.
+    pub(super) fn security(&self) -> Result<SecurityOptions, Failure> {
+        let mut options = SecurityOptions::default();
+        for text in &self.security_opt {
+            options.add(text, &mut read_profile)?;
+        }
+        Ok(options)
+    }
+
+    /// Namespaces.
+    pub(super) fn namespaces(&self) -> Result<NamespaceOptions, Failure> {
+        let mode = |kind, text: &Option<String>| match text {
+            Some(t) => NsMode::parse(kind, t),
+            None => Ok(None),
+        };
+        let mapped = !self.uidmap.is_empty() || !self.gidmap.is_empty();
+        let user = match &self.userns {
+            Some(_) if mapped => {
+                return Err(Failure::usage("conflicting options: --userns and --uidmap or --gidmap"));
+            }
+            Some(text) if text.is_empty() => None,
+            Some(text) => Some(text.parse()?),
+            None if mapped => {
+                let (uids, gids) = (self.uidmap.clone(), self.gidmap.clone());
+                // One of the two stands for both, as in podman.
+                let either = |a: Vec<IdMap>, b: &[IdMap]| if a.is_empty() { b.to_vec() } else { a };
+                Some(UserNsMode::Mapped(IdMaps {
+                    gids: either(gids, &uids),
+                    uids: either(uids, &self.gidmap),
+                }))
+            }
+            None => None,
+        };
+        Ok(NamespaceOptions {
+            pid: mode(NsKind::Pid, &self.pid)?,
+            ipc: mode(NsKind::Ipc, &self.ipc)?,
+            uts: mode(NsKind::Uts, &self.uts)?,
+            cgroup: mode(NsKind::Cgroup, &self.cgroupns)?,
+            user,
+        })
+    }
+
+    /// Capabilities to add and to drop, upper case.
+    pub(super) fn capabilities(&self) -> (Vec<String>, Vec<String>) {
+        let upper = |list: &[String]| commas(list.iter().map(|c| c.to_ascii_uppercase()).collect());
+        (upper(&self.cap_add), upper(&self.cap_drop))
+    }
+
+    /// `--sysctl`.
+    pub(super) fn sysctls(&self) -> Result<Vec<(String, String)>, Failure> {
+        let pairs = self.sysctl.iter().map(|t| strict_pair("sysctl", t)).collect::<Result<Vec<_>, _>>()?;
+        Ok(super::unique_pairs(pairs))
+    }
+
+    /// `--device-cgroup-rule`, checked.
+    pub(super) fn device_rules(&self) -> Result<Vec<String>, Failure> {
+        for rule in &self.device_cgroup_rule {
+            if !is_device_rule(rule) {
+                return Err(Failure::usage(format!(
+                    "invalid argument {rule:?} for \"--device-cgroup-rule\" flag: invalid device cgroup format"
+                ))
+                .hint("want TYPE MAJOR:MINOR ACCESS, for example 'c 1:3 rwm' or 'b *:* r'"));
+            }
+        }
+        Ok(self.device_cgroup_rule.clone())
+    }
+}
+
+fn is_device_rule(rule: &str) -> bool {
+    let number = |n: &str| n == "*" || (!n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let parts: Vec<&str> = rule.split(' ').collect();
+    let [kind, numbers, access] = parts[..] else { return false };
+    let Some((major, minor)) = numbers.split_once(':') else { return false };
+    matches!(kind, "a" | "b" | "c")
+        && number(major)
+        && number(minor)
+        && (1..=3).contains(&access.len())
+        && access.bytes().all(|b| b"rwm".contains(&b))
+}
+
+fn read_profile(path: &str) -> Result<String, ParseError> {
+    std::fs::read_to_string(path)
+        .map_err(|e| ParseError::new("seccomp profile", path, format!("opening it failed: {e}")))
+}
