@@ -9,9 +9,8 @@ fn main() -> ExitCode {
     let mut argv = std::env::args_os();
     let name = argv.next().unwrap_or_default();
     let first = argv.next().unwrap_or_default();
-    if first == "__monitor" {
-        // Filled in as soon as the monitor's entry point is on trunk.
-        return ExitCode::from(125);
+    if first == rcon::monitor::main::ARGUMENT {
+        return rcon::monitor::main::run();
     }
     if std::path::Path::new(&name).file_name().is_some_and(|n| n == "rcon-runtime") {
         return rcon::cli::runtime_main(std::env::args_os().skip(1).collect());

@@ -15,6 +15,7 @@ pub mod def;
 pub mod exit;
 pub mod globals;
 mod help;
+mod relay;
 mod suggest;
 pub mod ui;
 

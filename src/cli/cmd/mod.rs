@@ -1,14 +1,54 @@
 //! The commands: one file each, listed in [`ALL`].
 
+mod attach;
+mod create;
+mod diff;
+mod each;
+mod exec;
+mod export;
+mod kill;
+mod logs;
+mod pause;
+mod port;
+mod rename;
+mod restart;
+mod rm;
+mod run;
 pub mod runtime;
+mod start;
+mod stop;
+mod top;
+mod unpause;
 mod version;
+mod wait;
 
+use super::Ctx;
 use super::def::Def;
+use super::exit::{Exit, Failure, Outcome};
+use crate::engine;
 
 /// Every command. The order is that of `rcon help` within a section.
 pub static ALL: &[&Def] = &[
     // everyday
+    &run::DEF,
+    &exec::DEF,
+    &logs::DEF,
+    &start::DEF,
+    &stop::DEF,
+    &rm::DEF,
+    &port::DEF,
+    &top::DEF,
     // containers
+    &create::DEF,
+    &attach::DEF,
+    &diff::DEF,
+    &export::DEF,
+    &kill::DEF,
+    &pause::DEF,
+    &rename::DEF,
+    &restart::DEF,
+    &unpause::DEF,
+    &wait::DEF,
     // images
     // networks
     // volumes
@@ -61,4 +101,66 @@ pub fn is_group(word: &str) -> bool {
 /// Every spelling of every command.
 pub fn all_names() -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(|d| !d.hidden).flat_map(|d| d.names.iter().copied())
+}
+
+/// The id of the container that was created last, for `--latest`.
+fn latest(ctx: &Ctx) -> Result<String, Failure> {
+    let options = engine::ps::ListOptions { latest: true, all: true, ..Default::default() };
+    let listed = engine::ps::ps(ctx.engine()?, &options)?;
+    match listed.into_iter().next() {
+        Some(c) => Ok(c.id.to_string()),
+        None => Err(Failure::new("there is no container yet, so --latest names none")),
+    }
+}
+
+/// The container that a command is about: its first word, or the latest.
+fn name_or_latest(words: &mut Vec<String>, latest: bool, ctx: &Ctx, called: &str) -> Result<String, Failure> {
+    if latest {
+        return self::latest(ctx);
+    }
+    if words.is_empty() {
+        return Err(Failure::new(format!("'rcon {called}' requires at least 1 argument"))
+            .hint(format!("run 'rcon {called} --help' for more information")));
+    }
+    Ok(words.remove(0))
+}
+
+/// The id in a file that `--cidfile` wrote.
+fn read_cidfile(path: &str) -> Result<String, Failure> {
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::new(format!("reading the id in {path}: {e}")))?;
+    Ok(text.trim().to_owned())
+}
+
+/// A `--since` or `--until` in the caller's time zone.
+fn time(text: &str) -> Result<jiff::Timestamp, Failure> {
+    let zone = jiff::tz::TimeZone::system();
+    Ok(crate::model::units::parse_timestamp(text, jiff::Timestamp::now(), &zone)?)
+}
+
+/// Runs `write` with the file of `-o`, or with stdout if that is no terminal. A file that could not be filled is
+/// taken away again.
+fn to_output(
+    path: Option<&str>,
+    write: impl FnOnce(&mut dyn std::io::Write) -> Result<(), Failure>,
+) -> Outcome {
+    use std::io::{IsTerminal as _, Write as _};
+    let Some(path) = path.filter(|p| *p != "-") else {
+        let mut out = std::io::stdout();
+        if out.is_terminal() {
+            return Err(Failure::new("refusing to write an archive to a terminal")
+                .hint("name a file with -o, or redirect the output"));
+        }
+        write(&mut out)?;
+        return Ok(Exit::OK);
+    };
+    let fail = |e: std::io::Error| Failure::new(format!("writing {path}: {e}"));
+    let mut file = std::io::BufWriter::with_capacity(1 << 16, std::fs::File::create(path).map_err(fail)?);
+    let result = write(&mut file).and_then(|()| file.flush().map_err(fail));
+    if let Err(failure) = result {
+        // Half an archive helps nobody; that it could not be removed is less than the failure itself.
+        let _gone = std::fs::remove_file(path);
+        return Err(failure);
+    }
+    Ok(Exit::OK)
 }

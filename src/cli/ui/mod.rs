@@ -3,6 +3,9 @@
 //! [`Ui`] is the only place of the program that prints. A reader that goes away (`rcon ps | head`) is no
 //! error: output is dropped silently and long commands ask [`Ui::closed`].
 
+pub mod progress;
+pub mod table;
+
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 

@@ -1,0 +1,80 @@
+//! `rcon exec`.
+
+use crate::cli::Ctx;
+use crate::cli::args::process::ProcessArgs;
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::relay;
+use crate::cli::ui::Ui;
+use crate::engine::attach::AttachOptions;
+use crate::engine::exec::{ExecHandle, ExecOptions};
+
+/// Flags of `exec`.
+#[derive(clap::Args)]
+struct ExecArgs {
+    #[command(flatten)]
+    process: ProcessArgs,
+    /// Run in the background
+    #[arg(short, long, help_heading = "Streams")]
+    detach: bool,
+    /// Keys that detach (default ctrl-p,ctrl-q)
+    #[arg(long, value_name = "KEYS", help_heading = "Streams")]
+    detach_keys: Option<String>,
+    /// Hand descriptors 3 to 2 + N on
+    #[arg(long, value_name = "N", help_heading = "Streams", default_value_t = 0, hide_default_value = true)]
+    preserve_fds: u32,
+    /// Take the container created last
+    #[arg(short, long)]
+    latest: bool,
+    /// Read the container's id from a file
+    #[arg(long, value_name = "FILE")]
+    cidfile: Option<String>,
+    /// Container (unless --latest or --cidfile), command and its arguments
+    #[arg(required = true, value_name = "CONTAINER", hide = true)]
+    words: Vec<String>,
+}
+
+pub(super) const DEF: Def = def!(
+    ExecArgs,
+    run,
+    Section::Everyday,
+    ["exec", "container exec"],
+    "[OPTIONS] CONTAINER COMMAND [ARG...]",
+    "Run a command in a running container",
+    flags_first
+);
+
+fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let mut words = args.words;
+    let name = match (args.latest, args.cidfile) {
+        (true, _) => super::latest(ctx)?,
+        (false, Some(path)) => super::read_cidfile(&path)?,
+        (false, None) => words.remove(0),
+    };
+    if words.is_empty() {
+        return Err(Failure::new("'rcon exec' requires at least 2 arguments")
+            .hint("run 'rcon exec --help' for more information"));
+    }
+    let (tty, interactive) = (args.process.tty, args.process.interactive);
+    let mut process = args.process.into_options(words)?;
+    process.preserve_fds = args.preserve_fds;
+    let attach = if args.detach {
+        None
+    } else {
+        if tty && interactive {
+            relay::want_terminal()?;
+        }
+        Some(AttachOptions {
+            stdin: interactive,
+            stdout: true,
+            stderr: true,
+            detach_keys: args.detach_keys,
+            sig_proxy: false,
+        })
+    };
+    let options = ExecOptions { process, attach };
+    match crate::engine::exec::exec(ctx.engine()?, &name, &options)? {
+        ExecHandle::Detached(_) => Ok(Exit::OK),
+        ExecHandle::Attached(attached) => relay::relay(attached, ui),
+    }
+}

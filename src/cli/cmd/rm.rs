@@ -1,0 +1,61 @@
+//! `rcon rm`.
+
+use super::each::Each;
+use crate::cli::Ctx;
+use crate::cli::args::select::{SelectArgs, selection};
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::Outcome;
+use crate::cli::ui::Ui;
+use crate::engine::rm::RemoveOptions;
+
+/// Flags of `rm`. `-l` is docker's `--link`, so it is refused by the engine rather than taken for podman's
+/// `--latest`, which would remove something else.
+#[derive(clap::Args)]
+struct RmArgs {
+    /// Kill it first if it runs; what does not exist is no error
+    #[arg(short, long)]
+    force: bool,
+    /// Remove its anonymous volumes too
+    #[arg(short, long)]
+    volumes: bool,
+    /// With --force: seconds between the stop signal and SIGKILL
+    #[arg(short = 't', long = "timeout", alias = "time", value_name = "SECONDS")]
+    timeout: Option<i64>,
+    /// Remove what depends on it too
+    #[arg(long)]
+    depend: bool,
+    /// Remove a link: refused, links are not kept as objects
+    #[arg(long, hide = true)]
+    link: bool,
+    /// What does not exist is no error
+    #[arg(short, long)]
+    ignore: bool,
+    #[command(flatten)]
+    choice: SelectArgs,
+    /// Containers
+    #[arg(value_name = "CONTAINER", hide = true)]
+    containers: Vec<String>,
+}
+
+pub(super) const DEF: Def = def!(
+    RmArgs,
+    run,
+    Section::Everyday,
+    ["rm", "container rm", "container remove"],
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Remove containers"
+);
+
+fn run(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let which = selection(args.containers, args.choice, args.ignore, "rm")?;
+    let options = RemoveOptions {
+        force: args.force,
+        volumes: args.volumes,
+        timeout: args.timeout,
+        depend: args.depend,
+        link: args.link,
+    };
+    let mut each = Each::new(ui);
+    crate::engine::rm::rm(ctx.engine()?, &which, &options, &mut |done| each.echo(done))?;
+    Ok(each.exit())
+}

@@ -1,0 +1,91 @@
+//! `rcon run`.
+
+use crate::cli::Ctx;
+use crate::cli::args::create::CreateArgs;
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::relay;
+use crate::cli::ui::Ui;
+use crate::cli::ui::progress::PullProgress;
+use crate::engine::attach::AttachOptions;
+use crate::engine::run::{RunHandle, RunOptions};
+
+/// Flags of `run`: those of `create` and how the caller is connected.
+#[derive(clap::Args)]
+struct RunArgs {
+    #[command(flatten)]
+    create: CreateArgs,
+    /// Run in the background and print the container's id
+    #[arg(short, long, help_heading = "Streams")]
+    detach: bool,
+    /// Keys that detach (default ctrl-p,ctrl-q)
+    #[arg(long, value_name = "KEYS", help_heading = "Streams")]
+    detach_keys: Option<String>,
+    /// Hand signals on to the process (default true)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = crate::cli::args::boolean, value_name = "BOOL", help_heading = "Streams")]
+    sig_proxy: Option<bool>,
+    /// Hand descriptors 3 to 2 + N on
+    #[arg(long, value_name = "N", help_heading = "Streams", default_value_t = 0, hide_default_value = true)]
+    preserve_fds: u32,
+    /// With --rm: remove the image too, unless others use it
+    #[arg(long, help_heading = "Container")]
+    rmi: bool,
+}
+
+pub(super) const DEF: Def = def!(
+    RunArgs,
+    run,
+    Section::Everyday,
+    ["run", "container run"],
+    "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+    "Create a container and run it",
+    flags_first
+);
+
+fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let attach = attach_options(&args)?;
+    let files = args.create.side_files();
+    let mut options = args.create.into_options(&ctx.globals)?;
+    options.process.preserve_fds = args.preserve_fds;
+    options.lifecycle.remove_image = args.rmi;
+    // podman: removing the image makes sense only together with the container.
+    options.lifecycle.auto_remove |= args.rmi;
+    let engine = ctx.engine().map_err(|f| f.code(Exit::ENGINE.0))?;
+    let progress = PullProgress::new(options.quiet);
+    let run = RunOptions { attach, files };
+    let handle = crate::engine::run::run(engine, &options, &run, &progress);
+    progress.finish();
+    match handle.map_err(relay::start_failure)? {
+        RunHandle::Detached { id, warnings } => {
+            for warning in warnings {
+                ui.warn(warning);
+            }
+            ui.line(id);
+            Ok(Exit::OK)
+        }
+        RunHandle::Attached(attached) => relay::relay(attached, ui),
+    }
+}
+
+/// Which streams are attached: those of `-a`, else stdout and stderr, and stdin with `-i`.
+fn attach_options(args: &RunArgs) -> Result<Option<AttachOptions>, Failure> {
+    let streams = relay::streams(&args.create.attach)?;
+    if args.detach {
+        if streams.is_some() {
+            return Err(Failure::usage("conflicting options: cannot specify both --attach and --detach"));
+        }
+        return Ok(None);
+    }
+    let (stdin, stdout, stderr) = streams.unwrap_or((args.create.interactive(), true, true));
+    if stdin && args.create.tty() {
+        relay::want_terminal()?;
+    }
+    Ok(Some(AttachOptions {
+        stdin,
+        stdout,
+        stderr,
+        detach_keys: args.detach_keys.clone(),
+        sig_proxy: args.sig_proxy.unwrap_or(true),
+    }))
+}

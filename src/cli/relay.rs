@@ -1,0 +1,57 @@
+//! What `run`, `start -a`, `exec` and `attach` have in common: which streams, and from a live connection to an
+//! exit code.
+
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+
+use super::exit::{Exit, Failure, Outcome};
+use super::ui::Ui;
+use crate::engine;
+use crate::engine::attach::{Attached, RelayEnd, Streams};
+
+/// `-a` values as (stdin, stdout, stderr); `None` if there are none.
+pub(super) fn streams(names: &[String]) -> Result<Option<(bool, bool, bool)>, Failure> {
+    let mut wanted = (false, false, false);
+    for name in names {
+        match name.to_ascii_lowercase().as_str() {
+            "stdin" => wanted.0 = true,
+            "stdout" => wanted.1 = true,
+            "stderr" => wanted.2 = true,
+            _ => {
+                return Err(Failure::usage(format!(
+                    "invalid argument {name:?} for \"-a, --attach\" flag: valid streams are STDIN, STDOUT \
+                     and STDERR"
+                )));
+            }
+        }
+    }
+    Ok((!names.is_empty()).then_some(wanted))
+}
+
+/// Refuses `-it` without a terminal at stdin, as docker does.
+pub(super) fn want_terminal() -> Result<(), Failure> {
+    if std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    Err(Failure::new("the input device is not a TTY").hint("leave out -t, or run it in a terminal"))
+}
+
+/// The failure of a start: 125 unless the engine knows better (126, 127).
+pub(super) fn start_failure(e: engine::Error) -> Failure {
+    let code = e.exit_code().unwrap_or(Exit::ENGINE.0);
+    Failure::from(e).code(code)
+}
+
+/// Relays until the process ends; its exit code is ours.
+pub(super) fn relay(attached: Attached, ui: &mut Ui) -> Outcome {
+    for warning in &attached.warnings {
+        ui.warn(warning);
+    }
+    ui.flush();
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let streams = Streams { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() };
+    match attached.relay(streams).map_err(start_failure)? {
+        RelayEnd::Exited(code) => Ok(Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX))),
+        RelayEnd::Detached => Ok(Exit::OK),
+    }
+}
