@@ -19,6 +19,7 @@ pub(super) fn resolve(
         args,
         entrypoint,
         env: _,
+        env_merge: _,
         unset_env: _,
         unset_env_all: _,
         user,
@@ -105,7 +106,35 @@ fn environment(inputs: &Inputs<'_>, image: &ImageConfig, hostname: &str) -> Vec<
     });
     let own: Vec<String> = o.env.iter().map(|(n, v)| format!("{n}={v}")).collect();
     env_merge(&mut env, own.iter().map(String::as_str));
+    for (name, text) in &o.env_merge {
+        let merged = format!("{name}={}", expand(text, &env));
+        env_merge(&mut env, std::iter::once(merged.as_str()));
+    }
     env
+}
+
+/// Replaces `${NAME}` and `$NAME` by the values in `env`; an unknown name is empty, as in a shell.
+fn expand(text: &str, env: &[String]) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let word = |s: &str| s.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(s.len());
+        let (name, tail) = match rest.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some(pair) => pair,
+            None => rest.split_at(word(rest)),
+        };
+        if name.is_empty() {
+            out.push('$');
+            continue;
+        }
+        let value = env.iter().find_map(|e| e.split_once('=').filter(|(n, _)| *n == name).map(|(_, v)| v));
+        out.push_str(value.unwrap_or_default());
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Adds `NAME=value` entries; one that exists is replaced in its place. An entry without `=` removes the name, as docker's
