@@ -201,16 +201,17 @@ pub enum Error {
         why: String,
     },
     /// An overlay cannot be mounted.
-    #[error("cannot mount an overlay of {layers} layers: {step}")]
+    #[error("cannot mount an overlay of {layers} layers")]
     Overlay {
         /// Number of lower layers.
         layers: usize,
         /// Which call failed, with its argument and what the kernel said in the mount's log.
-        step: String,
-        /// The kernel's answer.
         #[source]
-        source: io::Error,
+        source: crate::sys::Error,
     },
+    /// A system call failed.
+    #[error(transparent)]
+    Sys(#[from] crate::sys::Error),
     /// A log option or line is not understood.
     #[error("log {path}: {why}", path = .path.display())]
     Log {

@@ -1,10 +1,15 @@
 //! Overlay mounts as detached descriptors: any number of layers by `lowerdir+`, the legacy option string
-//! where the kernel is older.
+//! where the kernel is older than 6.5.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
+use crate::sys;
+use crate::sys::mount::{Attributes, FsContext, attr};
+
+/// Longest text that fsconfig takes, its NUL not counted.
+const MAX_PARAMETER: usize = 255;
 
 /// Options of an overlay mount.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,10 +25,10 @@ pub struct Options {
 /// one file system. The mount is detached; attach it with move_mount.
 ///
 /// # Errors
-/// [`super::Error::Overlay`] says which call failed and what the kernel logged.
+/// [`Error::Overlay`] says which call failed and what the kernel logged.
 pub fn mount(lowers: &[PathBuf], upper: &Path, work: &Path, options: Options) -> Result<OwnedFd> {
-    let _ = (lowers, upper, work, options);
-    todo!()
+    assemble(lowers, Some((upper, work)), options)
+        .map_err(|source| Error::Overlay { layers: lowers.len(), source })
 }
 
 /// A read-only overlay of `lowers`, top first. One layer alone becomes a read-only bind of it.
@@ -31,8 +36,100 @@ pub fn mount(lowers: &[PathBuf], upper: &Path, work: &Path, options: Options) ->
 /// # Errors
 /// As [`mount`].
 pub fn mount_readonly(lowers: &[PathBuf], options: Options) -> Result<OwnedFd> {
-    let _ = (lowers, options);
-    todo!()
+    let made = match lowers {
+        [only] => sys::mount::open_tree_path(only, false).and_then(|tree| {
+            sys::mount::set_attributes(
+                &tree,
+                &Attributes { set: attr::RDONLY, ..Attributes::default() },
+                false,
+            )?;
+            Ok(tree)
+        }),
+        _ => assemble(lowers, None, options),
+    };
+    made.map_err(|source| Error::Overlay { layers: lowers.len(), source })
+}
+
+fn assemble(
+    lowers: &[PathBuf],
+    upper: Option<(&Path, &Path)>,
+    options: Options,
+) -> sys::error::Result<OwnedFd> {
+    let invalid = rustix::io::Errno::INVAL.raw_os_error();
+    let fs = FsContext::new("overlay")?;
+    // Descriptors of paths that are too long for fsconfig must live until the superblock is made.
+    let mut held = Vec::new();
+    for (n, lower) in lowers.iter().enumerate() {
+        match set_path(&fs, "lowerdir+", lower, &mut held) {
+            Err(e) if n == 0 && e.is(invalid) => return legacy(lowers, upper, options),
+            other => other?,
+        }
+    }
+    finish(fs, upper, options, &mut held)
+}
+
+/// Sets upper, work and options, and makes the mount.
+fn finish(
+    fs: FsContext,
+    upper: Option<(&Path, &Path)>,
+    options: Options,
+    held: &mut Vec<OwnedFd>,
+) -> sys::error::Result<OwnedFd> {
+    if let Some((upper, work)) = upper {
+        set_path(&fs, "upperdir", upper, held)?;
+        set_path(&fs, "workdir", work, held)?;
+        if options.volatile {
+            fs.flag("volatile")?;
+        }
+    }
+    // Said, not left to the kernel's build options: an upper directory must be readable as a layer by itself, with
+    // whole files and without references to other directories.
+    fs.set("metacopy", "off")?;
+    fs.set("redirect_dir", "nofollow")?;
+    fs.set("index", "off")?;
+    if options.userxattr {
+        fs.flag("userxattr")?;
+    }
+    fs.mount(if upper.is_none() { attr::RDONLY } else { 0 })
+}
+
+fn set_path(fs: &FsContext, key: &str, path: &Path, held: &mut Vec<OwnedFd>) -> sys::error::Result<()> {
+    if path.as_os_str().len() <= MAX_PARAMETER {
+        return fs.set(key, path);
+    }
+    let fd = sys::fd::open_path(path)?;
+    let short = sys::fd::proc_path(&fd);
+    held.push(fd);
+    fs.set(key, short)
+}
+
+/// The option string of kernels before 6.5. It holds 255 bytes, so layers are given as descriptor numbers,
+/// relative to `/proc/self/fd` as working directory (three bytes each instead of ninety). Only for a process of one
+/// thread, as the working directory is everyone's.
+fn legacy(
+    lowers: &[PathBuf],
+    upper: Option<(&Path, &Path)>,
+    options: Options,
+) -> sys::error::Result<OwnedFd> {
+    let mut held =
+        lowers.iter().map(|lower| sys::fd::open_path(lower)).collect::<sys::error::Result<Vec<_>>>()?;
+    let numbers: Vec<String> = held.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+    let text = numbers.join(":");
+    if text.len() > MAX_PARAMETER {
+        let what = format!("overlay, lowerdir: {} layers need Linux 6.5 or newer", lowers.len());
+        return Err(sys::Error::new("fsconfig", what, rustix::io::Errno::TOOBIG.raw_os_error()));
+    }
+    let back = sys::fd::open_path(Path::new("."))?;
+    let enter = |fd: &OwnedFd| {
+        rustix::process::fchdir(fd).map_err(|e| sys::Error::new("fchdir", "", e.raw_os_error()))
+    };
+    enter(&sys::fd::open_path(Path::new("/proc/self/fd"))?)?;
+    let made = FsContext::new("overlay").and_then(|fs| {
+        fs.set("lowerdir", text)?;
+        finish(fs, upper, options, &mut held)
+    });
+    enter(&back)?;
+    made
 }
 
 /// Makes `upper` and `work` below a container's directory. The root of the merged tree is `upper` itself, so it
@@ -54,4 +151,53 @@ pub(super) fn make_upper(container: &Path, top: &Path) -> Result<()> {
         .map_err(|e| Error::io("change the mode of", &upper, e))?;
     let work = container.join("work");
     std::fs::DirBuilder::new().mode(0o700).create(&work).map_err(|e| Error::io("create directory", work, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn tree(dir: &Path, name: &str) -> PathBuf {
+        let path = dir.join(name);
+        fs::create_dir(&path).expect("mkdir");
+        fs::write(path.join(name), name).expect("write");
+        path
+    }
+
+    fn read(mount: &OwnedFd, name: &str) -> String {
+        fs::read_to_string(sys::fd::proc_path(mount).join(name)).expect("read")
+    }
+
+    #[test]
+    fn many_layers_and_a_long_path() {
+        let dir = crate::storage::testing::scratch("overlay");
+        let deep = dir.path().join("x".repeat(250));
+        fs::create_dir(&deep).expect("mkdir");
+        let lowers: Vec<_> = (0..130).map(|n| tree(&deep, &format!("l{n}"))).collect();
+        let (upper, work) = (tree(&deep, "upper"), deep.join("work"));
+        fs::create_dir(&work).expect("mkdir");
+        let m = mount(&lowers, &upper, &work, Options { volatile: true, userxattr: false }).expect("mount");
+        assert_eq!(read(&m, "l0"), "l0");
+        assert_eq!(read(&m, "l129"), "l129");
+        fs::write(sys::fd::proc_path(&m).join("new"), "n").expect("write");
+        assert!(upper.join("new").exists());
+        let ro = mount_readonly(&lowers[..2], Options::default()).expect("mount");
+        assert_eq!(read(&ro, "l1"), "l1");
+        assert!(fs::write(sys::fd::proc_path(&ro).join("new"), "n").is_err());
+        let one = mount_readonly(&lowers[..1], Options::default()).expect("bind");
+        assert!(fs::write(sys::fd::proc_path(&one).join("new"), "n").is_err());
+    }
+
+    #[test]
+    fn legacy_option_string() {
+        let dir = crate::storage::testing::scratch("legacy");
+        let lowers: Vec<_> = (0..20).map(|n| tree(dir.path(), &format!("l{n}"))).collect();
+        let (upper, work) = (tree(dir.path(), "upper"), dir.path().join("work"));
+        fs::create_dir(&work).expect("mkdir");
+        let before = std::env::current_dir().expect("cwd");
+        let m = legacy(&lowers, Some((&upper, &work)), Options::default()).expect("mount");
+        assert_eq!(read(&m, "l19"), "l19");
+        assert_eq!(std::env::current_dir().expect("cwd"), before);
+    }
 }
