@@ -4,8 +4,12 @@
 use std::os::fd::BorrowedFd;
 
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, Kind};
+use super::view::Container;
 use crate::model::id::ContainerId;
+use crate::monitor::client::{self, Ended, ExecWait, Relay};
+use crate::monitor::detach::DetachKeys;
+use crate::monitor::proto;
 
 /// Which streams are wanted and how the terminal behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,11 +24,13 @@ pub struct AttachOptions {
     pub detach_keys: Option<String>,
     /// Hand signals on to the container (not with a terminal).
     pub sig_proxy: bool,
+    /// Rows and columns of the caller's terminal, for the container's first moment.
+    pub size: Option<(u16, u16)>,
 }
 
 impl Default for AttachOptions {
     fn default() -> Self {
-        Self { stdin: false, stdout: true, stderr: true, detach_keys: None, sig_proxy: true }
+        Self { stdin: false, stdout: true, stderr: true, detach_keys: None, sig_proxy: true, size: None }
     }
 }
 
@@ -55,23 +61,89 @@ pub struct Attached {
     pub id: ContainerId,
     /// Things worth saying that are no errors.
     pub warnings: Vec<String>,
+    connection: Connection,
+    options: AttachOptions,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Streams(client::Attached),
+    Wait(ExecWait),
 }
 
 impl Attached {
+    /// Streams of a main process, or of an exec with a terminal.
+    pub(super) fn main(id: ContainerId, relay: client::Attached, options: Option<&AttachOptions>) -> Self {
+        let options = options.cloned().unwrap_or_default();
+        Self { id, warnings: Vec::new(), connection: Connection::Streams(relay), options }
+    }
+
+    /// An exec that has the caller's own descriptors: only its end is waited for.
+    pub(super) fn wait(id: ContainerId, wait: ExecWait, options: &AttachOptions) -> Self {
+        Self { id, warnings: Vec::new(), connection: Connection::Wait(wait), options: options.clone() }
+    }
+
     /// Relays until the process ends or the user detaches. Puts the terminal into raw mode and back, forwards
     /// its size and, if so wished, signals.
     ///
     /// # Errors
-    /// The monitor is lost, or the process could not be started (126, 127).
-    pub fn relay(self, _streams: Streams<'_>) -> Result<RelayEnd, Error> {
-        todo!()
+    /// The monitor is lost, or detach keys that do not parse.
+    pub fn relay(self, streams: Streams<'_>) -> Result<RelayEnd, Error> {
+        let options = self.options;
+        match self.connection {
+            Connection::Wait(wait) => Ok(RelayEnd::Exited(wait.wait(options.sig_proxy)?.code)),
+            Connection::Streams(connection) => {
+                let ended = connection.relay(Relay {
+                    stdin: options.stdin.then_some(streams.stdin),
+                    stdout: options.stdout.then_some(streams.stdout),
+                    stderr: options.stderr.then_some(streams.stderr),
+                    detach_keys: detach_keys(options.detach_keys.as_deref())?,
+                    sig_proxy: options.sig_proxy,
+                })?;
+                match ended {
+                    Ended::Exited(exited) => Ok(RelayEnd::Exited(exited.code)),
+                    Ended::Detached => Ok(RelayEnd::Detached),
+                    Ended::TooSlow => Err(Error::new(
+                        Kind::Unavailable,
+                        "detached because the output was not read for too long; the container goes on",
+                    )
+                    .hint(format!("rcon logs {} has all of it", self.id.short()))),
+                }
+            }
+        }
     }
+}
+
+/// Parses detach keys; `None` is `ctrl-p,ctrl-q`.
+pub(super) fn detach_keys(text: Option<&str>) -> Result<DetachKeys, Error> {
+    Ok(text.unwrap_or("ctrl-p,ctrl-q").parse()?)
 }
 
 /// Attaches to a running container.
 ///
 /// # Errors
 /// No such container, or it is not running.
-pub fn attach(_ctx: &Context, _name: &str, _options: &AttachOptions) -> Result<Attached, Error> {
-    todo!()
+pub fn attach(ctx: &Context, name: &str, options: &AttachOptions) -> Result<Attached, Error> {
+    detach_keys(options.detach_keys.as_deref())?;
+    let store = ctx.store()?;
+    let container = Container::find(ctx, &store, name)?;
+    match &container.phase {
+        crate::model::container::Phase::Running(_) => {}
+        crate::model::container::Phase::Paused(_) => {
+            return Err(Error::new(Kind::State, "You cannot attach to a paused container, unpause it first"));
+        }
+        crate::model::container::Phase::Restarting(_) => {
+            return Err(Error::new(
+                Kind::State,
+                "You cannot attach to a restarting container, wait until it is running",
+            ));
+        }
+        _ => {
+            return Err(Error::new(Kind::State, "You cannot attach to a stopped container, start it first"));
+        }
+    }
+    let streams = proto::Streams { stdin: options.stdin, stdout: options.stdout, stderr: options.stderr };
+    let relay = client::attach(&ctx.paths, container.id(), streams)?;
+    super::journal::container(ctx, "attach", &container.row, &[]);
+    Ok(Attached::main(container.id().clone(), relay, Some(options)))
 }

@@ -21,6 +21,8 @@ pub struct Config {
     pub containers: ContainersConfig,
     /// `[engine]`.
     pub engine: EngineConfig,
+    /// `NOTIFY_SOCKET` of the caller.
+    pub notify_socket: Option<String>,
 }
 
 /// Defaults of new containers, `[containers]` of containers.conf.
@@ -96,12 +98,13 @@ impl Config {
     ///
     /// # Errors
     /// A file that cannot be read or does not parse.
-    pub fn load(_env: &Env, _global: &GlobalOptions) -> Result<Self, Error> {
+    pub fn load(env: &Env, _global: &GlobalOptions) -> Result<Self, Error> {
         Ok(Self {
             root: PathBuf::from("/var/lib/rcon"),
             runroot: PathBuf::from("/run/rcon"),
             containers: ContainersConfig::default(),
             engine: EngineConfig::default(),
+            notify_socket: env.notify_socket.clone(),
         })
     }
 }

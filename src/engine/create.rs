@@ -1,12 +1,25 @@
 //! `create`: pulls what is missing, resolves the options and stores the container.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, Kind};
+use super::lookup::StoreWorld;
 use super::progress::Progress;
+use super::resolve::{self, Inputs, Resolved, names};
+use super::rm;
+use super::{journal, random};
 use crate::model::create::CreateOptions;
-use crate::model::id::ContainerId;
+use crate::model::id::{ContainerId, check_name};
+use crate::model::image::Image;
+use crate::model::network::Network;
+use crate::storage::containers::{Stored, Summary};
+use crate::storage::volatile::RunDir;
+use crate::storage::volumes::NewVolume;
+use crate::storage::{Error as StorageError, Store};
+
+/// How often a fresh name is drawn before the collision is an error.
+const NAME_DRAWS: u32 = 8;
 
 /// Files that `create` and `run` write beside the container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,15 +41,209 @@ pub struct Created {
     pub warnings: Vec<String>,
 }
 
+/// A container that is stored but not started; what a start right after it needs.
+pub(super) struct Made {
+    pub(super) resolved: Resolved,
+    pub(super) networks: Vec<Network>,
+    /// With its lock held, when the caller is going to start it.
+    pub(super) run_dir: Option<RunDir>,
+}
+
 /// Creates a container.
 ///
 /// # Errors
 /// No image, a name that is taken, options that contradict each other or that this host cannot honour.
 pub fn create(
-    _ctx: &Context,
-    _options: &CreateOptions,
-    _files: &SideFiles,
-    _progress: &dyn Progress,
+    ctx: &Context,
+    options: &CreateOptions,
+    files: &SideFiles,
+    progress: &dyn Progress,
 ) -> Result<Created, Error> {
-    todo!()
+    if files.pidfile.is_some() || files.monitor_pidfile.is_some() {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "--pidfile and --conmon-pidfile are for run: a created container has no process yet",
+        ));
+    }
+    let store = ctx.store()?;
+    let made = make(ctx, &store, options, files, progress, false)?;
+    let Resolved { spec, warnings, .. } = made.resolved;
+    Ok(Created { id: spec.id, warnings })
+}
+
+/// The common half of `create` and `run`. With `start` the row says "started" at once and the run lock is held.
+pub(super) fn make(
+    ctx: &Context,
+    store: &Store,
+    options: &CreateOptions,
+    files: &SideFiles,
+    progress: &dyn Progress,
+    start: bool,
+) -> Result<Made, Error> {
+    if let Some(path) = &files.cidfile {
+        free_cidfile(path)?;
+    }
+    if let Some(name) = &options.name {
+        check_name("container name", name).map_err(|_| {
+            Error::new(
+                Kind::Invalid,
+                format!("Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),
+            )
+        })?;
+        if !options.replace {
+            free_name(store, name)?;
+        }
+    }
+    let image = image(ctx, store, options, progress)?;
+    let world = StoreWorld::new(ctx, store);
+    let mut inputs = Inputs {
+        options,
+        id: random::id(),
+        name: options.name.clone().unwrap_or_else(|| names::random(random::number(), 0)),
+        now: jiff::Timestamp::now(),
+        image: image.as_ref(),
+        config: &ctx.config,
+        host: &ctx.host,
+        world: &world,
+    };
+    let mut resolved = resolve::resolve(&inputs)?;
+    if let (true, Some(name)) = (options.replace, &options.name) {
+        rm::replace(ctx, store, name)?;
+    }
+    directories(&resolved)?;
+    let volumes = volumes(ctx, store, &resolved)?;
+    let run_dir = if start { Some(RunDir::acquire(&ctx.paths, &inputs.id)?) } else { None };
+    let stored = if start { Stored::started_now()? } else { Stored::Created };
+    let mut draw = 0;
+    loop {
+        match store.insert_container(&resolved.spec, &stored) {
+            Ok(()) => break,
+            Err(StorageError::NameTaken { .. }) if options.name.is_none() && draw < NAME_DRAWS => {
+                draw += 1;
+                inputs.name = names::random(random::number(), draw);
+                resolved.spec.name.clone_from(&inputs.name);
+            }
+            Err(e) => {
+                // Nothing half-made stays: the volumes that only this container would have used go again.
+                for name in volumes {
+                    store.remove_volume(&name).ok();
+                }
+                if let Some(run_dir) = run_dir {
+                    run_dir.remove().ok();
+                }
+                return Err(e.into());
+            }
+        }
+    }
+    let row = summary_of(&resolved, stored);
+    journal::container(ctx, "create", &row, &[]);
+    if let Some(path) = &files.cidfile
+        && let Err(e) = std::fs::write(path, resolved.spec.id.as_str())
+    {
+        rm::remove_record(ctx, store, &row, true)?;
+        return Err(Error::with_source(
+            Kind::Invalid,
+            format!("writing the container id to {}", path.display()),
+            e,
+        ));
+    }
+    Ok(Made { resolved, networks: world.into_networks(), run_dir })
+}
+
+fn free_cidfile(path: &Path) -> Result<(), Error> {
+    if path.symlink_metadata().is_ok() {
+        return Err(Error::new(
+            Kind::Conflict,
+            format!(
+                "container ID file found, make sure the other container isn't running or delete {}",
+                path.display()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn free_name(store: &Store, name: &str) -> Result<(), Error> {
+    match store.find_container(name) {
+        Ok(row) if row.name == name => {
+            Err(StorageError::NameTaken { name: name.to_owned(), id: row.id }.into())
+        }
+        Ok(_) => Ok(()),
+        Err(e) if e.is_not_found() => Ok(()),
+        Err(StorageError::Ambiguous { .. }) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn image(
+    ctx: &Context,
+    store: &Store,
+    options: &CreateOptions,
+    progress: &dyn Progress,
+) -> Result<Option<Image>, Error> {
+    if let Some(path) = &options.rootfs {
+        if !Path::new(path).is_dir() {
+            return Err(Error::new(Kind::Invalid, format!("--rootfs {path}: there is no such directory")));
+        }
+        return Ok(None);
+    }
+    if options.image.is_empty() {
+        return Err(Error::new(Kind::Invalid, "an image name is required"));
+    }
+    super::lookup::ensure_image(ctx, store, options, progress).map(Some)
+}
+
+/// docker makes missing sources of `-v`; `--mount` has refused them before.
+fn directories(resolved: &Resolved) -> Result<(), Error> {
+    for path in &resolved.directories {
+        std::fs::create_dir_all(path).map_err(|e| {
+            Error::with_source(Kind::Invalid, format!("creating the bind source directory {path}"), e)
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes the volumes; returns the names of the anonymous ones.
+fn volumes(ctx: &Context, store: &Store, resolved: &Resolved) -> Result<Vec<String>, Error> {
+    let mut anonymous = Vec::new();
+    for volume in &resolved.volumes {
+        store.ensure_volume(&NewVolume {
+            name: Some(volume.name.clone()),
+            labels: volume.labels.clone(),
+            options: volume.options.clone(),
+            needs_copy_up: true,
+        })?;
+        journal::volume(ctx, "create", &volume.name);
+        if volume.anonymous {
+            anonymous.push(volume.name.clone());
+        }
+    }
+    Ok(anonymous)
+}
+
+/// The row of a container that was just inserted, without reading it back.
+pub(super) fn summary_of(resolved: &Resolved, stored: Stored) -> Summary {
+    let spec = &resolved.spec;
+    Summary {
+        id: spec.id.clone(),
+        name: spec.name.clone(),
+        image_name: spec.root.directory.clone().unwrap_or_else(|| spec.root.image_name.clone()),
+        image_id: spec.root.image_id.clone(),
+        command: spec.process.argv.clone(),
+        created: spec.created,
+        labels: spec.labels.clone(),
+        stored,
+        desired: crate::storage::containers::Desired::default(),
+        ports: spec.network.ports.clone(),
+        exposed: spec.network.exposed.clone(),
+        networks: spec.network.attachments.iter().map(|a| a.network.clone()).collect(),
+        mounts: spec
+            .mounts
+            .iter()
+            .map(|m| (m.name.clone().unwrap_or_else(|| m.source.clone()), m.target.clone()))
+            .collect(),
+        restart: spec.lifecycle.restart,
+        auto_remove: spec.lifecycle.auto_remove,
+        has_health: spec.lifecycle.health.is_some(),
+    }
 }

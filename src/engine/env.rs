@@ -16,6 +16,8 @@ pub struct Env {
     pub containers_conf_override: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`, or `$HOME/.config`.
     pub config_home: Option<PathBuf>,
+    /// `NOTIFY_SOCKET`: where `--sdnotify` reports.
+    pub notify_socket: Option<String>,
     /// `http_proxy`, `https_proxy`, `ftp_proxy`, `no_proxy`, `all_proxy` in both cases, as found.
     pub proxies: Vec<(String, String)>,
 }
@@ -27,6 +29,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("CONTAINERS_CONF", "the only containers.conf to read"),
     ("CONTAINERS_CONF_OVERRIDE", "a containers.conf read after all others"),
     ("XDG_CONFIG_HOME", "where a user's containers/containers.conf is (default $HOME/.config)"),
+    ("NOTIFY_SOCKET", "where --sdnotify reports readiness"),
     ("HOME", "see XDG_CONFIG_HOME"),
     ("http_proxy, https_proxy, ftp_proxy, no_proxy, all_proxy", "handed on with --http-proxy; both cases"),
 ];
@@ -62,6 +65,7 @@ impl Env {
             containers_conf: path("CONTAINERS_CONF"),
             containers_conf_override: path("CONTAINERS_CONF_OVERRIDE"),
             config_home: path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|h| h.join(".config"))),
+            notify_socket: get("NOTIFY_SOCKET").and_then(|v| v.into_string().ok()).filter(|v| !v.is_empty()),
             proxies: PROXIES
                 .iter()
                 .filter_map(|n| Some(((*n).to_owned(), get(n)?.into_string().ok()?)))

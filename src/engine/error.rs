@@ -103,12 +103,6 @@ impl Error {
         self.0.exit
     }
 
-    /// "No such container: NAME".
-    #[must_use]
-    pub fn no_such_container(name: &str) -> Self {
-        Self::new(Kind::NotFound, format!("no such container: {name}"))
-    }
-
     /// The whole chain on one line, `message: cause: cause`.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -167,7 +161,20 @@ impl From<crate::storage::Error> for Error {
             E::Busy { .. } => Kind::Unavailable,
             _ => Kind::Internal,
         };
-        let message = e.to_string();
+        let message = match &e {
+            // docker's own words, which scripts look for.
+            E::NotFound { kind: crate::storage::error::Kind::Container, what } => {
+                format!("No such container: {what}")
+            }
+            E::NotFound { kind: crate::storage::error::Kind::Image, what } => {
+                format!("No such image: {what}")
+            }
+            E::NameTaken { name, id } => format!(
+                "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to \
+                 remove (or rename) that container to be able to reuse that name."
+            ),
+            other => other.to_string(),
+        };
         let mut error = match StdError::source(&e) {
             Some(_) => Self::with_source(kind, message, Cause(e)),
             None => Self::new(kind, message),

@@ -1,8 +1,19 @@
 //! `events`: the journal of what happened.
 
+use std::time::Duration;
+
 use super::context::Context;
 use super::error::Error;
+use super::filter::Filters;
 use crate::model::event::Event;
+use crate::storage::events::{Filter, Follower};
+
+/// Longest sleep between two looks.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Keys of `--filter`.
+const FILTERS: &[&str] =
+    &["container", "event", "id", "image", "label", "network", "pod", "scope", "status", "type", "volume"];
 
 /// Which events.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,9 +33,31 @@ pub struct EventsOptions {
 /// # Errors
 /// An unknown filter, or a store that cannot be read.
 pub fn events(
-    _ctx: &Context,
-    _options: &EventsOptions,
-    _sink: &mut dyn FnMut(Event) -> bool,
+    ctx: &Context,
+    options: &EventsOptions,
+    sink: &mut dyn FnMut(Event) -> bool,
 ) -> Result<(), Error> {
-    todo!()
+    let filters = Filters::parse(&options.filters, FILTERS)?;
+    let mut terms = Vec::new();
+    for (key, values) in filters.iter() {
+        let key = if key == "status" { "event" } else { key };
+        terms.extend(values.iter().map(|v| (key.to_owned(), v.clone())));
+    }
+    let filter = Filter { since: options.since, until: options.until, terms };
+    // Without --since, only what happens from now on; the past alone where nothing is waited for.
+    let from_end = options.since.is_none() && options.until.is_none() && options.stream;
+    let mut follower = Follower::open(&ctx.paths, filter, from_end)?;
+    loop {
+        while let Some(event) = follower.next()? {
+            if !sink(event) {
+                return Ok(());
+            }
+        }
+        let now = jiff::Timestamp::now();
+        if !options.stream || options.until.is_some_and(|until| now >= until) {
+            return Ok(());
+        }
+        let left = options.until.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+        follower.wait(left.map_or(WAIT, |l| l.min(WAIT)))?;
+    }
 }

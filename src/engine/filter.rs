@@ -1,6 +1,14 @@
 //! Filters of listings, `--filter KEY=VALUE`: same key means or, different keys mean and, as docker's.
 
+use super::context::Context;
 use super::error::{Error, Kind};
+use super::view::Container;
+use crate::model::container::Phase;
+use crate::model::image::Image;
+use crate::model::lifecycle::RestartPolicy;
+use crate::model::network::{Protocol, parse_expose};
+use crate::model::units::parse_timestamp;
+use crate::storage::Store;
 
 /// Filters as typed, grouped by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,5 +58,240 @@ impl Filters {
     /// Keys with their values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
         self.0.iter().map(|(k, v)| (k.as_str(), v.as_slice()))
+    }
+}
+
+/// Filters that `ps`, `stop`, `rm` and the like know.
+pub const CONTAINER_FILTERS: &[&str] = &[
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "label",
+    "label!",
+    "name",
+    "network",
+    "publish",
+    "restart-policy",
+    "since",
+    "status",
+    "until",
+    "volume",
+];
+
+/// A compiled filter of containers.
+#[derive(Debug)]
+pub(crate) struct ContainerFilter {
+    filters: Filters,
+    ancestors: Vec<Image>,
+    networks: Vec<String>,
+    before: Option<jiff::Timestamp>,
+    since: Option<jiff::Timestamp>,
+    until: Option<jiff::Timestamp>,
+    ports: Vec<(bool, u16, u16, Protocol)>,
+}
+
+impl ContainerFilter {
+    /// Checks the filters and looks up what they name.
+    pub(crate) fn compile(ctx: &Context, store: &Store, texts: &[String]) -> Result<Self, Error> {
+        let filters = Filters::parse(texts, CONTAINER_FILTERS)?;
+        for status in filters.values("status") {
+            if !matches!(
+                status.as_str(),
+                "created"
+                    | "configured"
+                    | "initialized"
+                    | "running"
+                    | "paused"
+                    | "restarting"
+                    | "removing"
+                    | "exited"
+                    | "stopped"
+                    | "dead"
+                    | "unknown"
+            ) {
+                return Err(bad("status", status));
+            }
+        }
+        for health in filters.values("health") {
+            if !matches!(health.as_str(), "starting" | "healthy" | "unhealthy" | "none") {
+                return Err(bad("health", health));
+            }
+        }
+        for code in filters.values("exited") {
+            code.parse::<i32>().map_err(|_| bad("exited", code))?;
+        }
+        let mut ports = Vec::new();
+        for (published, key) in [(true, "publish"), (false, "expose")] {
+            for text in filters.values(key) {
+                let (first, last, protocol) = parse_expose(text)?;
+                ports.push((published, first, last, protocol));
+            }
+        }
+        let edge = |key: &str| -> Result<Option<jiff::Timestamp>, Error> {
+            let Some(name) = filters.values(key).first() else { return Ok(None) };
+            Ok(Some(store.find_container(name)?.created))
+        };
+        let until = match filters.values("until").first() {
+            Some(text) => Some(parse_timestamp(text, jiff::Timestamp::now(), &jiff::tz::TimeZone::system())?),
+            None => None,
+        };
+        let (before, since) = (edge("before")?, edge("since")?);
+        // An image or network that does not exist matches nothing; docker says so by an empty list.
+        let ancestors = filters.values("ancestor").iter();
+        let ancestors = ancestors.filter_map(|name| super::lookup::image(ctx, store, name).ok()).collect();
+        let networks = filters
+            .values("network")
+            .iter()
+            .map(|name| super::lookup::network(ctx, store, name).map_or_else(|_| name.clone(), |n| n.name));
+        let networks = networks.collect();
+        Ok(Self { ancestors, networks, before, since, until, ports, filters })
+    }
+
+    /// Whether a container passes.
+    pub(crate) fn wants(&self, c: &Container) -> bool {
+        self.filters.is_empty()
+            || (self.filters.iter().all(|(key, values)| self.key(c, key, values)) && self.ports_match(c))
+    }
+
+    fn key(&self, c: &Container, key: &str, values: &[String]) -> bool {
+        let row = &c.row;
+        match key {
+            "id" => values.iter().any(|v| pattern(v, row.id.as_str(), true)),
+            "name" => values.iter().any(|v| pattern(v, &row.name, false)),
+            "label" => values.iter().all(|v| has_label(&row.labels, v)),
+            "label!" => !values.iter().any(|v| has_label(&row.labels, v)),
+            "status" => values.iter().any(|v| status_is(&c.phase, v)),
+            "exited" => match &c.phase {
+                Phase::Exited(e) => values.iter().any(|v| v.parse() == Ok(e.code)),
+                _ => false,
+            },
+            "health" => values.iter().any(|v| v == health_word(&c.phase, row.has_health)),
+            "ancestor" => self.ancestors.iter().any(|image| {
+                row.image_id.as_ref() == Some(&image.id)
+                    || (row.image_id.is_none() && row.image_name == image.id.as_str())
+            }),
+            "network" => row.networks.iter().any(|n| self.networks.contains(n)),
+            "volume" => {
+                values.iter().any(|v| row.mounts.iter().any(|(source, target)| source == v || target == v))
+            }
+            "before" => self.before.is_some_and(|t| row.created < t),
+            "since" => self.since.is_some_and(|t| row.created > t),
+            "until" => self.until.is_some_and(|t| row.created < t),
+            "restart-policy" => values.iter().any(|v| policy_is(row.restart, v)),
+            "is-task" => values.iter().any(|v| v == "false"),
+            _ => true,
+        }
+    }
+
+    fn ports_match(&self, c: &Container) -> bool {
+        self.ports.iter().all(|(published, first, last, protocol)| {
+            let fits = |port: u16, p: Protocol| p == *protocol && (*first..=*last).contains(&port);
+            if *published {
+                let live = c.phase.running().map(|r| r.ports.as_slice());
+                live.unwrap_or(&c.row.ports)
+                    .iter()
+                    .any(|p| fits(p.host_port, p.protocol) || fits(p.container_port, p.protocol))
+            } else {
+                c.row.exposed.iter().any(|e| fits(e.port, e.protocol))
+            }
+        })
+    }
+}
+
+fn bad(key: &str, value: &str) -> Error {
+    Error::new(Kind::Invalid, format!("invalid filter '{key}={value}'"))
+}
+
+/// docker matches names by pattern: `^` and `$` anchor, `*` and `.*` stand for anything, the rest is literal and
+/// may be anywhere (`start`: only at the beginning).
+pub(crate) fn pattern(pattern: &str, text: &str, start: bool) -> bool {
+    let anchored_start = start || pattern.starts_with('^');
+    let anchored_end = pattern.ends_with('$');
+    let core = pattern.trim_start_matches('^').trim_end_matches('$');
+    let core = core.strip_prefix('/').unwrap_or(core).replace(".*", "*").replace('\\', "");
+    let mut rest = text;
+    for (i, part) in core.split('*').enumerate() {
+        let found =
+            if i == 0 && anchored_start { rest.starts_with(part).then_some(0) } else { rest.find(part) };
+        let Some(at) = found else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    if !anchored_end {
+        return true;
+    }
+    let last = core.rsplit('*').next().unwrap_or("");
+    rest.is_empty() || (text.ends_with(last) && (core.contains('*') || !anchored_start))
+}
+
+/// `KEY` or `KEY=VALUE` among labels.
+pub(crate) fn has_label(labels: &[(String, String)], wanted: &str) -> bool {
+    let (key, value) = match wanted.split_once('=') {
+        Some((k, v)) => (k, Some(v)),
+        None => (wanted, None),
+    };
+    labels.iter().any(|(k, v)| k == key && value.is_none_or(|want| want == v))
+}
+
+fn status_is(phase: &Phase, word: &str) -> bool {
+    match word {
+        "stopped" => phase.status() == "exited",
+        "configured" | "initialized" => phase.status() == "created",
+        _ => phase.status() == word,
+    }
+}
+
+/// The health of a container in a word; `none` without a check.
+pub(crate) fn health_word(phase: &Phase, has_check: bool) -> &str {
+    if !has_check {
+        return "none";
+    }
+    match phase {
+        Phase::Running(r) | Phase::Paused(r) => r.health.as_ref().map_or("starting", |h| h.status.as_str()),
+        Phase::Exited(e) | Phase::Restarting(e) => {
+            e.health.as_ref().map_or("unhealthy", |h| h.status.as_str())
+        }
+        Phase::Created | Phase::Failed { .. } | Phase::Removing => "starting",
+    }
+}
+
+fn policy_is(policy: RestartPolicy, word: &str) -> bool {
+    match policy {
+        RestartPolicy::No => matches!(word, "no" | "none" | ""),
+        RestartPolicy::OnFailure { .. } => word == "on-failure",
+        RestartPolicy::Always => word == "always",
+        RestartPolicy::UnlessStopped => word == "unless-stopped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_match_as_docker_matches_them() {
+        for (p, text, want) in [
+            ("web", "my-web-1", true),
+            ("^web", "my-web-1", false),
+            ("^web", "web-1", true),
+            ("^web$", "web-1", false),
+            ("^web$", "web", true),
+            ("web$", "my-web", true),
+            ("w.*1", "web-1", true),
+            ("db", "web", false),
+            ("^/web$", "web", true),
+        ] {
+            assert_eq!(pattern(p, text, false), want, "{p} {text}");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_the_known_ones() {
+        let e = Filters::parse(&["foo=1".to_owned()], &["id", "name"]).expect_err("unknown");
+        assert_eq!(e.to_string(), "invalid filter 'foo'");
+        assert_eq!(e.hint_text(), Some("known filters: id, name"));
     }
 }

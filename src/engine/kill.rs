@@ -1,19 +1,50 @@
 //! `kill`: sends a signal to a container's init.
 
 use super::context::Context;
-use super::error::Error;
-use super::select::{Done, Selection};
+use super::error::{Error, Kind};
+use super::select::{Done, Selection, targets};
+use super::view::Container;
+use crate::model::container::Phase;
 use crate::model::id::ContainerId;
+use crate::model::lifecycle::parse_signal;
+use crate::monitor::client;
+use crate::monitor::proto::WaitFor;
+
+const SIGKILL: i32 = 9;
 
 /// Sends `signal` (name with or without `SIG`, or number; `KILL` by default) to each container.
 ///
 /// # Errors
 /// An unknown signal; what concerns one container goes to `report`.
 pub fn kill(
-    _ctx: &Context,
-    _which: &Selection,
-    _signal: Option<&str>,
-    _report: &mut dyn FnMut(Done<ContainerId>),
+    ctx: &Context,
+    which: &Selection,
+    signal: Option<&str>,
+    report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
-    todo!()
+    let signal = signal.map_or(Ok(SIGKILL), parse_signal)?;
+    let store = ctx.store()?;
+    for target in targets(ctx, &store, which, |c| c.phase.running().is_some())? {
+        let result = target.found.and_then(|c| one(ctx, &c, signal));
+        report(Done { given: target.given, result });
+    }
+    Ok(())
+}
+
+fn one(ctx: &Context, container: &Container, signal: i32) -> Result<ContainerId, Error> {
+    let id = container.id();
+    if container.phase.running().is_none() && !matches!(container.phase, Phase::Restarting(_)) {
+        return Err(Error::new(
+            Kind::State,
+            format!("cannot kill container: {}: container {id} is not running", container.row.name),
+        ));
+    }
+    client::kill(&ctx.paths, id, signal, false)
+        .map_err(|e| Error::from(e).context(format!("cannot kill container: {}", container.row.name)))?;
+    super::journal::container(ctx, "kill", &container.row, &[("signal", signal.to_string())]);
+    if signal == SIGKILL {
+        // As docker: after `kill` the container is down, not about to be. A lost monitor means the same.
+        client::wait(&ctx.paths, id, WaitFor::NotRunning).ok();
+    }
+    Ok(id.clone())
 }

@@ -1,23 +1,101 @@
 //! What a crash or a reboot left behind, put right by whoever notices it first.
 //!
-//! A row that says "running" is believed only while the monitor's lock is held and the boot id is the
+//! A row that says "started" is believed only while the monitor's lock is held and the boot id is the
 //! current one; else the container is recorded as exited and what the kernel does not take back (cgroup,
-//! leases, nft elements) is swept.
+//! leases, nft elements) is swept. The container's own lock makes sure that only one process does so.
 
 use super::context::Context;
-use super::error::Error;
-use super::select::{Done, Selection};
+use super::error::{Error, Kind};
+use super::journal;
+use super::rm;
+use super::select::{Done, Selection, targets};
+use super::view::Container;
+use crate::model::container::Phase;
 use crate::model::id::ContainerId;
+use crate::monitor::teardown;
+use crate::storage::containers::{Stored, Summary};
+use crate::storage::volatile::RunDir;
+use crate::storage::{Error as StorageError, Store};
+
+/// Records the end of a container whose monitor is gone, and sweeps. `phase` is what the store made of it.
+pub(crate) fn settle(ctx: &Context, store: &Store, row: Summary, phase: Phase) -> Result<Container, Error> {
+    let run_dir = match RunDir::acquire(&ctx.paths, &row.id) {
+        Ok(run_dir) => run_dir,
+        // Someone starts it or sweeps it at this moment; what they write is the truth soon.
+        Err(StorageError::RunLocked { .. }) => return Ok(Container { phase: store.phase(&row)?, row }),
+        Err(e) if e.is_not_found() => return Ok(Container { row, phase }),
+        // Without permission to heal, the truth can still be told.
+        Err(_) => return Ok(Container { row, phase }),
+    };
+    // Under the lock the row is read again: its monitor may have ended properly in between.
+    let row = match store.container(&row.id) {
+        Ok(row) => row,
+        Err(e) if e.is_not_found() => {
+            run_dir.remove()?;
+            return Ok(Container { row, phase });
+        }
+        Err(e) => return Err(e.into()),
+    };
+    if !matches!(row.stored, Stored::Started { .. }) {
+        drop(run_dir);
+        let phase = store.phase(&row)?;
+        return Ok(Container { row, phase });
+    }
+    let swept = teardown::sweep(&ctx.paths, &row.id);
+    for trouble in &swept.troubles {
+        tracing::warn!(container = %row.id, "sweeping: {trouble}");
+    }
+    if let Phase::Exited(exited) = &phase {
+        journal::container(ctx, "die", &row, &[("exitCode", exited.code.to_string())]);
+        if row.auto_remove {
+            run_dir.remove()?;
+            rm::remove_record(ctx, store, &row, true)?;
+            return Ok(Container { row, phase });
+        }
+        store.set_stored(&row.id, &Stored::Exited(exited.clone()))?;
+    }
+    run_dir.remove()?;
+    let row = store.container(&row.id)?;
+    Ok(Container { row, phase })
+}
 
 /// `container cleanup`: sweeps each container that does not run; nothing else is touched.
 ///
 /// # Errors
 /// Only what concerns the selection as a whole.
 pub fn cleanup(
-    _ctx: &Context,
-    _which: &Selection,
-    _remove: bool,
-    _report: &mut dyn FnMut(Done<ContainerId>),
+    ctx: &Context,
+    which: &Selection,
+    remove: bool,
+    report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
-    todo!()
+    let store = ctx.store()?;
+    for target in targets(ctx, &store, which, |c| !c.alive())? {
+        let result = target.found.and_then(|c| one(ctx, &store, &c, remove));
+        report(Done { given: target.given, result });
+    }
+    Ok(())
+}
+
+fn one(ctx: &Context, store: &Store, container: &Container, remove: bool) -> Result<ContainerId, Error> {
+    let id = container.id();
+    if container.alive() {
+        return Err(Error::new(
+            Kind::State,
+            format!("container {} is running or paused, refusing to clean up", container.row.name),
+        ));
+    }
+    let run_dir = RunDir::acquire(&ctx.paths, id)?;
+    let swept = teardown::sweep(&ctx.paths, id);
+    run_dir.remove()?;
+    if let Some(trouble) = swept.troubles.first() {
+        return Err(Error::new(
+            Kind::Internal,
+            format!("cleaning up container {}: {trouble}", container.row.name),
+        ));
+    }
+    if remove {
+        rm::remove_record(ctx, store, &container.row, false)?;
+    }
+    Ok(id.clone())
 }

@@ -2,20 +2,58 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::select::{Done, Selection};
+use super::select::{Done, Selection, targets};
+use super::start;
 use super::stop::StopOptions;
+use super::view::Container;
+use crate::model::container::Phase;
 use crate::model::id::ContainerId;
+use crate::monitor::client::{self, ClientError};
+use crate::monitor::proto::StopWish;
+use crate::storage::Store;
 
 /// Restarts each container; `running_only` (`--running`) leaves the others alone.
 ///
 /// # Errors
 /// Only what concerns the selection as a whole.
 pub fn restart(
-    _ctx: &Context,
-    _which: &Selection,
-    _options: &StopOptions,
-    _running_only: bool,
-    _report: &mut dyn FnMut(Done<ContainerId>),
+    ctx: &Context,
+    which: &Selection,
+    options: &StopOptions,
+    running_only: bool,
+    report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
-    todo!()
+    let wish = options.wish(false)?;
+    let store = ctx.store()?;
+    let which = if running_only && which.names.is_empty() {
+        Selection { all: true, ..which.clone() }
+    } else {
+        which.clone()
+    };
+    for target in targets(ctx, &store, &which, |c| !running_only || c.alive())? {
+        let result = target.found.and_then(|c| one(ctx, &store, &c, wish));
+        report(Done { given: target.given, result });
+    }
+    Ok(())
+}
+
+fn one(ctx: &Context, store: &Store, container: &Container, wish: StopWish) -> Result<ContainerId, Error> {
+    let id = container.id().clone();
+    if container.alive() {
+        if matches!(container.phase, Phase::Paused(_)) {
+            client::unpause(&ctx.paths, &id)?;
+        }
+        match client::stop(&ctx.paths, &id, wish) {
+            Ok(_) | Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => {}
+            Err(e) => {
+                return Err(
+                    Error::from(e).context(format!("cannot restart container {}", container.row.name))
+                );
+            }
+        }
+    }
+    let stopped = Container::find(ctx, store, id.as_str())?;
+    start::one(ctx, store, &stopped, None)?;
+    super::journal::container(ctx, "restart", &container.row, &[]);
+    Ok(id)
 }

@@ -1,9 +1,17 @@
 //! `rm`: removes containers.
 
 use super::context::Context;
-use super::error::Error;
-use super::select::{Done, Selection};
+use super::error::{Error, Kind};
+use super::journal;
+use super::select::{Done, Selection, targets};
+use super::view::Container;
+use crate::model::container::Phase;
 use crate::model::id::ContainerId;
+use crate::monitor::client::{self, ClientError};
+use crate::monitor::proto::StopWish;
+use crate::storage::containers::{Stored, Summary, Use};
+use crate::storage::volatile::RunDir;
+use crate::storage::{Error as StorageError, Store};
 
 /// How to remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,10 +33,126 @@ pub struct RemoveOptions {
 /// # Errors
 /// Only what concerns the selection as a whole.
 pub fn rm(
-    _ctx: &Context,
-    _which: &Selection,
-    _options: &RemoveOptions,
-    _report: &mut dyn FnMut(Done<ContainerId>),
+    ctx: &Context,
+    which: &Selection,
+    options: &RemoveOptions,
+    report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
-    todo!()
+    if options.link {
+        return Err(Error::new(Kind::Unsupported, "--link is not supported: rcon keeps no links to remove"));
+    }
+    let store = ctx.store()?;
+    for target in targets(ctx, &store, which, |c| options.force || !c.alive())? {
+        let result = match target.found {
+            Ok(c) => one(ctx, &store, &c, options, report),
+            Err(e) => Err(e),
+        };
+        report(Done { given: target.given, result });
+    }
+    Ok(())
+}
+
+fn one(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    options: &RemoveOptions,
+    report: &mut dyn FnMut(Done<ContainerId>),
+) -> Result<ContainerId, Error> {
+    let id = container.id();
+    if options.depend {
+        for (other, name) in store.containers_using(Use::Container(id))? {
+            let dependent = match Container::find(ctx, store, other.as_str()) {
+                Ok(dependent) => dependent,
+                Err(e) if e.kind() == Kind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            let result = one(ctx, store, &dependent, options, report);
+            report(Done { given: name, result });
+        }
+    }
+    if container.alive() {
+        end(ctx, container, options)?;
+    }
+    remove_record(ctx, store, &container.row, options.volumes || container.row.auto_remove)?;
+    Ok(id.clone())
+}
+
+/// Ends a living container for its removal.
+fn end(ctx: &Context, container: &Container, options: &RemoveOptions) -> Result<(), Error> {
+    let id = container.id();
+    if !options.force {
+        let (state, advice) = match container.phase {
+            Phase::Paused(_) => ("paused", "unpause and stop the container"),
+            Phase::Restarting(_) => ("restarting", "stop the container"),
+            _ => ("running", "stop the container"),
+        };
+        return Err(Error::new(
+            Kind::Conflict,
+            format!(
+                "cannot remove container \"/{}\": container is {state}: {advice} before removing or force remove",
+                container.row.name
+            ),
+        ));
+    }
+    if let Some(timeout) = options.timeout.filter(|t| *t != 0) {
+        let wish = StopWish { signal: None, timeout: Some(timeout), by_user: true };
+        match client::stop(&ctx.paths, id, wish) {
+            Ok(_) | Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    match client::remove(&ctx.paths, id) {
+        Ok(()) | Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => Ok(()),
+        Err(e) => Err(Error::from(e).context(format!("cannot remove container \"/{}\"", container.row.name))),
+    }
+}
+
+/// Removes the record of a container that does not run, and with `volumes` its anonymous volumes. The caller has ended
+/// it; a monitor that still tears down is waited for by its lock.
+pub(super) fn remove_record(ctx: &Context, store: &Store, row: &Summary, volumes: bool) -> Result<(), Error> {
+    let id = &row.id;
+    let anonymous = if volumes { anonymous_volumes(store, id) } else { Vec::new() };
+    match store.remove_container(id) {
+        Ok(()) => journal::container(ctx, "destroy", row, &[]),
+        // With --rm the monitor removes it; whoever comes second has nothing to do.
+        Err(e) if e.is_not_found() => {}
+        Err(e) => return Err(e.into()),
+    }
+    for name in anonymous {
+        match store.remove_volume(&name) {
+            Ok(()) => journal::volume(ctx, "destroy", &name),
+            Err(StorageError::InUse { .. }) => {}
+            Err(e) if e.is_not_found() => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    if !matches!(row.stored, Stored::Created)
+        && let Ok(run_dir) = RunDir::acquire(&ctx.paths, id)
+    {
+        let swept = crate::monitor::teardown::sweep(&ctx.paths, id);
+        for trouble in &swept.troubles {
+            tracing::warn!(container = %id, "sweeping: {trouble}");
+        }
+        run_dir.remove()?;
+    }
+    Ok(())
+}
+
+fn anonymous_volumes(store: &Store, id: &ContainerId) -> Vec<String> {
+    // A damaged spec must not keep the container from being removed; its volumes are left to `volume prune`.
+    let mounts = store.spec(id).map(|s| s.mounts).unwrap_or_default();
+    mounts.into_iter().filter(|m| m.anonymous).filter_map(|m| m.name).collect()
+}
+
+/// `--replace`: the container of that name goes, running or not.
+pub(super) fn replace(ctx: &Context, store: &Store, name: &str) -> Result<(), Error> {
+    let container = match Container::find(ctx, store, name) {
+        Ok(container) if container.row.name == name => container,
+        Ok(_) => return Ok(()),
+        Err(e) if e.kind() == Kind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let options = RemoveOptions { force: true, ..RemoveOptions::default() };
+    one(ctx, store, &container, &options, &mut |_| {}).map(drop)
 }

@@ -2,9 +2,17 @@
 
 use super::attach::{AttachOptions, Attached};
 use super::context::Context;
-use super::error::Error;
-use super::select::{Done, Selection};
+use super::error::{Error, Kind};
+use super::launch::{self, Launch};
+use super::lookup;
+use super::select::{Done, Selection, targets};
+use super::view::Container;
+use crate::model::container::{ContainerSpec, Phase};
 use crate::model::id::ContainerId;
+use crate::monitor::teardown;
+use crate::storage::Store;
+use crate::storage::containers::Stored;
+use crate::storage::volatile::RunDir;
 
 /// Starts each container; one that runs already is no error. With filters, `--filter restart-policy=…` is what the boot
 /// unit uses.
@@ -12,17 +20,78 @@ use crate::model::id::ContainerId;
 /// # Errors
 /// Only what concerns the selection as a whole; each container's outcome goes to `report`.
 pub fn start(
-    _ctx: &Context,
-    _which: &Selection,
-    _report: &mut dyn FnMut(Done<ContainerId>),
+    ctx: &Context,
+    which: &Selection,
+    report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
-    todo!()
+    let store = ctx.store()?;
+    for target in targets(ctx, &store, which, |c| !c.alive())? {
+        let result = target.found.and_then(|c| one(ctx, &store, &c, None).map(|_| c.id().clone()));
+        report(Done { given: target.given, result });
+    }
+    Ok(())
 }
 
 /// `start -a`: starts one container with its streams attached.
 ///
 /// # Errors
 /// No such container, or what keeps it from starting.
-pub fn start_attached(_ctx: &Context, _name: &str, _options: &AttachOptions) -> Result<Attached, Error> {
-    todo!()
+pub fn start_attached(ctx: &Context, name: &str, options: &AttachOptions) -> Result<Attached, Error> {
+    let store = ctx.store()?;
+    let container = Container::find(ctx, &store, name)?;
+    if matches!(container.phase, Phase::Running(_)) {
+        return super::attach::attach(ctx, name, options);
+    }
+    one(ctx, &store, &container, Some(options))?
+        .ok_or_else(|| Error::new(Kind::Internal, "the monitor gave no streams"))
+}
+
+/// Starts one container.
+pub(super) fn one(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    attach: Option<&AttachOptions>,
+) -> Result<Option<Attached>, Error> {
+    match &container.phase {
+        Phase::Running(_) | Phase::Restarting(_) => return Ok(None),
+        Phase::Paused(_) => {
+            return Err(Error::new(Kind::State, "cannot start a paused container, try unpause instead"));
+        }
+        Phase::Removing => {
+            return Err(Error::new(
+                Kind::State,
+                format!("container {} is marked for removal and cannot be started", container.row.name),
+            ));
+        }
+        Phase::Created | Phase::Failed { .. } | Phase::Exited(_) => {}
+    }
+    let spec = container.spec(store)?;
+    requirements(ctx, store, &spec)?;
+    let mut networks = Vec::new();
+    for attachment in &spec.network.attachments {
+        networks.push(lookup::network(ctx, store, &attachment.network)?);
+    }
+    let run_dir = RunDir::acquire(&ctx.paths, &spec.id)?;
+    // Normally nothing is there; after a crash this makes room.
+    let swept = teardown::sweep(&ctx.paths, &spec.id);
+    for trouble in &swept.troubles {
+        tracing::warn!(container = %spec.id, "sweeping before the start: {trouble}");
+    }
+    store.set_stored(&spec.id, &Stored::started_now()?)?;
+    let what = Launch { spec: &spec, row: &container.row, networks: &networks, attach };
+    let (_, attached) = launch::launch(ctx, store, run_dir, &what)?;
+    Ok(attached)
+}
+
+/// `--requires`: what must run first is started first; `--network container:` and its like must run already.
+pub(super) fn requirements(ctx: &Context, store: &Store, spec: &ContainerSpec) -> Result<(), Error> {
+    for id in &spec.requires {
+        let container = Container::find(ctx, store, id.as_str())?;
+        if !container.alive() {
+            one(ctx, store, &container, None)
+                .map_err(|e| e.context(format!("starting {}, which is required", container.row.name)))?;
+        }
+    }
+    Ok(())
 }

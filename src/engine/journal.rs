@@ -1,0 +1,34 @@
+//! Writing events: what the engine itself did (create, start failures, kill, rename, destroy); the monitor
+//! writes what it sees (start, die, oom, health, exec).
+
+use super::context::Context;
+use crate::model::event::Event;
+use crate::storage::containers::Summary;
+
+/// Notes that something happened to a container. A journal that cannot be written is no reason to fail a
+/// verb that has done its work.
+pub(crate) fn container(ctx: &Context, action: &str, row: &Summary, extra: &[(&str, String)]) {
+    let mut attributes =
+        vec![("image".to_owned(), row.image_name.clone()), ("name".to_owned(), row.name.clone())];
+    attributes.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+    attributes.extend(row.labels.iter().cloned());
+    note(ctx, "container", action, row.id.as_str(), attributes);
+}
+
+/// Notes that something happened to a volume.
+pub(crate) fn volume(ctx: &Context, action: &str, name: &str) {
+    note(ctx, "volume", action, name, vec![("driver".to_owned(), "local".to_owned())]);
+}
+
+fn note(ctx: &Context, kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) {
+    let event = Event {
+        time: jiff::Timestamp::now(),
+        kind: kind.to_owned(),
+        action: action.to_owned(),
+        id: id.to_owned(),
+        attributes,
+    };
+    if let Err(e) = crate::storage::events::append(&ctx.paths, &event) {
+        tracing::warn!(error = %e, "the event journal cannot be written");
+    }
+}

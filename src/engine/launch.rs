@@ -1,0 +1,73 @@
+//! The last step that `run`, `start` and the boot have in common: the row says "started", the run lock is held;
+//! the monitor is spawned, and its answer becomes the container's phase or a typed failure.
+
+use super::attach::{AttachOptions, Attached};
+use super::context::Context;
+use super::error::Error;
+use super::rm;
+use crate::model::container::{ContainerSpec, Running};
+use crate::model::lifecycle::RestartPolicy;
+use crate::model::network::Network;
+use crate::monitor::client::{self, SpawnRequest};
+use crate::monitor::proto::{Streams, TermSize};
+use crate::storage::Store;
+use crate::storage::containers::{Desired, Stored, Summary};
+use crate::storage::volatile::RunDir;
+
+/// What a start has to know.
+pub(super) struct Launch<'a> {
+    pub(super) spec: &'a ContainerSpec,
+    pub(super) row: &'a Summary,
+    pub(super) networks: &'a [Network],
+    pub(super) attach: Option<&'a AttachOptions>,
+}
+
+/// Spawns the monitor of a container whose row says "started".
+pub(super) fn launch(
+    ctx: &Context,
+    store: &Store,
+    run_dir: RunDir,
+    what: &Launch<'_>,
+) -> Result<(Running, Option<Attached>), Error> {
+    let spec = what.spec;
+    let streams = what.attach.map(|a| Streams { stdin: a.stdin, stdout: a.stdout, stderr: a.stderr });
+    let passthrough = spec.lifecycle.log.driver == "passthrough";
+    let started = client::spawn(SpawnRequest {
+        paths: &ctx.paths,
+        run_dir,
+        spec,
+        networks: what.networks,
+        attach: streams,
+        size: what.attach.and_then(|a| a.size).map(|(rows, cols)| TermSize { rows, cols }),
+        restarts: 0,
+        extra_hosts: &[],
+        passthrough: if passthrough { Some(super::stdio::own()?) } else { None },
+        preserved: super::stdio::preserved(spec.process.preserve_fds)?,
+        notify_socket: spec.lifecycle.sdnotify.as_ref().and(ctx.config.notify_socket.clone()),
+    });
+    match started {
+        Ok(started) => {
+            if spec.lifecycle.restart != RestartPolicy::No {
+                store.set_desired(&spec.id, Desired::Running)?;
+            }
+            let attached = started.attached.map(|relay| Attached::main(spec.id.clone(), relay, what.attach));
+            Ok((started.running, attached))
+        }
+        Err(e) => Err(failed(ctx, store, what.row, e.into())),
+    }
+}
+
+/// Records that a start failed; with `--rm` nothing stays.
+fn failed(ctx: &Context, store: &Store, row: &Summary, error: Error) -> Error {
+    let done = if row.auto_remove {
+        rm::remove_record(ctx, store, row, true)
+    } else {
+        let code = i32::from(error.exit_code().unwrap_or(125));
+        let stored = Stored::Failed { code, error: error.chain(), at: jiff::Timestamp::now() };
+        store.set_stored(&row.id, &stored).map_err(Error::from)
+    };
+    if let Err(e) = done {
+        tracing::warn!(container = %row.id, error = %e.chain(), "recording the failed start");
+    }
+    error
+}

@@ -1,0 +1,137 @@
+//! Looking things up for a verb: images and networks by what the user typed, and [`StoreWorld`], through which
+//! a resolution asks what exists.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::error::Error;
+use super::progress::Progress;
+use super::resolve::{Neighbour, PathKind, World};
+use crate::model::create::CreateOptions;
+use crate::model::image::Image;
+use crate::model::network::Network;
+use crate::model::volume::Volume;
+use crate::storage::Store;
+
+/// An image of the store.
+pub(crate) fn image(ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
+    let _ = ctx;
+    Ok(store.find_image(name)?)
+}
+
+/// The image of a new container, pulled by its policy.
+pub(crate) fn ensure_image(
+    ctx: &Context,
+    store: &Store,
+    options: &CreateOptions,
+    progress: &dyn Progress,
+) -> Result<Image, Error> {
+    let _ = progress;
+    image(ctx, store, &options.image)
+}
+
+/// A network; the default one is made when it is not there yet.
+pub(crate) fn network(ctx: &Context, store: &Store, name: &str) -> Result<Network, Error> {
+    let _ = ctx;
+    Ok(store.find_network(name)?)
+}
+
+/// What exists, by the store and the host's file system.
+pub(crate) struct StoreWorld<'a> {
+    ctx: &'a Context,
+    store: &'a Store,
+    networks: RefCell<Vec<Network>>,
+}
+
+impl<'a> StoreWorld<'a> {
+    pub(crate) fn new(ctx: &'a Context, store: &'a Store) -> Self {
+        Self { ctx, store, networks: RefCell::default() }
+    }
+
+    /// The networks that the resolution asked for: a start right after it needs them again.
+    pub(crate) fn into_networks(self) -> Vec<Network> {
+        self.networks.into_inner()
+    }
+}
+
+impl World for StoreWorld<'_> {
+    fn container(&self, name: &str) -> Result<Neighbour, Error> {
+        let row = self.store.find_container(name)?;
+        let spec = self.store.spec(&row.id)?;
+        Ok(Neighbour { id: spec.id, name: spec.name, hostname: spec.hostname, mounts: spec.mounts })
+    }
+
+    fn network(&self, name: &str) -> Result<Network, Error> {
+        let network = network(self.ctx, self.store, name)?;
+        self.networks.borrow_mut().push(network.clone());
+        Ok(network)
+    }
+
+    fn volume(&self, name: &str) -> Result<Option<Volume>, Error> {
+        match self.store.find_volume(name) {
+            Ok(volume) if volume.name == name => Ok(Some(volume)),
+            Ok(_) => Ok(None),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn volume_path(&self, name: &str) -> PathBuf {
+        self.ctx.paths.volume_data(name)
+    }
+
+    fn image(&self, name: &str) -> Result<Image, Error> {
+        image(self.ctx, self.store, name)
+    }
+
+    fn path(&self, path: &Path) -> PathKind {
+        match std::fs::metadata(path) {
+            Ok(m) if m.is_dir() => PathKind::Directory,
+            Ok(_) => PathKind::File,
+            Err(_) => PathKind::Missing,
+        }
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<PathBuf> {
+        glob(pattern)
+    }
+
+    fn cwd(&self) -> PathBuf {
+        std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"))
+    }
+
+    fn random_name(&self) -> String {
+        super::random::id().as_str().to_owned()
+    }
+
+    fn hostname(&self) -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+}
+
+/// Expands a glob component by component, so that only matching directories are read.
+fn glob(pattern: &str) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::from("/")];
+    for part in pattern.split('/').filter(|p| !p.is_empty()) {
+        let mut next = Vec::new();
+        let matcher = globset::GlobBuilder::new(part).literal_separator(true).build().ok();
+        let matcher = matcher.map(|g| g.compile_matcher());
+        for base in found {
+            if !part.contains(['*', '?', '[', '{']) {
+                let path = base.join(part);
+                if path.symlink_metadata().is_ok() {
+                    next.push(path);
+                }
+                continue;
+            }
+            let Ok(entries) = std::fs::read_dir(&base) else { continue };
+            next.extend(entries.flatten().map(|e| e.file_name()).filter_map(|name| {
+                matcher.as_ref().is_some_and(|m| m.is_match(&name)).then(|| base.join(name))
+            }));
+        }
+        found = next;
+    }
+    found.sort();
+    found
+}
