@@ -42,15 +42,24 @@ pub(super) fn start_failure(e: engine::Error) -> Failure {
     Failure::from(e).code(code)
 }
 
+/// Rows and columns of the terminal at stdin, if it is one.
+pub(super) fn terminal_size() -> Option<(u16, u16)> {
+    rustix::termios::tcgetwinsize(std::io::stdin()).ok().map(|size| (size.ws_row, size.ws_col))
+}
+
+/// Calls `work` with this process's own streams.
+pub(super) fn with_streams<T>(work: impl FnOnce(Streams<'_>) -> T) -> T {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    work(Streams { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() })
+}
+
 /// Relays until the process ends; its exit code is ours.
 pub(super) fn relay(attached: Attached, ui: &mut Ui) -> Outcome {
     for warning in &attached.warnings {
         ui.warn(warning);
     }
     ui.flush();
-    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    let streams = Streams { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() };
-    match attached.relay(streams).map_err(start_failure)? {
+    match with_streams(|streams| attached.relay(streams)).map_err(start_failure)? {
         RelayEnd::Exited(code) => Ok(Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX))),
         RelayEnd::Detached => Ok(Exit::OK),
     }

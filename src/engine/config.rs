@@ -23,6 +23,8 @@ pub struct Config {
     pub engine: EngineConfig,
     /// `NOTIFY_SOCKET` of the caller.
     pub notify_socket: Option<String>,
+    /// The caller's proxy variables, for `--http-proxy`.
+    pub proxies: Vec<(String, String)>,
 }
 
 /// Defaults of new containers, `[containers]` of containers.conf.
@@ -105,6 +107,7 @@ impl Config {
             containers: ContainersConfig::default(),
             engine: EngineConfig::default(),
             notify_socket: env.notify_socket.clone(),
+            proxies: env.proxies.clone(),
         })
     }
 }

@@ -169,6 +169,12 @@ impl From<crate::storage::Error> for Error {
             E::NotFound { kind: crate::storage::error::Kind::Image, what } => {
                 format!("No such image: {what}")
             }
+            E::NotFound { kind: crate::storage::error::Kind::Volume, what } => {
+                format!("get {what}: no such volume")
+            }
+            E::NotFound { kind: crate::storage::error::Kind::Network, what } => {
+                format!("network {what} not found")
+            }
             E::NameTaken { name, id } => format!(
                 "Conflict. The container name \"/{name}\" is already in use by container \"{id}\". You have to \
                  remove (or rename) that container to be able to reuse that name."

@@ -75,6 +75,7 @@ fn request(options: &ExecOptions, container_env: &[String]) -> Result<ExecReques
         args,
         entrypoint: _,
         env,
+        env_merge: _,
         unset_env,
         unset_env_all,
         user,

@@ -1,11 +1,17 @@
 //! `ps`: the listing of containers, true at the moment it is made.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::context::Context;
 use super::error::Error;
+use super::filter::{ContainerFilter, health_word};
+use super::view::{self, Container};
+use crate::model::container::{Phase, Running};
 use crate::model::id::ContainerId;
 use crate::model::network::{ExposedPort, PortMapping};
+use crate::model::units::human_duration;
+use crate::storage::Store;
 
 /// Which containers, and what about them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,7 +57,7 @@ pub struct ContainerListing {
     pub status: String,
     /// `starting`, `healthy`, `unhealthy`; `None` without a check.
     pub health: Option<String>,
-    /// Published ports in force (or wished, while it does not run).
+    /// Published ports in force (none while it does not run).
     pub ports: Vec<PortMapping>,
     /// Exposed ports.
     pub exposed: Vec<ExposedPort>,
@@ -99,6 +105,181 @@ pub struct ListedSize {
 ///
 /// # Errors
 /// An unknown filter, or a store that cannot be read.
-pub fn ps(_ctx: &Context, _options: &ListOptions) -> Result<Vec<ContainerListing>, Error> {
-    todo!()
+pub fn ps(ctx: &Context, options: &ListOptions) -> Result<Vec<ContainerListing>, Error> {
+    let store = ctx.store()?;
+    let filter = ContainerFilter::compile(ctx, &store, &options.filters)?;
+    // A filter on the state (or on an exit code, or a number of containers) means all of them.
+    let asks_state = options.filters.iter().any(|f| f.starts_with("status=") || f.starts_with("exited="));
+    let all = options.all || asks_state || options.last.is_some() || options.latest;
+    let last = if options.latest { Some(1) } else { options.last.filter(|n| *n > 0) };
+    let mut list = Vec::new();
+    let now = jiff::Timestamp::now();
+    for row in store.list_containers()? {
+        if last.is_some_and(|n| list.len() >= n) {
+            break;
+        }
+        let container = Container::of(ctx, &store, row)?;
+        // As docker: containers that wait for their restart count as running.
+        if (all || container.alive()) && filter.wants(&container) {
+            list.push(listing(&store, container, options, now)?);
+        }
+    }
+    Ok(list)
+}
+
+fn listing(
+    store: &Store,
+    container: Container,
+    options: &ListOptions,
+    now: jiff::Timestamp,
+) -> Result<ContainerListing, Error> {
+    let Container { row, phase } = container;
+    let size = if options.size { Some(size(store, &row)?) } else { None };
+    let running = phase.running();
+    let (started, exited_at, exit_code) = times(&phase);
+    let health = row.has_health.then(|| health_word(&phase, true).to_owned());
+    Ok(ContainerListing {
+        status: status(&phase, health.as_deref(), now),
+        state: phase.status(),
+        ports: running.map(|r| r.ports.clone()).unwrap_or_default(),
+        networks: networks(&row.networks, running),
+        pid: running.map_or(0, |r| r.init.pid),
+        restarts: restarts(&phase),
+        namespaces: match running {
+            Some(r) if options.namespaces => namespaces(r.init.pid),
+            _ => Vec::new(),
+        },
+        mounts: row.mounts.iter().map(mount).collect(),
+        id: row.id,
+        name: row.name,
+        image: row.image_name,
+        image_id: row.image_id.map(|d| d.as_str().to_owned()).unwrap_or_default(),
+        command: row.command,
+        created: row.created,
+        started,
+        exited_at,
+        exit_code,
+        health,
+        exposed: row.exposed,
+        labels: row.labels,
+        auto_remove: row.auto_remove,
+        platform: super::system::platform(),
+        size,
+    })
+}
+
+fn mount((source, target): &(String, String)) -> ListedMount {
+    let volume = !source.is_empty() && !source.starts_with('/');
+    ListedMount { source: source.clone(), target: target.clone(), volume }
+}
+
+fn size(store: &Store, row: &crate::storage::containers::Summary) -> Result<ListedSize, Error> {
+    let rw = store.container_size(&row.id)?;
+    let image = match &row.image_id {
+        Some(id) => store.image(id).map_or(0, |i| i.size),
+        None => 0,
+    };
+    Ok(ListedSize { rw, root_fs: rw + image })
+}
+
+fn networks(names: &[String], running: Option<&Running>) -> Vec<(String, Option<IpAddr>)> {
+    let address = |name: &str| {
+        let state = running?.network.iter().find(|a| a.network == name)?;
+        state.ip.map(|(ip, _)| IpAddr::V4(ip)).or_else(|| state.ip6.map(|(ip, _)| IpAddr::V6(ip)))
+    };
+    // `network connect` may have added one that the row does not list yet.
+    let live = running.map(|r| r.network.as_slice()).unwrap_or_default();
+    let further = live.iter().map(|a| &a.network).filter(|n| !names.contains(n));
+    names.iter().chain(further).map(|n| (n.clone(), address(n))).collect()
+}
+
+fn times(phase: &Phase) -> (Option<jiff::Timestamp>, Option<jiff::Timestamp>, i32) {
+    match phase {
+        Phase::Running(r) | Phase::Paused(r) => (Some(r.started), None, 0),
+        Phase::Exited(e) | Phase::Restarting(e) => (Some(e.started), Some(e.at), e.code),
+        Phase::Failed { code, .. } => (None, None, *code),
+        Phase::Created | Phase::Removing => (None, None, 0),
+    }
+}
+
+fn restarts(phase: &Phase) -> u32 {
+    match phase {
+        Phase::Running(r) | Phase::Paused(r) => r.restarts,
+        Phase::Exited(e) | Phase::Restarting(e) => e.restarts,
+        Phase::Created | Phase::Failed { .. } | Phase::Removing => 0,
+    }
+}
+
+/// docker's STATUS column.
+pub(crate) fn status(phase: &Phase, health: Option<&str>, now: jiff::Timestamp) -> String {
+    let since = |t: jiff::Timestamp| {
+        human_duration(Duration::try_from(now.duration_since(t)).unwrap_or(Duration::ZERO))
+    };
+    match phase {
+        Phase::Running(r) => {
+            let up = format!("Up {}", since(r.started));
+            match health {
+                None => up,
+                Some("starting") => format!("{up} (health: starting)"),
+                Some(word) => format!("{up} ({word})"),
+            }
+        }
+        Phase::Paused(r) => format!("Up {} (Paused)", since(r.started)),
+        Phase::Restarting(e) => format!("Restarting ({}) {} ago", e.code, since(e.at)),
+        Phase::Exited(e) => format!("Exited ({}) {} ago", e.code, since(e.at)),
+        Phase::Created | Phase::Failed { .. } => "Created".to_owned(),
+        Phase::Removing => "Removal In Progress".to_owned(),
+    }
+}
+
+/// Inode of each namespace, as podman's `ps --ns` shows them.
+fn namespaces(pid: i32) -> Vec<(&'static str, String)> {
+    ["cgroup", "ipc", "mnt", "net", "pid", "user", "uts"]
+        .into_iter()
+        .map(|kind| {
+            // `net:[4026531840]`; a process that just ended has none.
+            let link = std::fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap_or_default();
+            let text = link.to_string_lossy();
+            let inode = text.split_once('[').map_or("", |(_, rest)| rest.trim_end_matches(']'));
+            (kind, inode.to_owned())
+        })
+        .collect()
+}
+
+/// How many containers are in which state: running, paused, stopped.
+pub(crate) fn counts(ctx: &Context, store: &Store) -> Result<(usize, usize, usize), Error> {
+    let mut counts = (0, 0, 0);
+    for c in view::all(ctx, store)? {
+        match c.phase {
+            Phase::Running(_) | Phase::Restarting(_) => counts.0 += 1,
+            Phase::Paused(_) => counts.1 += 1,
+            _ => counts.2 += 1,
+        }
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::container::Exited;
+
+    #[test]
+    fn status_says_what_docker_says() {
+        let now: jiff::Timestamp = "2026-11-21T12:00:00Z".parse().expect("time");
+        let at: jiff::Timestamp = "2026-11-21T11:59:55Z".parse().expect("time");
+        let exited = Exited {
+            code: 137,
+            oom: false,
+            started: at,
+            at,
+            error: String::new(),
+            restarts: 0,
+            stopped_by_user: false,
+            health: None,
+        };
+        assert_eq!(status(&Phase::Created, None, now), "Created");
+        assert_eq!(status(&Phase::Exited(exited.clone()), None, now), "Exited (137) 5 seconds ago");
+        assert_eq!(status(&Phase::Restarting(exited), None, now), "Restarting (137) 5 seconds ago");
+    }
 }

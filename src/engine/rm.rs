@@ -9,9 +9,9 @@ use crate::model::container::Phase;
 use crate::model::id::ContainerId;
 use crate::monitor::client::{self, ClientError};
 use crate::monitor::proto::StopWish;
-use crate::storage::containers::{Stored, Summary, Use};
+use crate::storage::containers::{Stored, Summary};
 use crate::storage::volatile::RunDir;
-use crate::storage::{Error as StorageError, Store};
+use crate::storage::{Error as StorageError, Store, Use};
 
 /// How to remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

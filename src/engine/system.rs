@@ -3,6 +3,22 @@
 use super::context::Context;
 use super::error::Error;
 
+/// The platform of this program, as image platforms are written: `linux/amd64`.
+pub(crate) fn platform() -> String {
+    format!("linux/{}", architecture())
+}
+
+/// The architecture in Go's words, which images and docker use.
+pub(crate) fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        other => other,
+    }
+}
+
 /// `info` as JSON: docker's fields with podman's `host`, `store`, `registries`, `version` beside them.
 ///
 /// # Errors

@@ -2,10 +2,23 @@
 
 use std::io::{Read, Write};
 
+use serde_json::json;
+
 use super::context::Context;
-use super::error::Error;
-use super::select::Done;
+use super::error::{Error, Kind};
+use super::filter::{Filters, has_label, pattern};
+use super::journal;
+use super::rm::{self, RemoveOptions};
+use super::select::{Done, Selection};
+use crate::model::id::check_name;
+use crate::model::units::parse_timestamp;
 use crate::model::volume::Volume;
+use crate::storage::volumes::NewVolume;
+use crate::storage::{Error as StorageError, Store, Use};
+
+/// Filters of `volume ls` and `volume prune`.
+pub(super) const FILTERS: &[&str] =
+    &["all", "dangling", "driver", "label", "label!", "name", "opt", "scope", "since", "until"];
 
 /// What `volume create` is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,24 +43,145 @@ pub struct VolumeOptions {
 ///
 /// # Errors
 /// A bad name, an unsupported driver or option, other options than the existing one's.
-pub fn create(_ctx: &Context, _options: &VolumeOptions) -> Result<Volume, Error> {
-    todo!()
+pub fn create(ctx: &Context, options: &VolumeOptions) -> Result<Volume, Error> {
+    let VolumeOptions { name, driver, options: opts, labels, ignore, uid, gid } = options;
+    if let Some(driver) = driver.as_deref().filter(|d| !d.is_empty() && *d != "local") {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!("volume driver {driver:?} is not supported: only local volumes exist"),
+        ));
+    }
+    let name = name.as_deref().filter(|n| !n.is_empty());
+    if let Some(name) = name {
+        check_name("volume name", name).map_err(|_| {
+            Error::new(
+                Kind::Invalid,
+                format!(
+                    "{name:?} includes invalid characters for a local volume name, only \
+                     \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed"
+                ),
+            )
+            .hint("if you intended to pass a host directory, use an absolute path")
+        })?;
+    }
+    let store = ctx.store()?;
+    let new = NewVolume {
+        name: name.map(str::to_owned),
+        labels: labels.clone(),
+        options: opts.clone(),
+        needs_copy_up: true,
+    };
+    let volume = match store.create_volume(&new) {
+        Ok(volume) => {
+            journal::volume(ctx, "create", &volume.name);
+            volume
+        }
+        Err(StorageError::Exists { .. }) => {
+            let volume = store.find_volume(name.unwrap_or_default())?;
+            if !ignore && volume.options != *opts {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    format!("volume {} already exists but has been created with other options", volume.name),
+                ));
+            }
+            return Ok(volume);
+        }
+        Err(e) => return Err(e.into()),
+    };
+    if uid.is_some() || gid.is_some() {
+        std::os::unix::fs::chown(&volume.mountpoint, *uid, *gid).map_err(|e| {
+            Error::with_source(Kind::Internal, format!("changing the owner of volume {}", volume.name), e)
+        })?;
+    }
+    Ok(volume)
 }
 
 /// Lists volumes by name. Filters: `dangling`, `driver`, `label`, `name`, `opt`, `until`.
 ///
 /// # Errors
 /// An unknown filter, or a store that cannot be read.
-pub fn ls(_ctx: &Context, _filters: &[String]) -> Result<Vec<Volume>, Error> {
-    todo!()
+pub fn ls(ctx: &Context, filters: &[String]) -> Result<Vec<Volume>, Error> {
+    let store = ctx.store()?;
+    filtered(&store, &Filters::parse(filters, FILTERS)?)
+}
+
+/// The volumes that pass.
+pub(super) fn filtered(store: &Store, filters: &Filters) -> Result<Vec<Volume>, Error> {
+    let mut list = store.list_volumes()?;
+    let time = |text: &String| parse_timestamp(text, jiff::Timestamp::now(), &jiff::tz::TimeZone::system());
+    let until = filters.values("until").first().map(time).transpose()?;
+    let since = match filters.values("since").first() {
+        Some(name) => Some(store.find_volume(name)?.created),
+        None => None,
+    };
+    let dangling = match filters.values("dangling").first().map(String::as_str) {
+        None => None,
+        Some("true" | "1" | "t") => Some(true),
+        Some("false" | "0" | "f") => Some(false),
+        Some(other) => {
+            return Err(Error::new(Kind::Invalid, format!("invalid filter 'dangling={other}'")));
+        }
+    };
+    let mut failed = None;
+    list.retain(|v| {
+        let used = match dangling.map(|d| in_use(store, v).map(|used| used != d)) {
+            None => true,
+            Some(Ok(fits)) => fits,
+            Some(Err(e)) => {
+                failed = Some(e);
+                false
+            }
+        };
+        used && until.is_none_or(|t| v.created < t)
+            && since.is_none_or(|t| v.created > t)
+            && filters.values("label").iter().all(|l| has_label(&v.labels, l))
+            && !filters.values("label!").iter().any(|l| has_label(&v.labels, l))
+            && filters.values("opt").iter().all(|o| has_label(&v.options, o))
+            && any(filters.values("name"), |n| pattern(n, &v.name, false))
+            && any(filters.values("driver"), |d| *d == v.driver)
+            && any(filters.values("scope"), |s| s == "local")
+    });
+    match failed {
+        Some(e) => Err(e),
+        None => Ok(list),
+    }
+}
+
+/// No value at all, or one that fits.
+fn any(values: &[String], fits: impl Fn(&String) -> bool) -> bool {
+    values.is_empty() || values.iter().any(fits)
+}
+
+pub(super) fn in_use(store: &Store, volume: &Volume) -> Result<bool, Error> {
+    Ok(!store.containers_using(Use::Volume(&volume.name))?.is_empty())
 }
 
 /// One volume as docker's JSON.
 ///
 /// # Errors
 /// No such volume.
-pub fn inspect(_ctx: &Context, _name: &str) -> Result<serde_json::Value, Error> {
-    todo!()
+pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
+    let store = ctx.store()?;
+    let volume = store.find_volume(name)?;
+    let map = |pairs: &[(String, String)]| {
+        pairs.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect::<serde_json::Map<_, _>>()
+    };
+    let nothing = |pairs: &[(String, String)]| match pairs {
+        [] => serde_json::Value::Null,
+        _ => map(pairs).into(),
+    };
+    Ok(json!({
+        "CreatedAt": volume.created.to_string(),
+        "Driver": volume.driver,
+        "Labels": nothing(&volume.labels),
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Options": nothing(&volume.options),
+        "Scope": "local",
+        "Anonymous": volume.anonymous,
+        "NeedsCopyUp": volume.needs_copy_up,
+        "MountCount": store.containers_using(Use::Volume(&volume.name))?.len(),
+    }))
 }
 
 /// Removes volumes; `force` makes a missing one no error and (podman) removes its stopped users too.
@@ -55,29 +189,82 @@ pub fn inspect(_ctx: &Context, _name: &str) -> Result<serde_json::Value, Error> 
 /// # Errors
 /// Only what concerns all; in use or missing goes to `report`.
 pub fn rm(
-    _ctx: &Context,
-    _names: &[String],
-    _all: bool,
-    _force: bool,
-    _report: &mut dyn FnMut(Done<String>),
+    ctx: &Context,
+    names: &[String],
+    all: bool,
+    force: bool,
+    report: &mut dyn FnMut(Done<String>),
 ) -> Result<(), Error> {
-    todo!()
+    let store = ctx.store()?;
+    let names: Vec<String> = match (all, names.is_empty()) {
+        (true, true) => store.list_volumes()?.into_iter().map(|v| v.name).collect(),
+        (true, false) => {
+            return Err(Error::new(Kind::Invalid, "--all and volume names cannot be used together"));
+        }
+        (false, _) => names.to_vec(),
+    };
+    for given in names {
+        let result = match one(ctx, &store, &given, force) {
+            Err(e) if force && e.kind() == Kind::NotFound => Ok(given.clone()),
+            other => other,
+        };
+        report(Done { given, result });
+    }
+    Ok(())
+}
+
+fn one(ctx: &Context, store: &Store, name: &str, force: bool) -> Result<String, Error> {
+    let volume = store.find_volume(name)?;
+    match store.remove_volume(&volume.name) {
+        Ok(()) => {}
+        Err(StorageError::InUse { containers, .. }) if force => {
+            let users: Vec<String> = containers.iter().map(|(id, _)| id.to_string()).collect();
+            let options = RemoveOptions { force: true, ..RemoveOptions::default() };
+            let mut failed = None;
+            rm::rm(ctx, &Selection::names(&users), &options, &mut |done| {
+                failed = failed.take().or(done.result.err());
+            })?;
+            if let Some(e) = failed {
+                return Err(e.context(format!("removing the containers that use volume {}", volume.name)));
+            }
+            store.remove_volume(&volume.name)?;
+        }
+        Err(StorageError::InUse { containers, .. }) => {
+            let ids: Vec<&str> = containers.iter().map(|(id, _)| id.as_str()).collect();
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("remove {}: volume is in use - [{}]", volume.name, ids.join(", ")),
+            ));
+        }
+        Err(e) => return Err(e.into()),
+    }
+    journal::volume(ctx, "destroy", &volume.name);
+    Ok(volume.name)
 }
 
 /// Whether it exists.
 ///
 /// # Errors
 /// A store that cannot be read.
-pub fn exists(_ctx: &Context, _name: &str) -> Result<bool, Error> {
-    todo!()
+pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
+    match ctx.store()?.find_volume(name) {
+        Ok(_) => Ok(true),
+        Err(e) if e.is_not_found() => Ok(false),
+        Err(StorageError::Ambiguous { .. }) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// `volume export`: its content as a tar.
 ///
 /// # Errors
 /// No such volume.
-pub fn export(_ctx: &Context, _name: &str, _out: &mut dyn Write) -> Result<u64, Error> {
-    todo!()
+pub fn export(ctx: &Context, name: &str, out: &mut dyn Write) -> Result<u64, Error> {
+    use std::os::fd::AsFd as _;
+    let volume = ctx.store()?.find_volume(name)?;
+    let root = std::fs::File::open(&volume.mountpoint)
+        .map_err(|e| Error::with_source(Kind::Internal, format!("opening volume {}", volume.name), e))?;
+    Ok(crate::storage::diff::write_tar(root.as_fd(), &crate::storage::diff::TarOptions::default(), out)?)
 }
 
 /// `volume import`: fills it from a tar.
@@ -92,6 +279,6 @@ pub fn import(_ctx: &Context, _name: &str, _tar: &mut dyn Read) -> Result<u64, E
 ///
 /// # Errors
 /// No such volume.
-pub fn mountpoint(_ctx: &Context, _name: &str) -> Result<String, Error> {
-    todo!()
+pub fn mountpoint(ctx: &Context, name: &str) -> Result<String, Error> {
+    Ok(ctx.store()?.find_volume(name)?.mountpoint)
 }

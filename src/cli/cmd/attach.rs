@@ -52,6 +52,7 @@ fn run(args: AttachArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         stderr: true,
         detach_keys: args.detach_keys,
         sig_proxy: args.sig_proxy.unwrap_or(true),
+        size: relay::terminal_size(),
     };
     relay::relay(crate::engine::attach::attach(ctx.engine()?, &name, &options)?, ui)
 }

@@ -70,10 +70,14 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             stderr: true,
             detach_keys: args.detach_keys,
             sig_proxy: false,
+            size: relay::terminal_size(),
         })
     };
     let options = ExecOptions { process, attach };
-    match crate::engine::exec::exec(ctx.engine()?, &name, &options)? {
+    let handle = relay::with_streams(|streams| {
+        crate::engine::exec::exec(ctx.engine()?, &name, &options, streams).map_err(relay::start_failure)
+    })?;
+    match handle {
         ExecHandle::Detached(_) => Ok(Exit::OK),
         ExecHandle::Attached(attached) => relay::relay(attached, ui),
     }

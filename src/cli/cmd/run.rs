@@ -87,5 +87,6 @@ fn attach_options(args: &RunArgs) -> Result<Option<AttachOptions>, Failure> {
         stderr,
         detach_keys: args.detach_keys.clone(),
         sig_proxy: args.sig_proxy.unwrap_or(true),
+        size: relay::terminal_size(),
     }))
 }

@@ -56,6 +56,7 @@ fn run(args: StartArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         stderr: true,
         detach_keys: args.detach_keys,
         sig_proxy: args.sig_proxy.unwrap_or(true),
+        size: relay::terminal_size(),
     };
     let choice = SelectArgs { all: args.all, latest: args.latest, filter: args.filter, cidfile: Vec::new() };
     if attached && !choice.latest {

@@ -100,6 +100,10 @@ fn environment(inputs: &Inputs<'_>, image: &ImageConfig, hostname: &str) -> Vec<
         env_merge(&mut env, image.env.iter().map(String::as_str));
     }
     env_merge(&mut env, inputs.config.containers.env.iter().map(String::as_str));
+    if inputs.options.http_proxy.unwrap_or(inputs.config.containers.http_proxy) {
+        let proxies: Vec<String> = inputs.config.proxies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+        env_merge(&mut env, proxies.iter().map(String::as_str));
+    }
     env.retain(|e| {
         let name = e.split_once('=').map_or(e.as_str(), |(n, _)| n);
         !o.unset_env.iter().any(|u| u == name)
