@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use crate::model::network::{PortMapping, Protocol};
+use crate::sys::netlink;
 
 /// An error of `net`.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum Error {
         route: String,
     },
     /// No subnet is free.
-    #[error("no free subnet is left in 10.88.0.0/13 and 172.16.0.0/12; give one with --subnet")]
+    #[error("no free subnet is left in the private ranges; give one with --subnet")]
     NoSubnet,
     /// A MAC address that cannot be read.
     #[error("invalid MAC address {0:?}")]
@@ -50,6 +51,12 @@ impl Error {
     /// The kernel's answer while doing `what`.
     pub(crate) fn kernel(what: impl Into<String>, source: std::io::Error) -> Self {
         Self::Kernel { what: what.into(), source }
+    }
+}
+
+impl From<netlink::Error> for Error {
+    fn from(e: netlink::Error) -> Self {
+        Self::Kernel { what: e.to_string(), source: e.source }
     }
 }
 

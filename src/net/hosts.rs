@@ -1,9 +1,15 @@
 //! The texts of /etc/hosts, /etc/resolv.conf and /etc/hostname of a container. Pure, but for
 //! [`host_resolv_conf`].
 
-use std::net::IpAddr;
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::model::network::DnsOptions;
+
+/// The responder's address inside a container.
+pub const EMBEDDED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
+/// Longest base text that is taken over.
+const MAX_BASE: usize = 1024 * 1024;
 
 /// What /etc/hosts is made of.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +33,71 @@ pub struct Hosts<'a> {
 /// The text of /etc/hosts.
 #[must_use]
 pub fn hosts_file(hosts: &Hosts<'_>) -> String {
-    todo!("{hosts:?}")
+    let mut text = String::with_capacity(512);
+    if let Some(base) = hosts.base {
+        text.push_str(base.get(..MAX_BASE).unwrap_or(base));
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+    }
+    // What the caller says comes first: the first match counts.
+    for (name, address) in hosts.extra {
+        let address = match (address.as_str(), hosts.gateway) {
+            ("host-gateway", Some(gateway)) => gateway.to_string(),
+            ("host-gateway", None) => continue,
+            (other, _) => other.to_owned(),
+        };
+        for name in name.split(';').filter(|n| !n.is_empty()) {
+            line(&mut text, &address, &[name]);
+        }
+    }
+    if hosts.base.is_none() {
+        line(&mut text, "127.0.0.1", &["localhost"]);
+        line(&mut text, "::1", &["localhost", "ip6-localhost", "ip6-loopback"]);
+        line(&mut text, "fe00::", &["ip6-localnet"]);
+        line(&mut text, "ff00::", &["ip6-mcastprefix"]);
+        line(&mut text, "ff02::1", &["ip6-allnodes"]);
+        line(&mut text, "ff02::2", &["ip6-allrouters"]);
+    }
+    if let Some(gateway) = hosts.gateway {
+        let said = |n: &str| hosts.extra.iter().any(|(names, _)| names.split(';').any(|x| x == n));
+        let names: Vec<_> =
+            ["host.containers.internal", "host.docker.internal"].into_iter().filter(|n| !said(n)).collect();
+        line(&mut text, &gateway.to_string(), &names);
+    }
+    own_lines(&mut text, hosts);
+    text
+}
+
+/// The container's own names: at its addresses, or at loopback where it has none.
+fn own_lines(text: &mut String, hosts: &Hosts<'_>) {
+    let full = if hosts.domainname.is_empty() {
+        String::new()
+    } else {
+        format!("{}.{}", hosts.hostname, hosts.domainname)
+    };
+    let mut names = Vec::new();
+    for name in [full.as_str(), hosts.hostname, hosts.name] {
+        if !name.is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    if hosts.addresses.is_empty() {
+        line(text, "127.0.1.1", &names);
+    }
+    for address in hosts.addresses {
+        line(text, &address.to_string(), &names);
+    }
+}
+
+fn line(text: &mut String, address: &str, names: &[&str]) {
+    if names.is_empty() {
+        return;
+    }
+    // A name with a line break in it must not become a line of its own.
+    let clean = |s: &str| s.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect::<String>();
+    let _ = write!(text, "{}\t", clean(address));
+    let _ = writeln!(text, "{}", names.iter().map(|n| clean(n)).collect::<Vec<_>>().join(" "));
 }
 
 /// A container's resolv.conf, and the servers that queries would have gone to.
@@ -44,11 +114,169 @@ pub struct Resolver {
 /// only server is 127.0.0.11.
 #[must_use]
 pub fn resolv_conf(host_text: &str, dns: &DnsOptions, embedded: bool, host_network: bool) -> Resolver {
-    todo!("{host_text} {dns:?} {embedded} {host_network}")
+    let host = parse(host_text);
+    let given = dns.servers.as_deref().filter(|s| !s.is_empty());
+    let mut servers: Vec<IpAddr> = given.map_or_else(|| host.servers.clone(), <[IpAddr]>::to_vec);
+    if given.is_none() && !host_network {
+        servers.retain(|ip| !ip.is_loopback() && !is_scoped(*ip));
+        if servers.is_empty() {
+            servers = vec![IpAddr::from([8, 8, 8, 8]), IpAddr::from([8, 8, 4, 4])];
+        }
+    }
+    let search = match dns.search.as_slice() {
+        [] => host.search,
+        [dot] if dot == "." => Vec::new(),
+        some => some.to_vec(),
+    };
+    let mut options = if dns.options.is_empty() { host.options } else { dns.options.clone() };
+    if embedded && !options.iter().any(|o| o.starts_with("ndots:")) {
+        // Container names have no dot: ask for them as they are, before any search domain (R12).
+        options.push("ndots:0".to_owned());
+    }
+    let mut text = String::new();
+    if !search.is_empty() {
+        let _ = writeln!(text, "search {}", words(&search));
+    }
+    if embedded {
+        let _ = writeln!(text, "nameserver {EMBEDDED}");
+    } else {
+        for server in &servers {
+            let _ = writeln!(text, "nameserver {server}");
+        }
+    }
+    if !options.is_empty() {
+        let _ = writeln!(text, "options {}", words(&options));
+    }
+    Resolver { text, upstream: servers }
+}
+
+fn words(list: &[String]) -> String {
+    let clean = |s: &String| s.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect::<String>();
+    list.iter().map(clean).filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// A link-local server is only reachable with the host's interface.
+fn is_scoped(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(a) => a.is_unicast_link_local(),
+    }
+}
+
+#[derive(Debug, Default)]
+struct Parsed {
+    servers: Vec<IpAddr>,
+    search: Vec<String>,
+    options: Vec<String>,
+}
+
+fn parse(text: &str) -> Parsed {
+    let mut p = Parsed::default();
+    for line in text.lines() {
+        let line = line.split(['#', ';']).next().unwrap_or("");
+        let mut words = line.split_ascii_whitespace();
+        match words.next() {
+            Some("nameserver") => {
+                let address = words.next().map(|w| w.split('%').next().unwrap_or(w));
+                p.servers.extend(address.and_then(|w| w.parse::<IpAddr>().ok()));
+            }
+            // The last one counts.
+            Some("search" | "domain") => p.search = words.map(str::to_owned).collect(),
+            Some("options") => p.options.extend(words.map(str::to_owned)),
+            _ => {}
+        }
+    }
+    p
 }
 
 /// The host's resolv.conf; systemd-resolved's list of real servers where /etc/resolv.conf names only its stub.
 #[must_use]
 pub fn host_resolv_conf() -> String {
-    todo!()
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let text = read("/etc/resolv.conf");
+    let stub = |ip: &IpAddr| *ip == IpAddr::from([127, 0, 0, 53]) || *ip == IpAddr::V6(Ipv6Addr::LOCALHOST);
+    let servers = parse(&text).servers;
+    if !servers.is_empty() && servers.iter().all(stub) {
+        let real = read("/run/systemd/resolve/resolv.conf");
+        if !parse(&real).servers.is_empty() {
+            return real;
+        }
+    }
+    text
+}
+
+/// The text of /etc/hostname.
+#[must_use]
+pub fn hostname_file(hostname: &str) -> String {
+    format!("{hostname}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts<'a>(addresses: &'a [IpAddr], extra: &'a [(String, String)]) -> Hosts<'a> {
+        Hosts {
+            hostname: "0123456789ab",
+            domainname: "",
+            name: "web",
+            addresses,
+            gateway: Some(IpAddr::from([10, 88, 0, 1])),
+            extra,
+            base: None,
+        }
+    }
+
+    #[test]
+    fn a_hosts_file_has_localhost_the_gateway_and_itself() {
+        let text = hosts_file(&hosts(&[IpAddr::from([10, 88, 0, 2])], &[]));
+        assert!(text.starts_with("127.0.0.1\tlocalhost\n"), "{text}");
+        assert!(text.contains("10.88.0.1\thost.containers.internal host.docker.internal\n"), "{text}");
+        assert!(text.ends_with("10.88.0.2\t0123456789ab web\n"), "{text}");
+    }
+
+    #[test]
+    fn added_hosts_come_first_and_win() {
+        let extra = [
+            ("db;database".to_owned(), "192.0.2.7".to_owned()),
+            ("host.docker.internal".to_owned(), "host-gateway".to_owned()),
+        ];
+        let text = hosts_file(&hosts(&[], &extra));
+        let start = "192.0.2.7\tdb\n192.0.2.7\tdatabase\n10.88.0.1\thost.docker.internal\n";
+        assert!(text.starts_with(start), "{text}");
+        assert!(text.contains("10.88.0.1\thost.containers.internal\n"), "{text}");
+        assert!(text.contains("127.0.1.1\t0123456789ab web\n"), "{text}");
+    }
+
+    #[test]
+    fn a_line_break_in_a_name_makes_no_line() {
+        let extra = [("a\n6.6.6.6 bank".to_owned(), "192.0.2.7".to_owned())];
+        assert!(hosts_file(&hosts(&[], &extra)).starts_with("192.0.2.7\ta6.6.6.6bank\n"));
+    }
+
+    #[test]
+    fn loopback_servers_are_left_out() {
+        let host = "nameserver 127.0.0.53\nnameserver 192.0.2.53 # main\nsearch example.org\noptions edns0\n";
+        let r = resolv_conf(host, &DnsOptions::default(), false, false);
+        assert_eq!(r.text, "search example.org\nnameserver 192.0.2.53\noptions edns0\n");
+        let r = resolv_conf("nameserver 127.0.0.1\n", &DnsOptions::default(), false, false);
+        assert_eq!(r.text, "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
+        let r = resolv_conf("nameserver 127.0.0.1\n", &DnsOptions::default(), false, true);
+        assert_eq!(r.text, "nameserver 127.0.0.1\n");
+    }
+
+    #[test]
+    fn options_of_the_caller_replace_the_hosts() {
+        let dns = DnsOptions {
+            servers: Some(vec![IpAddr::from([1, 1, 1, 1])]),
+            search: vec![".".to_owned()],
+            options: vec!["timeout:1".to_owned()],
+            ..DnsOptions::default()
+        };
+        let r = resolv_conf("nameserver 192.0.2.53\nsearch a b\noptions rotate\n", &dns, false, false);
+        assert_eq!(r.text, "nameserver 1.1.1.1\noptions timeout:1\n");
+        let r = resolv_conf("", &dns, true, false);
+        assert_eq!(r.text, "nameserver 127.0.0.11\noptions timeout:1 ndots:0\n");
+        assert_eq!(r.upstream, [IpAddr::from([1, 1, 1, 1])]);
+    }
 }

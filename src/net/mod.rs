@@ -6,28 +6,38 @@
 //! takes that back. What needs no undoing is left to the kernel: a veth pair dies with the network namespace
 //! of the container. [`sweep`] removes by tag what a container whose monitor is gone left behind.
 //!
-//! Parts: [`ipam`] (candidate addresses, free subnets), [`bridge`] (the switch of a network), `link` (veth pairs
-//! and the inside of the namespace), [`firewall`] (desired rules, pure) and `apply` (one transaction), [`ports`]
+//! Parts: [`ipam`] (candidate addresses, free subnets), `bridge` (the switch of a network), `link` (veth pairs
+//! and the inside of the namespace), `firewall` (desired rules, pure) and `apply` (one transaction), [`ports`]
 //! (reserving host ports), [`hosts`] (texts of /etc/hosts and resolv.conf), [`dns`] (the responder of named
 //! networks). Not here: leases and network records (`storage`), `network` verbs (`engine::networks`).
 
 #![allow(clippy::todo)]
 
+mod apply;
+mod bridge;
 pub mod dns;
 mod error;
+mod firewall;
+mod foreign;
+mod holder;
 pub mod hosts;
 pub mod ipam;
+mod link;
 mod plan;
 pub mod ports;
+mod watch;
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 pub use error::Error;
 pub use plan::{Applied, Attachment, Mac, Plan, host_interface};
+pub use watch::Watcher;
 
 use crate::model::container::AttachmentState;
 use crate::model::id::ContainerId;
-use crate::model::network::{Network, PortMapping};
+use crate::model::network::{Network, PortMapping, Protocol};
+use crate::sys::netlink::Socket;
+use crate::sys::{conntrack, nft, rtnl};
 
 /// Makes the kernel as `plan` wants it: bridges exist, the container's namespace has its interfaces with
 /// addresses and routes, `lo` is up, published ports lead to it. All or nothing: on error what was done is
@@ -37,7 +47,16 @@ use crate::model::network::{Network, PortMapping};
 /// # Errors
 /// Names the network, interface or port that could not be made, with the kernel's answer.
 pub fn set_up(plan: &Plan<'_>) -> Result<Applied, Error> {
-    todo!("{plan:?}")
+    let applied = plan.outcome();
+    let made = link::make(plan.netns, plan.attachments, true).and_then(|()| ensure(&applied));
+    match made {
+        Ok(()) => Ok(applied),
+        Err(e) => {
+            // The first error is the one to tell; what cannot be undone now is swept later by its tag.
+            drop(sweep(plan.container));
+            Err(e)
+        }
+    }
 }
 
 /// Only brings `lo` up in a namespace that is attached to nothing (`--network none`).
@@ -45,16 +64,23 @@ pub fn set_up(plan: &Plan<'_>) -> Result<Applied, Error> {
 /// # Errors
 /// The kernel's answer.
 pub fn set_up_loopback(netns: BorrowedFd<'_>) -> Result<(), Error> {
-    todo!("{netns:?}")
+    link::loopback(netns)
 }
 
 /// Takes back what [`set_up`] did outside the container's namespace: published ports and stale UDP flows.
-/// The interfaces die with the namespace. Goes on after an error and returns the first.
+/// The interfaces die with the namespace.
 ///
 /// # Errors
 /// What could not be removed.
 pub fn tear_down(applied: &Applied) -> Result<(), Error> {
-    todo!("{applied:?}")
+    let elements = port_elements(applied);
+    if elements.is_empty() {
+        return Ok(());
+    }
+    let mut socket = nft::open()?;
+    let removed = apply::remove(&mut socket, &elements);
+    forget_flows(&mut socket, &applied.ports);
+    removed
 }
 
 /// Removes by tag whatever a container left: firewall elements that carry its id, host interfaces with its
@@ -63,7 +89,9 @@ pub fn tear_down(applied: &Applied) -> Result<(), Error> {
 /// # Errors
 /// What could not be removed.
 pub fn sweep(container: &ContainerId) -> Result<usize, Error> {
-    todo!("{container}")
+    let elements = apply::remove_tagged(&mut nft::open()?, &firewall::tag(container.short()));
+    let links = link::remove_all(container);
+    Ok(elements? + links?)
 }
 
 /// Adds one attachment to a running container (`network connect`); ports are not touched.
@@ -75,7 +103,11 @@ pub fn attach(
     netns: BorrowedFd<'_>,
     attachment: &Attachment,
 ) -> Result<AttachmentState, Error> {
-    todo!("{container} {netns:?} {attachment:?}")
+    let plan = Plan { container, netns, attachments: std::slice::from_ref(attachment), ports: &[] };
+    let applied = plan.outcome();
+    link::make(netns, plan.attachments, false)?;
+    ensure(&applied)?;
+    applied.attachments.into_iter().next().ok_or_else(|| Error::Invalid("no attachment given".to_owned()))
 }
 
 /// Removes one attachment of a running container (`network disconnect`) with the published ports that lead to
@@ -84,16 +116,37 @@ pub fn attach(
 /// # Errors
 /// What could not be removed.
 pub fn detach(container: &ContainerId, state: &AttachmentState, ports: &[PortMapping]) -> Result<(), Error> {
-    todo!("{container} {state:?} {ports:?}")
+    let (ip, ip6) = (state.ip.map(|(a, _)| a), state.ip6.map(|(a, _)| a));
+    let elements = firewall::port_elements(container.short(), ports, ip, ip6);
+    let mut socket = nft::open()?;
+    // Only what leads to this attachment's addresses: the element's data says so.
+    let there = elements.iter().map(|(s, e)| (s.name, e.key.clone(), e.data.clone())).collect::<Vec<_>>();
+    let removed = apply::remove_where(&mut socket, |set, e| {
+        there.iter().any(|(s, k, d)| *s == set.name && *k == e.key && *d == e.data)
+    });
+    link::remove(&state.host_interface)?;
+    removed.map(drop)
 }
 
-/// Puts the firewall back as `applied` needs it, whatever is there now; idempotent and cheap. For use after a
+/// Puts the firewall as `applied` needs it, whatever is there now; idempotent and cheap. For use after a
 /// foreign `nft flush ruleset` or firewall reload.
 ///
 /// # Errors
 /// The kernel's answer.
 pub fn ensure(applied: &Applied) -> Result<(), Error> {
-    todo!("{applied:?}")
+    let mut socket = nft::open()?;
+    let mut elements: apply::Elements =
+        applied.networks.iter().flat_map(firewall::network_elements).collect();
+    elements.extend(port_elements(applied));
+    if elements.is_empty() {
+        return Ok(());
+    }
+    apply::add(&mut socket, &elements)?;
+    forget_flows(&mut socket, &applied.ports);
+    for network in &applied.networks {
+        foreign::allow(&mut socket, &network.interface)?;
+    }
+    Ok(())
 }
 
 /// Makes the bridge and firewall entries of a network that has no container yet.
@@ -101,7 +154,10 @@ pub fn ensure(applied: &Applied) -> Result<(), Error> {
 /// # Errors
 /// The kernel's answer; [`Error::Clash`] if its subnet meets a route of the host.
 pub fn ensure_network(network: &Network) -> Result<(), Error> {
-    todo!("{network:?}")
+    bridge::ensure(&mut rtnl::open()?, network)?;
+    let mut socket = nft::open()?;
+    apply::add(&mut socket, &firewall::network_elements(network))?;
+    foreign::allow(&mut socket, &network.interface)
 }
 
 /// Removes the bridge and the firewall entries of a network that is going away. Missing things are no error.
@@ -109,34 +165,26 @@ pub fn ensure_network(network: &Network) -> Result<(), Error> {
 /// # Errors
 /// The kernel's answer.
 pub fn remove_network(network: &Network) -> Result<(), Error> {
-    todo!("{network:?}")
+    let mut socket = nft::open()?;
+    let entries = apply::remove(&mut socket, &firewall::network_elements(network));
+    let foreign = foreign::disallow(&mut socket, &network.interface);
+    bridge::remove(&mut rtnl::open()?, network)?;
+    entries.and(foreign)
 }
 
-/// Tells when someone else changed the firewall: readable when a table, chain or rule was added or removed
-/// (not for mere map elements, so that containers do not wake one another).
-#[derive(Debug)]
-pub struct Watcher {
-    socket: OwnedFd,
+/// Ports lead to the first attachment that has a way out, or to the first at all.
+fn port_elements(applied: &Applied) -> apply::Elements {
+    let is_open = |a: &&AttachmentState| applied.networks.iter().any(|n| n.name == a.network && !n.internal);
+    let Some(to) = applied.attachments.iter().find(is_open).or(applied.attachments.first()) else {
+        return Vec::new();
+    };
+    let (ip, ip6) = (to.ip.map(|(a, _)| a), to.ip6.map(|(a, _)| a));
+    firewall::port_elements(applied.container.short(), &applied.ports, ip, ip6)
 }
 
-impl Watcher {
-    /// Subscribes.
-    ///
-    /// # Errors
-    /// The kernel's answer.
-    pub fn new() -> Result<Self, Error> {
-        todo!()
-    }
-
-    /// The descriptor to poll for reading.
-    #[must_use]
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        use std::os::fd::AsFd as _;
-        self.socket.as_fd()
-    }
-
-    /// Reads what has come; true if our table was removed or flushed and [`ensure`] is needed.
-    pub fn changed(&mut self) -> bool {
-        todo!()
+/// Best effort: a kernel without connection tracking has no flows to forget.
+fn forget_flows(socket: &mut Socket, ports: &[PortMapping]) {
+    for p in ports.iter().filter(|p| p.protocol == Protocol::Udp) {
+        drop(conntrack::forget(socket, p.host_ip.is_ipv6(), firewall::number(p.protocol), p.host_port));
     }
 }

@@ -1,7 +1,7 @@
 //! The desired network of one container, and what was made of it.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::BorrowedFd;
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Error;
 use crate::model::container::AttachmentState;
 use crate::model::id::ContainerId;
-use crate::model::network::{Network, PortMapping};
+use crate::model::network::{Network, PortMapping, Subnet};
 
 /// The desired network of one container, whole.
 #[derive(Debug, Clone, Copy)]
@@ -100,5 +100,63 @@ impl FromStr for Mac {
             return Err(bad());
         }
         Ok(Self(bytes))
+    }
+}
+
+/// The subnet of `network` that `ip` is in.
+pub(super) fn subnet_of(network: &Network, ip: IpAddr) -> Option<&Subnet> {
+    network.subnets.iter().find(|s| super::ipam::contains(s, ip))
+}
+
+impl Plan<'_> {
+    /// What it will be when it is done.
+    pub(super) fn outcome(&self) -> Applied {
+        let mut networks: Vec<Network> = Vec::with_capacity(self.attachments.len());
+        for a in self.attachments {
+            if !networks.iter().any(|n| n.id == a.network.id) {
+                networks.push(a.network.clone());
+            }
+        }
+        Applied {
+            container: self.container.clone(),
+            networks,
+            attachments: self.attachments.iter().map(Attachment::state).collect(),
+            ports: self.ports.to_vec(),
+        }
+    }
+}
+
+impl Attachment {
+    /// Its MAC: the one asked for, else docker's for its address.
+    #[must_use]
+    pub fn mac_address(&self) -> Mac {
+        self.mac.or(self.ip.map(Mac::for_ip)).unwrap_or_else(|| {
+            let six = self.ip6.map_or([0; 16], |a| a.octets());
+            Mac([0x02, 0x42, six[12], six[13], six[14], six[15]])
+        })
+    }
+
+    fn state(&self) -> AttachmentState {
+        let find = |ip: IpAddr| subnet_of(&self.network, ip);
+        let four = self.ip.and_then(|ip| find(IpAddr::V4(ip)).map(|s| (ip, s)));
+        let six = self.ip6.and_then(|ip| find(IpAddr::V6(ip)).map(|s| (ip, s)));
+        AttachmentState {
+            network: self.network.name.clone(),
+            network_id: self.network.id.clone(),
+            interface: self.interface.clone(),
+            host_interface: self.host_interface.clone(),
+            mac: self.mac_address().to_string(),
+            ip: four.map(|(ip, s)| (ip, s.prefix)),
+            gateway: four.and_then(|(_, s)| match s.gateway {
+                Some(IpAddr::V4(g)) => Some(g),
+                _ => None,
+            }),
+            ip6: six.map(|(ip, s)| (ip, s.prefix)),
+            gateway6: six.and_then(|(_, s)| match s.gateway {
+                Some(IpAddr::V6(g)) => Some(g),
+                _ => None,
+            }),
+            aliases: self.aliases.clone(),
+        }
     }
 }

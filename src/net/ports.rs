@@ -1,10 +1,16 @@
 //! Published ports: a host port is reserved by a bound socket that the monitor holds as long as the container
 //! runs, so that no other process takes it and a port in use is found out before the container starts.
+//!
+//! The sockets never carry data: packets are redirected by the firewall before they reach them. TCP ones do not
+//! listen, so a connection that the redirection does not cover (`[::1]` of a container without IPv6) is refused
+//! at once and the client goes on to the next address.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
-use super::Error;
-use crate::model::network::PortMapping;
+use super::{Error, holder};
+use crate::model::network::{PortMapping, Protocol};
+use crate::sys::bind::{self, Transport};
 
 /// A reserved host port. Dropping it gives the port back.
 #[derive(Debug)]
@@ -15,12 +21,24 @@ pub struct Reservation {
     pub sockets: Vec<OwnedFd>,
 }
 
+/// How often a port that the kernel chose for one address family may be taken in the other.
+const TRIES: usize = 32;
+
 /// Reserves the host port of `mapping`; port 0 takes a free one from `ip_local_port_range`.
 ///
 /// # Errors
 /// [`Error::AddrInUse`] names who has it, [`Error::NoSuchAddress`] if the address is not the host's.
 pub fn reserve(mapping: &PortMapping) -> Result<Reservation, Error> {
-    todo!("{mapping:?}")
+    if mapping.host_port != 0 {
+        return reserve_at(mapping, mapping.host_port);
+    }
+    for _ in 1..TRIES {
+        match reserve_at(mapping, 0) {
+            Err(Error::AddrInUse { .. }) => {}
+            other => return other,
+        }
+    }
+    reserve_at(mapping, 0)
 }
 
 /// Reserves all of them, or none.
@@ -29,4 +47,105 @@ pub fn reserve(mapping: &PortMapping) -> Result<Reservation, Error> {
 /// As [`reserve`].
 pub fn reserve_all(mappings: &[PortMapping]) -> Result<Vec<Reservation>, Error> {
     mappings.iter().map(reserve).collect()
+}
+
+/// Reserves the first port of `first..=last` that is free (`-p 8000-8010:80`).
+///
+/// # Errors
+/// The last port's error if none is free.
+pub fn reserve_in(mapping: &PortMapping, first: u16, last: u16) -> Result<Reservation, Error> {
+    let mut outcome = reserve_at(mapping, first);
+    for port in first.saturating_add(1)..=last {
+        if !matches!(outcome, Err(Error::AddrInUse { .. })) {
+            break;
+        }
+        outcome = reserve_at(mapping, port);
+    }
+    outcome
+}
+
+fn reserve_at(mapping: &PortMapping, port: u16) -> Result<Reservation, Error> {
+    let mut mapping = PortMapping { host_port: port, ..*mapping };
+    let Some(transport) = transport(mapping.protocol) else {
+        // SCTP sockets need a module that the redirection does not; there the lease alone reserves.
+        return Ok(Reservation { mapping, sockets: Vec::new() });
+    };
+    let first = socket(&mapping, transport, mapping.host_ip)?;
+    mapping.host_port = first.1;
+    let mut sockets = vec![first.0];
+    // "Every address" means both families; a host without IPv6 has only the one.
+    if mapping.host_ip.is_unspecified() && mapping.host_ip.is_ipv4() {
+        match socket(&mapping, transport, IpAddr::V6(Ipv6Addr::UNSPECIFIED)) {
+            Ok((fd, _)) => sockets.push(fd),
+            Err(e @ Error::AddrInUse { .. }) => return Err(e),
+            Err(_) => {}
+        }
+    }
+    Ok(Reservation { mapping, sockets })
+}
+
+fn transport(protocol: Protocol) -> Option<Transport> {
+    match protocol {
+        Protocol::Tcp => Some(Transport::Tcp),
+        Protocol::Udp => Some(Transport::Udp),
+        Protocol::Sctp => None,
+    }
+}
+
+fn socket(mapping: &PortMapping, transport: Transport, ip: IpAddr) -> Result<(OwnedFd, u16), Error> {
+    use std::io::ErrorKind;
+    bind::bind(SocketAddr::new(ip, mapping.host_port), transport).map_err(|e| match e.kind() {
+        ErrorKind::AddrInUse => Error::AddrInUse { mapping: *mapping, holder: holder::find(mapping) },
+        ErrorKind::AddrNotAvailable => Error::NoSuchAddress(ip),
+        _ => Error::kernel(
+            format!("reserving port {}/{} on {ip}", mapping.host_port, super::error::proto(mapping.protocol)),
+            e,
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(ip: &str, port: u16, protocol: Protocol) -> PortMapping {
+        PortMapping { host_ip: ip.parse().expect("ip"), host_port: port, container_port: 80, protocol }
+    }
+
+    #[test]
+    fn a_taken_port_is_an_error_that_names_the_process() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = taken.local_addr().expect("bound").port();
+        let error = reserve(&mapping("0.0.0.0", port, Protocol::Tcp)).expect_err("is taken");
+        let text = error.to_string();
+        let pid = format!("(pid {})", std::process::id());
+        assert!(text.contains(&format!("port {port}/tcp")) && text.contains(&pid), "{text}");
+    }
+
+    #[test]
+    fn a_reservation_excludes_others_until_it_is_dropped() {
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let one = reserve(&mapping("0.0.0.0", 0, protocol)).expect("a free port");
+            let port = one.mapping.host_port;
+            assert_ne!(port, 0);
+            assert!(reserve(&mapping("127.0.0.1", port, protocol)).is_err());
+            drop(one);
+            assert!(reserve(&mapping("127.0.0.1", port, protocol)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_range_gives_its_first_free_port() {
+        let one = reserve(&mapping("127.0.0.1", 0, Protocol::Tcp)).expect("a free port");
+        let port = one.mapping.host_port;
+        let end = port.saturating_add(5);
+        let two = reserve_in(&mapping("127.0.0.1", 0, Protocol::Tcp), port, end).expect("one of six");
+        assert!(two.mapping.host_port > port);
+    }
+
+    #[test]
+    fn a_foreign_address_is_told() {
+        let error = reserve(&mapping("203.0.113.77", 8080, Protocol::Tcp)).expect_err("not ours");
+        assert!(matches!(error, Error::NoSuchAddress(_)), "{error}");
+    }
 }

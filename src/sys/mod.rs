@@ -7,9 +7,11 @@
 #![allow(unsafe_code)]
 
 pub mod atomic;
+pub mod bind;
 pub mod bpf;
 pub mod caps;
 pub mod cgroup;
+pub mod conntrack;
 pub mod error;
 pub mod event;
 pub mod fd;
@@ -18,11 +20,14 @@ pub mod limits;
 pub mod lock;
 pub mod memfd;
 pub mod mount;
+pub mod netlink;
+pub mod nft;
 pub mod ns;
 pub mod probe;
 pub mod proc;
 pub mod process;
 pub mod root;
+pub mod rtnl;
 pub mod seccomp;
 pub mod self_exe;
 pub mod signal;

@@ -1,0 +1,56 @@
+//! Sockets that hold a port and carry nothing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind as bind_to, getsockname, ipproto, socket_with, sockopt,
+};
+
+/// TCP or UDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// Binds a new socket to `address` and nothing more; returns it with its port (the kernel's choice for 0).
+/// IPv6 sockets are for IPv6 only. It excludes others: no address reuse, but for a TCP port that only ended
+/// connections of an earlier server still occupy.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn bind(address: SocketAddr, transport: Transport) -> io::Result<(OwnedFd, u16)> {
+    match bind_with(address, transport, false) {
+        // Succeeds only if no one listens there and no one else asked for exclusion.
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse && transport == Transport::Tcp => {
+            bind_with(address, transport, true)
+        }
+        other => other,
+    }
+}
+
+fn bind_with(address: SocketAddr, transport: Transport, reuse: bool) -> io::Result<(OwnedFd, u16)> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let (kind, protocol) = match transport {
+        Transport::Tcp => (SocketType::STREAM, ipproto::TCP),
+        Transport::Udp => (SocketType::DGRAM, ipproto::UDP),
+    };
+    let fd = socket_with(family, kind, SocketFlags::CLOEXEC, Some(protocol))?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(fd.as_fd(), true)?;
+    }
+    if reuse {
+        sockopt::set_socket_reuseaddr(fd.as_fd(), true)?;
+    }
+    if transport == Transport::Udp {
+        // What still arrives here is never read: let it take next to no memory.
+        sockopt::set_socket_recv_buffer_size(fd.as_fd(), 1)?;
+    }
+    bind_to(fd.as_fd(), &address)?;
+    let port = SocketAddr::try_from(getsockname(fd.as_fd())?).map_or(address.port(), |a| a.port());
+    Ok((fd, port))
+}
