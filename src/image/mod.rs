@@ -9,8 +9,10 @@
 //! Not here: the layer store itself and the rows of images (`storage`), the verbs (`engine::images`), printing.
 
 pub mod auth;
+pub mod config;
 pub mod env;
 pub mod error;
+pub mod manifest;
 pub mod progress;
 pub mod pull;
 pub mod registries;
