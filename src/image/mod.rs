@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod progress;
 pub mod pull;
 pub mod registries;
+pub mod registry;
 pub mod resolve;
 
 pub use env::Env;

@@ -133,7 +133,7 @@ fn write(file: &AuthFile) -> Result<(), Error> {
     })();
     result.map_err(|e| {
         // The half-written file holds secrets; a failure to delete it leaves it private (0600).
-        let _ = std::fs::remove_file(&beside);
+        let _left = std::fs::remove_file(&beside);
         bad(e)
     })
 }
