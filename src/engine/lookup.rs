@@ -33,8 +33,7 @@ pub(crate) fn ensure_image(
 
 /// A network; the default one is made when it is not there yet.
 pub(crate) fn network(ctx: &Context, store: &Store, name: &str) -> Result<Network, Error> {
-    let _ = ctx;
-    Ok(store.find_network(name)?)
+    super::networks::find(ctx, store, name)
 }
 
 /// What exists, by the store and the host's file system.

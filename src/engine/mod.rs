@@ -34,6 +34,7 @@ pub mod logs;
 mod lookup;
 mod many;
 pub mod mounts;
+pub mod networks;
 pub mod pause;
 pub mod port;
 pub mod progress;
