@@ -7,7 +7,9 @@ use super::error::Error;
 use super::rm;
 use crate::model::container::{ContainerSpec, Running};
 use crate::model::lifecycle::RestartPolicy;
+use crate::model::mount::MountKind;
 use crate::model::network::Network;
+use crate::model::volume::Volume;
 use crate::monitor::client::{self, SpawnRequest};
 use crate::monitor::proto::{Streams, TermSize};
 use crate::storage::Store;
@@ -37,6 +39,7 @@ pub(super) fn launch(
         run_dir,
         spec,
         networks: what.networks,
+        volumes: &with_options(store, spec)?,
         attach: streams,
         size: what.attach.and_then(|a| a.size).map(|(rows, cols)| TermSize { rows, cols }),
         restarts: 0,
@@ -55,6 +58,19 @@ pub(super) fn launch(
         }
         Err(e) => Err(failed(ctx, store, what.row, e.into())),
     }
+}
+
+/// The volumes among the mounts whose driver options say what is to be mounted.
+fn with_options(store: &Store, spec: &ContainerSpec) -> Result<Vec<Volume>, Error> {
+    let named = spec.mounts.iter().filter(|m| m.kind == MountKind::Volume).filter_map(|m| m.name.as_deref());
+    let mut found = Vec::new();
+    for name in named {
+        let volume = store.find_volume(name)?;
+        if !volume.options.is_empty() {
+            found.push(volume);
+        }
+    }
+    Ok(found)
 }
 
 /// Records that a start failed; with `--rm` nothing stays.

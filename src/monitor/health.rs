@@ -41,6 +41,12 @@ fn or_default(nanoseconds: u64, default: Duration) -> Duration {
 }
 
 impl Checker {
+    /// The machine of a container's check, if it has one.
+    #[must_use]
+    pub fn of(spec: &crate::model::container::ContainerSpec) -> Option<Self> {
+        spec.lifecycle.health.as_ref().and_then(Self::new)
+    }
+
     /// The machine of a check, before the first probe; `None` where the check is none (`NONE`, empty).
     #[must_use]
     pub fn new(check: &HealthCheck) -> Option<Self> {

@@ -12,9 +12,11 @@
 
 pub mod client;
 pub mod detach;
+mod failure;
 pub mod health;
 pub mod main;
 pub mod proto;
+mod realise;
 pub mod restart;
 pub mod teardown;
 pub mod undo;

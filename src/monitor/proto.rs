@@ -87,6 +87,8 @@ pub struct Handoff {
     pub spec: ContainerSpec,
     /// Definitions of the networks that the spec names.
     pub networks: Vec<Network>,
+    /// Definitions of those volumes that have driver options.
+    pub volumes: Vec<crate::model::volume::Volume>,
     /// Streams of the client that starts it; `None` when detached.
     pub attach: Option<Streams>,
     /// First size of the terminal.

@@ -131,6 +131,30 @@ fn go_up(dir: &OwnedFd, want: (u64, u64)) -> rustix::io::Result<OwnedFd> {
     if (st.st_dev, st.st_ino) == want { Ok(parent) } else { Err(Errno::STALE) }
 }
 
+/// Gives `path` and everything below it to a user and group; links themselves, never what they point to.
+///
+/// # Errors
+/// What the kernel says.
+pub fn chown(path: &Path, uid: u32, gid: u32) -> Result<()> {
+    let failed = |e: Errno| Error::io("change the owner of", path, std::io::Error::from(e));
+    let (uid, gid) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(gid));
+    let own = |dir: BorrowedFd<'_>, name: &CStr| {
+        rustix::fs::chownat(dir, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+    };
+    let root = match open_dir(CWD, path) {
+        Ok(root) => root,
+        // A file is a tree of one.
+        Err(Errno::NOTDIR) => {
+            return rustix::fs::chownat(CWD, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(failed);
+        }
+        Err(e) => return Err(failed(e)),
+    };
+    rustix::fs::fchown(&root, Some(uid), Some(gid)).map_err(failed)?;
+    walk(root.as_fd(), &mut |visit: &Visit<'_>| own(visit.dir, visit.name).map(|()| Next::Enter))
+        .map_err(failed)
+}
+
 /// Deletes `path` and everything below it; returns the bytes that files took. A missing path is no error.
 /// Needs no space: works on a full disk.
 ///

@@ -8,6 +8,7 @@ use super::super::wire;
 use super::{Attached, ClientError};
 use crate::model::container::{ContainerSpec, Running};
 use crate::model::network::Network;
+use crate::model::volume::Volume;
 use crate::storage::Paths;
 use crate::storage::volatile::RunDir;
 use crate::sys::process::{SpawnArgs, Strings};
@@ -24,6 +25,8 @@ pub struct SpawnRequest<'a> {
     pub spec: &'a ContainerSpec,
     /// Definitions of all networks that `spec.network.attachments` names.
     pub networks: &'a [Network],
+    /// Definitions of those volumes among the mounts that have driver options; others are plain directories.
+    pub volumes: &'a [Volume],
     /// Streams that the caller wants to relay; `None` is detached.
     pub attach: Option<Streams>,
     /// First size of the terminal, if the container has one and the caller too.
@@ -90,6 +93,7 @@ fn launch(request: &SpawnRequest<'_>) -> Result<OwnedFd, ClientError> {
         paths: request.paths.clone(),
         spec: request.spec.clone(),
         networks: request.networks.to_vec(),
+        volumes: request.volumes.to_vec(),
         attach: request.attach,
         size: request.size,
         restarts: request.restarts,

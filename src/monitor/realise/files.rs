@@ -1,0 +1,168 @@
+//! The files that the engine puts into a container: /etc/hosts, /etc/hostname, /etc/resolv.conf, the time
+//! zone, secrets. Written into the run directory (tmpfs) and bound from there.
+
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use super::Start;
+use crate::model::network::NetworkModeSpec;
+use crate::monitor::proto::{Failure, FailureKind};
+use crate::net::hosts;
+use crate::runtime::user::User;
+use crate::sys::fd;
+use crate::sys::root::Root;
+
+/// `(host path, path inside, read-only)`.
+pub(super) type Files = Vec<(PathBuf, String, bool)>;
+
+/// Largest file of an image that is read whole.
+const LARGEST: usize = 1 << 20;
+
+impl Start<'_> {
+    /// Writes them all.
+    pub(super) fn write_files(&mut self, root: &OwnedFd, user: &User) -> Result<Files, Failure> {
+        let mut out = Files::new();
+        if let NetworkModeSpec::Container(other) = &self.handoff.spec.network.mode {
+            // It lives in the other's network and so sees the other's names.
+            let dir = self.world.paths.run_container(other);
+            for name in ["hosts", "hostname", "resolv.conf"] {
+                let file = dir.join(name);
+                if file.exists() {
+                    out.push((file, format!("/etc/{name}"), false));
+                }
+            }
+        } else {
+            self.network_files(root, &mut out)?;
+        }
+        self.time_zone(root, &mut out)?;
+        self.passwd(root, user, &mut out)?;
+        Ok(out)
+    }
+
+    fn network_files(&self, root: &OwnedFd, out: &mut Files) -> Result<(), Failure> {
+        let spec = &self.handoff.spec;
+        let dns = &spec.network.dns;
+        if !dns.no_hostname {
+            let text = format!("{}\n", spec.hostname);
+            out.push((self.put("hostname", text.as_bytes())?, "/etc/hostname".to_owned(), false));
+        }
+        if !dns.no_hosts {
+            let text = self.hosts_text(root)?;
+            out.push((self.put("hosts", text.as_bytes())?, "/etc/hosts".to_owned(), false));
+        }
+        if dns.servers.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        let host_network = matches!(spec.network.mode, NetworkModeSpec::Host | NetworkModeSpec::Path(_));
+        let resolver = hosts::resolv_conf(&hosts::host_resolv_conf(), dns, self.embedded_dns(), host_network);
+        let file = self.put("resolv.conf", resolver.text.as_bytes())?;
+        out.push((file, "/etc/resolv.conf".to_owned(), false));
+        Ok(())
+    }
+
+    /// Whether the container's names are answered by a responder of ours.
+    pub(super) fn embedded_dns(&self) -> bool {
+        self.handoff.spec.network.mode == NetworkModeSpec::Bridge
+            && self.handoff.networks.iter().any(|n| n.dns_enabled)
+    }
+
+    fn hosts_text(&self, root: &OwnedFd) -> Result<String, Failure> {
+        let spec = &self.handoff.spec;
+        let base = self.hosts_base(root)?;
+        let addresses: Vec<IpAddr> = self.world.addresses.iter().map(|(_, ip)| *ip).collect();
+        let gateway = self.handoff.networks.iter().flat_map(|n| &n.subnets).find_map(|s| s.gateway);
+        let mut extra = spec.network.dns.hosts.clone();
+        extra.extend(self.handoff.extra_hosts.iter().cloned());
+        Ok(hosts::hosts_file(&hosts::Hosts {
+            hostname: &spec.hostname,
+            domainname: &spec.domainname,
+            name: &spec.name,
+            addresses: &addresses,
+            gateway,
+            extra: &extra,
+            base: base.as_deref(),
+        }))
+    }
+
+    /// `--hosts-file`: a host path, `image`, or `none`; with the host's network the host's own.
+    fn hosts_base(&self, root: &OwnedFd) -> Result<Option<String>, Failure> {
+        let step = "reading the base of /etc/hosts";
+        let spec = &self.handoff.spec;
+        let wanted = match spec.network.dns.hosts_file.as_deref() {
+            None | Some("") if spec.network.mode == NetworkModeSpec::Host => "/etc/hosts",
+            None | Some("" | "none") => return Ok(None),
+            Some(text) => text,
+        };
+        let bytes = if wanted == "image" {
+            let image = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal(step, &e))?);
+            image.read_regular(Path::new("/etc/hosts"), LARGEST).map_err(|e| Failure::internal(step, &e))?
+        } else {
+            match fd::read_file(Path::new(wanted)) {
+                Ok(bytes) => Some(bytes),
+                Err(e) if e.is(libc::ENOENT) && wanted == "/etc/hosts" => None,
+                Err(e) => return Err(Failure::of(FailureKind::NotFound, format!("reading {wanted}"), &e)),
+            }
+        };
+        Ok(bytes.map(|b| String::from_utf8_lossy(&b).into_owned()))
+    }
+
+    /// `--tz`: the zone's file of the host, where the container has an /etc to show it in.
+    fn time_zone(&self, root: &OwnedFd, out: &mut Files) -> Result<(), Failure> {
+        let Some(zone) = self.handoff.spec.timezone.as_deref().filter(|z| !z.is_empty()) else {
+            return Ok(());
+        };
+        let path = if zone == "local" {
+            PathBuf::from("/etc/localtime")
+        } else {
+            let bad = zone.split('/').any(|part| part.is_empty() || part == "." || part == "..");
+            if bad {
+                let text = format!("invalid time zone {zone:?}");
+                return Err(Failure::plain(FailureKind::Invalid, text));
+            }
+            Path::new("/usr/share/zoneinfo").join(zone)
+        };
+        let text = fd::read_file(&path).map_err(|e| {
+            Failure::of(FailureKind::NotFound, format!("reading time zone {zone}"), &e)
+                .hint("install the package tzdata on the host, or name a zone such as Europe/Berlin")
+        })?;
+        let image = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal("opening the root", &e))?);
+        if image.open_dir(Path::new("/etc")).is_ok() {
+            out.push((self.put("localtime", &text)?, "/etc/localtime".to_owned(), false));
+        }
+        Ok(())
+    }
+
+    /// An entry for a numeric user that the image's /etc/passwd lacks, so that programs find a name and a home.
+    fn passwd(&self, root: &OwnedFd, user: &User, out: &mut Files) -> Result<(), Failure> {
+        let spec = &self.handoff.spec;
+        if !spec.passwd || user.uid == 0 {
+            return Ok(());
+        }
+        let step = "adding the user to the container's /etc/passwd";
+        let image = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal(step, &e))?);
+        let file = Path::new("/etc/passwd");
+        let Some(bytes) = image.read_regular(file, LARGEST).map_err(|e| Failure::internal(step, &e))? else {
+            return Ok(());
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        let uid = user.uid.to_string();
+        if text.lines().any(|line| line.split(':').nth(2) == Some(&uid)) {
+            return Ok(());
+        }
+        let mut new = text.trim_end_matches('\n').to_owned();
+        let home = if spec.process.cwd.is_empty() { "/" } else { &spec.process.cwd };
+        new.push_str(&format!("\n{uid}:*:{uid}:{}:container user:{home}:/bin/sh\n", user.gid));
+        out.push((self.put("passwd", new.as_bytes())?, "/etc/passwd".to_owned(), false));
+        Ok(())
+    }
+
+    /// Writes a file of the run directory, readable by everyone inside.
+    fn put(&self, name: &str, content: &[u8]) -> Result<PathBuf, Failure> {
+        let path = self.world.paths.run_container(&self.world.id).join(name);
+        // The inode stays the same over restarts; the umask of the monitor is 022.
+        std::fs::write(&path, content)
+            .map_err(|e| Failure::internal(format!("writing {}", path.display()), &e))?;
+        Ok(path)
+    }
+}

@@ -1,0 +1,156 @@
+//! Making a container real: named steps in order, each with its undo.
+//!
+//! The order, and why: the root first, because volumes are filled from it and the user is looked up in it;
+//! host ports and addresses before any process, so that a port in use is found early; then the process is
+//! cloned, and while it makes its mounts the network is set up from outside; the state is written before the
+//! process may execute, so that whoever hears of the container can find it.
+//!
+//! Not here: what happens afterwards ([`super::serve`]) and the end ([`super::finish`]).
+
+mod facts;
+mod files;
+mod network;
+mod root;
+mod shm;
+mod sources;
+mod start;
+
+use std::os::fd::OwnedFd;
+
+use super::proto::{Failure, FailureKind, Handoff};
+use super::undo::Undo;
+use crate::model::container::{Phase, ProcessIdentity, Running};
+use crate::model::id::ContainerId;
+use crate::net;
+use crate::runtime::cgroup::Cgroup;
+use crate::storage::Paths;
+use crate::storage::volatile::RunDir;
+use crate::sys::process::PidFd;
+
+pub(super) use facts::{blocks, host};
+
+/// Everything of a container that lives in the kernel and must be undone, as far as it is there.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) paths: Paths,
+    pub(super) id: ContainerId,
+    /// Our run directory with its lock, until the end.
+    pub(super) run_dir: Option<RunDir>,
+    /// The root, detached; kept only where it may be needed for a restart.
+    pub(super) root: Option<OwnedFd>,
+    pub(super) cgroup: Option<Cgroup>,
+    /// Leased addresses: network and address.
+    pub(super) addresses: Vec<(String, std::net::IpAddr)>,
+    /// Bound sockets that keep the published ports ours.
+    pub(super) ports: Vec<net::ports::Reservation>,
+    pub(super) netns: Option<OwnedFd>,
+    pub(super) applied: Option<net::Applied>,
+}
+
+/// The running process with our ends of its stdio.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) pidfd: PidFd,
+    pub(super) identity: ProcessIdentity,
+    pub(super) stdio: Stdio,
+    /// User that an exec or a health check runs as, unless told otherwise: the OCI process.
+    pub(super) started: jiff::Timestamp,
+}
+
+/// Our ends of the process's stdio.
+#[derive(Debug, Default)]
+pub(super) struct Stdio {
+    /// Where its input goes.
+    pub(super) stdin: Option<OwnedFd>,
+    /// Its output, or its terminal (which is also where input goes).
+    pub(super) stdout: Option<OwnedFd>,
+    /// Its errors.
+    pub(super) stderr: Option<OwnedFd>,
+    /// Master of its terminal.
+    pub(super) console: Option<OwnedFd>,
+}
+
+/// What the caller hands over beside the document.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    /// stdio for the process itself (`passthrough`).
+    pub(super) stdio: Option<[OwnedFd; 3]>,
+    /// Further descriptors for it.
+    pub(super) preserved: Vec<OwnedFd>,
+}
+
+/// A start in progress.
+pub(super) struct Start<'a> {
+    pub(super) handoff: &'a Handoff,
+    pub(super) world: &'a mut World,
+    pub(super) undo: &'a mut Undo<World>,
+    pub(super) given: &'a Given,
+}
+
+impl World {
+    /// Writes the phase for others to see.
+    pub(super) fn write_phase(&self, phase: &Phase) -> Result<(), Failure> {
+        match &self.run_dir {
+            Some(dir) => dir.write_phase(phase).map_err(|e| Failure::internal("writing the state", &e)),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn new(handoff: &Handoff, run_dir: RunDir) -> Self {
+        Self {
+            paths: handoff.paths.clone(),
+            id: handoff.spec.id.clone(),
+            run_dir: Some(run_dir),
+            root: None,
+            cgroup: None,
+            addresses: Vec::new(),
+            ports: Vec::new(),
+            netns: None,
+            applied: None,
+        }
+    }
+}
+
+/// Step by step for the crash tests: stops the monitor for ever (until it is killed) at the step that
+/// `<run>/stop-at` names. Compiled only where debug assertions are.
+pub(super) fn checkpoint(paths: &Paths, step: &str) {
+    if cfg!(debug_assertions) {
+        let Ok(wanted) = std::fs::read_to_string(paths.run.join("stop-at")) else { return };
+        if wanted.trim() == step {
+            let _told = std::fs::write(paths.run.join("stopped-at"), step);
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}
+
+impl Start<'_> {
+    /// Runs all steps. On failure what was done is undone and the failure carries the troubles of that.
+    pub(super) fn run(mut self) -> Result<(Process, Running), Failure> {
+        let mark = self.undo.mark();
+        match self.steps() {
+            Ok(made) => Ok(made),
+            Err(mut failure) => {
+                failure.undo = self.undo.unwind_to(self.world, mark);
+                Err(failure)
+            }
+        }
+    }
+
+    fn steps(&mut self) -> Result<(Process, Running), Failure> {
+        checkpoint(&self.world.paths, "begin");
+        let spec = &self.handoff.spec;
+        let root = self.mount_root()?;
+        checkpoint(&self.world.paths, "root");
+        let user = crate::runtime::user::lookup(&root, &spec.process.user, &spec.process.group_add)
+            .map_err(|e| Failure::of(FailureKind::NotFound, "looking up the user in the image", &e))?;
+        let sources = self.prepare_sources(&root, &user)?;
+        checkpoint(&self.world.paths, "sources");
+        self.lease()?;
+        checkpoint(&self.world.paths, "leases");
+        let files = self.write_files(&root, &user)?;
+        checkpoint(&self.world.paths, "files");
+        self.start_process(root, user, sources, files)
+    }
+}

@@ -1,0 +1,48 @@
+//! The root file system: an overlay of the image's layers, or a host directory; a detached mount either way.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use super::Start;
+use crate::model::lifecycle::RestartPolicy;
+use crate::monitor::proto::{Failure, FailureKind};
+use crate::storage::overlay;
+use crate::sys::mount;
+
+impl Start<'_> {
+    /// Mounts the root. Where the container may be restarted a clone is kept, so that the next start needs
+    /// no new overlay (and none that would meet the dying one).
+    pub(super) fn mount_root(&mut self) -> Result<OwnedFd, Failure> {
+        if let Some(kept) = &self.world.root {
+            return clone(kept);
+        }
+        let root = self.new_root()?;
+        if self.handoff.spec.lifecycle.restart != RestartPolicy::No {
+            self.world.root = Some(clone(&root)?);
+            self.undo.push("unmounting the root file system", |world| {
+                world.root = None;
+                Ok(())
+            });
+        }
+        Ok(root)
+    }
+
+    fn new_root(&self) -> Result<OwnedFd, Failure> {
+        let spec = &self.handoff.spec;
+        let paths = &self.world.paths;
+        if let Some(directory) = &spec.root.directory {
+            return mount::open_tree_path(Path::new(directory), true).map_err(|e| {
+                Failure::of(FailureKind::NotFound, format!("using {directory} as the root file system"), &e)
+            });
+        }
+        let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| paths.layer_diff(l)).collect();
+        let options = overlay::Options { volatile: spec.lifecycle.auto_remove, ..Default::default() };
+        overlay::mount(&lowers, &paths.upper(&spec.id), &paths.work(&spec.id), options)
+            .map_err(|e| Failure::internal("mounting the root file system", &e))
+    }
+}
+
+/// A detached clone of a detached mount: the same file system, attachable on its own.
+pub(super) fn clone(kept: &OwnedFd) -> Result<OwnedFd, Failure> {
+    mount::open_tree(kept, true).map_err(|e| Failure::internal("cloning the root file system", &e))
+}

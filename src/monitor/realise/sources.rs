@@ -1,0 +1,146 @@
+//! Sources of the container's own mounts that are more than a host path: volumes to be filled or given to the
+//! user, image mounts, throw-away overlays, paths inside a volume. Each becomes a detached mount.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::Start;
+use crate::model::mount::{MountKind, MountSpec, OverlayDirs};
+use crate::monitor::proto::{Failure, FailureKind};
+use crate::runtime::user::User;
+use crate::storage::{overlay, paths, tree, volumes};
+use crate::sys::fd::{self, OpenFlags};
+use crate::sys::mount;
+use crate::sys::root::Root;
+
+/// Detached mounts by destination.
+pub(super) type Sources = Vec<(String, OwnedFd)>;
+
+impl Start<'_> {
+    /// Prepares all sources, in the order of the spec.
+    pub(super) fn prepare_sources(&mut self, root: &OwnedFd, user: &User) -> Result<Sources, Failure> {
+        let mut out = Sources::new();
+        for (index, wish) in self.handoff.spec.mounts.iter().enumerate() {
+            let made = match wish.kind {
+                MountKind::Bind | MountKind::Volume => self.bind(index, wish, root, user)?,
+                MountKind::Image => Some(self.image(index, wish)?),
+                MountKind::Tmpfs | MountKind::Ramfs | MountKind::Devpts | MountKind::Glob => None,
+            };
+            out.extend(made.map(|fd| (wish.target.clone(), fd)));
+        }
+        Ok(out)
+    }
+
+    fn bind(
+        &self,
+        index: usize,
+        wish: &MountSpec,
+        root: &OwnedFd,
+        user: &User,
+    ) -> Result<Option<OwnedFd>, Failure> {
+        let step = || format!("preparing the mount at {}", wish.target);
+        let source = Path::new(&wish.source);
+        let device = self.open_volume(wish)?;
+        if wish.kind == MountKind::Volume && wish.copy_up && device.is_none() {
+            fill(root, source, &wish.target).map_err(|e| Failure::internal(step(), &*e))?;
+        }
+        if wish.chown {
+            tree::chown(source, user.uid, user.gid).map_err(|e| Failure::internal(step(), &e))?;
+        }
+        if let Some(dirs) = &wish.overlay {
+            return self.throw_away(index, wish, dirs).map(Some);
+        }
+        let Some(subpath) = &wish.subpath else { return Ok(device) };
+        let base = match device {
+            Some(mounted) => mounted,
+            None => fd::open_path(source).map_err(|e| missing(wish, &e))?,
+        };
+        inside(base, subpath, wish).map(Some)
+    }
+
+    /// A volume whose driver options name something to mount.
+    fn open_volume(&self, wish: &MountSpec) -> Result<Option<OwnedFd>, Failure> {
+        let Some(name) = wish.name.as_ref().filter(|_| wish.kind == MountKind::Volume) else {
+            return Ok(None);
+        };
+        let Some(volume) = self.handoff.volumes.iter().find(|v| v.name == *name) else { return Ok(None) };
+        match volumes::open(volume) {
+            Ok(volumes::VolumeSource::Directory(_)) => Ok(None),
+            Ok(volumes::VolumeSource::Mount(fd)) => Ok(Some(fd)),
+            Err(e) => Err(Failure::internal(format!("mounting volume {name}"), &e)),
+        }
+    }
+
+    /// The file system of an image: read-only, or with a throw-away upper directory.
+    fn image(&self, index: usize, wish: &MountSpec) -> Result<OwnedFd, Failure> {
+        let step = || format!("mounting the image at {}", wish.target);
+        let lowers: Vec<PathBuf> = wish.layers.iter().rev().map(|l| self.world.paths.layer_diff(l)).collect();
+        let mounted = if wish.read_only {
+            overlay::mount_readonly(&lowers, overlay::Options::default())
+                .map_err(|e| Failure::internal(step(), &e))?
+        } else {
+            let (upper, work) = self.scratch(index, &OverlayDirs::default())?;
+            overlay::mount(&lowers, &upper, &work, overlay::Options::default())
+                .map_err(|e| Failure::internal(step(), &e))?
+        };
+        match &wish.subpath {
+            None => Ok(mounted),
+            Some(subpath) => inside(mounted, subpath, wish),
+        }
+    }
+
+    /// `O`: an overlay over the source whose writes are thrown away (or kept where the user said).
+    fn throw_away(&self, index: usize, wish: &MountSpec, dirs: &OverlayDirs) -> Result<OwnedFd, Failure> {
+        let (upper, work) = self.scratch(index, dirs)?;
+        let lower = [PathBuf::from(&wish.source)];
+        overlay::mount(&lower, &upper, &work, overlay::Options::default())
+            .map_err(|e| Failure::internal(format!("mounting the overlay at {}", wish.target), &e))
+    }
+
+    /// Upper and work directories: the user's, or empty ones of the container.
+    fn scratch(&self, index: usize, dirs: &OverlayDirs) -> Result<(PathBuf, PathBuf), Failure> {
+        let own = self.world.paths.container(&self.world.id).join(format!("mount-{index}"));
+        let step = "making the directories of an overlay mount";
+        if dirs.upper.is_none() || dirs.work.is_none() {
+            // What an earlier start wrote there is what is thrown away.
+            tree::remove(&own).map_err(|e| Failure::internal(step, &e))?;
+        }
+        let mut pair = [(&dirs.upper, "upper"), (&dirs.work, "work")].into_iter().map(|(given, name)| {
+            if let Some(path) = given {
+                return Ok(PathBuf::from(path));
+            }
+            let path = own.join(name);
+            paths::ensure_private(&path).map_err(|e| Failure::internal(step, &e))?;
+            Ok(path)
+        });
+        let (upper, work) = (pair.next(), pair.next());
+        Ok((upper.expect("two were given")?, work.expect("two were given")?))
+    }
+}
+
+fn missing(wish: &MountSpec, error: &crate::sys::Error) -> Failure {
+    Failure::of(FailureKind::NotFound, format!("opening the mount source {}", wish.source), error)
+}
+
+/// A path inside a volume or image, which its content must not lead out of (rule R1).
+fn inside(base: OwnedFd, subpath: &str, wish: &MountSpec) -> Result<OwnedFd, Failure> {
+    let place = Root::new(base).resolve(Path::new(subpath)).map_err(|e| {
+        Failure::of(FailureKind::NotFound, format!("opening {subpath} for the mount at {}", wish.target), &e)
+    })?;
+    mount::open_tree(place, true)
+        .map_err(|e| Failure::internal(format!("mounting {subpath} at {}", wish.target), &e))
+}
+
+/// Fills an empty volume from the image, as docker does at the first mount.
+fn fill(root: &OwnedFd, volume: &Path, target: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let image = Root::new(fd::dup(root, 3)?);
+    let source = match image.read_dir_fd(Path::new(target)) {
+        Ok(source) => source,
+        // The image has nothing (or a file) there: the volume stays as it is.
+        Err(e) if e.is(libc::ENOENT) || e.is(libc::ENOTDIR) => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
+    let into = fd::open(volume, OpenFlags::RDONLY | OpenFlags::DIRECTORY, 0)?;
+    volumes::copy_up(source.as_fd(), into.as_fd())?;
+    Ok(())
+}

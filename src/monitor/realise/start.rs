@@ -1,0 +1,213 @@
+//! The last steps: OCI spec, cgroup, system call filter, process, network, state, go.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::facts::{self, Joined};
+use super::files::Files;
+use super::sources::Sources;
+use super::{Process, Start, Stdio, checkpoint, shm};
+use crate::model::container::{Phase, Running};
+use crate::model::namespace::NsMode;
+use crate::monitor::proto::{Failure, FailureKind};
+use crate::runtime::cgroup::Manager;
+use crate::runtime::oci::{self, ResolvedFacts};
+use crate::runtime::seccomp;
+use crate::runtime::spawn::{self, Created, Rootfs, StartOn};
+use crate::runtime::user::User;
+use crate::sys::{fd, process, root, tty};
+
+/// The container's ends of its stdio, while it is made.
+struct Ends {
+    theirs: Option<[OwnedFd; 3]>,
+    ours: Stdio,
+}
+
+impl Start<'_> {
+    pub(super) fn start_process(
+        &mut self,
+        root: OwnedFd,
+        user: User,
+        mut sources: Sources,
+        files: Files,
+    ) -> Result<(Process, Running), Failure> {
+        let spec = &self.handoff.spec;
+        let joined = self.join(&mut sources)?;
+        let manager = Manager::detect().map_err(|e| Failure::internal("looking at the cgroups", &e))?;
+        let host = facts::host(spec, &spec.process.rlimits, manager.layout())?;
+        let owner = (user.uid, user.gid);
+        let resolved = ResolvedFacts {
+            rootfs: PathBuf::from("/"),
+            user,
+            files,
+            join: joined.paths.clone(),
+            shm: sources.iter().any(|(at, _)| at == "/dev/shm").then(|| PathBuf::from("/dev/shm")),
+            sources: sources.iter().map(|(at, _)| (at.clone(), PathBuf::from("/"))).collect(),
+            devices: facts::devices(spec)?,
+            blocks: facts::blocks(&spec.resources)?,
+            cgroup: facts::cgroup_path(spec),
+        };
+        let document = oci::build(spec, &host, &resolved)
+            .map_err(|e| Failure::of(FailureKind::Invalid, "putting the container's plan together", &e))?;
+        let filter = seccomp::for_container(
+            &spec.security.seccomp,
+            &spec.process.capabilities,
+            Some(&self.world.paths.run),
+        )
+        .map_err(|e| Failure::of(FailureKind::Invalid, "compiling the seccomp policy", &e))?;
+        self.make_cgroup(&manager, &resolved.cgroup, &document)?;
+        checkpoint(&self.world.paths, "cgroup");
+        let ends = self.stdio(owner)?;
+        let preserved: Vec<BorrowedFd<'_>> = self.given.preserved.iter().map(AsFd::as_fd).collect();
+        let id = self.world.id.clone();
+        let mut created = spawn::create(spawn::Request {
+            id: id.as_str(),
+            spec: &document,
+            bundle: Path::new("/"),
+            rootfs: Rootfs::Mount(root.as_fd()),
+            mounts: sources,
+            namespaces: Vec::new(),
+            cgroup: self.world.cgroup.as_ref(),
+            seccomp: filter.as_ref(),
+            stdio: self.child_stdio(ends.theirs.as_ref()),
+            preserved: &preserved,
+            parent_death_signal: Some(libc::SIGKILL),
+            start_on: StartOn::Go,
+            init: spec.process.init,
+        })
+        .map_err(|e| Failure::runtime("starting the container's process", &e))?;
+        drop((root, joined));
+        checkpoint(&self.world.paths, "created");
+        self.set_up_network(created.pid())?;
+        checkpoint(&self.world.paths, "network");
+        self.go(&mut created, ends).and_then(|(running, stdio)| self.executed(created, running, stdio))
+    }
+
+    /// Namespaces of others, and the shared memory that belongs to a shared IPC namespace.
+    fn join(&self, sources: &mut Sources) -> Result<Joined, Failure> {
+        let spec = &self.handoff.spec;
+        let mut joined = Joined::open(spec, &self.world.paths)?;
+        if let Some(kept) = &self.world.netns {
+            joined.paths.net = Some(fd::proc_path(kept));
+        }
+        if let NsMode::Container(text) = &spec.namespaces.ipc {
+            let step = || format!("sharing /dev/shm of container {text}");
+            let id = text.parse().map_err(|e| Failure::of(FailureKind::Invalid, step(), &e))?;
+            let init = facts::running(&id, &self.world.paths)?;
+            if !spec.mounts.iter().any(|m| m.target == "/dev/shm") {
+                let shared = shm::clone_of(&init).map_err(|e| Failure::internal(step(), &e))?;
+                sources.push(("/dev/shm".to_owned(), shared));
+            }
+        }
+        Ok(joined)
+    }
+
+    fn make_cgroup(
+        &mut self,
+        manager: &Manager,
+        path: &str,
+        document: &oci_spec::runtime::Spec,
+    ) -> Result<(), Failure> {
+        if path.is_empty() {
+            return Ok(());
+        }
+        let limits = document.linux().as_ref().and_then(|l| l.resources().clone()).unwrap_or_default();
+        self.undo.push("removing the cgroup", |world| match world.cgroup.take() {
+            None => Ok(()),
+            // Whatever is still in it must go first; removing waits until it has.
+            Some(cgroup) => cgroup.kill().and_then(|()| cgroup.remove()).map_err(|e| e.to_string()),
+        });
+        let cgroup = manager.create(path, &limits).map_err(|e| Failure::internal("making the cgroup", &e))?;
+        self.world.cgroup = Some(cgroup);
+        Ok(())
+    }
+
+    /// Pipes for the process. They belong to its user, so that it may open /dev/stdout again by name.
+    fn stdio(&self, (uid, gid): (u32, u32)) -> Result<Ends, Failure> {
+        let spec = &self.handoff.spec.process;
+        if spec.tty || self.given.stdio.is_some() {
+            return Ok(Ends { theirs: None, ours: Stdio::default() });
+        }
+        let failed = |e| Failure::internal("making pipes for the container's output", &e);
+        let own = |end: OwnedFd| {
+            if uid != 0 || gid != 0 {
+                root::chown(&end, uid, gid)?;
+            }
+            Ok(end)
+        };
+        let (stdin, stdin_ours) = if spec.interactive {
+            let (read, write) = fd::pipe().map_err(failed)?;
+            (own(read).map_err(failed)?, Some(write))
+        } else {
+            (fd::open_null(false).map_err(failed)?, None)
+        };
+        let (stdout_ours, stdout) = fd::pipe().map_err(failed)?;
+        let (stderr_ours, stderr) = fd::pipe().map_err(failed)?;
+        for ours in stdin_ours.iter().chain([&stdout_ours, &stderr_ours]) {
+            fd::set_nonblocking(ours, true).map_err(failed)?;
+        }
+        let theirs = [stdin, own(stdout).map_err(failed)?, own(stderr).map_err(failed)?];
+        let ours =
+            Stdio { stdin: stdin_ours, stdout: Some(stdout_ours), stderr: Some(stderr_ours), console: None };
+        Ok(Ends { theirs: Some(theirs), ours })
+    }
+
+    fn child_stdio<'f>(&'f self, pipes: Option<&'f [OwnedFd; 3]>) -> spawn::Stdio<'f> {
+        match pipes.or(self.given.stdio.as_ref()) {
+            Some(fds) if !self.handoff.spec.process.tty => {
+                spawn::Stdio::Fds(std::array::from_fn(|i| fds[i].as_fd()))
+            }
+            _ => {
+                let size = self.handoff.size.unwrap_or_default();
+                spawn::Stdio::Terminal { rows: size.rows, columns: size.cols }
+            }
+        }
+    }
+
+    /// Waits for the process to be ready, writes the state.
+    fn go(&mut self, created: &mut Created, ends: Ends) -> Result<(Running, Stdio), Failure> {
+        let init = process::identity(created.pid());
+        created.wait_ready().map_err(|e| Failure::runtime("preparing the container", &e))?;
+        checkpoint(&self.world.paths, "ready");
+        let mut stdio = ends.ours;
+        if self.handoff.spec.process.tty {
+            let console = created.take_console();
+            if let Some(console) = &console {
+                fd::set_nonblocking(console, true)
+                    .map_err(|e| Failure::internal("preparing the terminal", &e))?;
+            }
+            stdio.console = console;
+        }
+        let failed = |e| Failure::internal("reading the identity of the container's process", &e);
+        let running = Running {
+            init: init.map_err(failed)?,
+            monitor: process::identity(process::pid()).map_err(failed)?,
+            started: jiff::Timestamp::now(),
+            network: self.world.applied.as_ref().map(|a| a.attachments.clone()).unwrap_or_default(),
+            ports: self.world.ports.iter().map(|p| p.mapping).collect(),
+            cgroup: self.world.cgroup.as_ref().map(|c| c.path().to_owned()).unwrap_or_default(),
+            health: crate::monitor::health::Checker::of(&self.handoff.spec).map(|c| c.health().clone()),
+            restarts: self.handoff.restarts,
+        };
+        self.world.write_phase(&Phase::Running(running.clone()))?;
+        checkpoint(&self.world.paths, "state");
+        Ok((running, stdio))
+    }
+
+    fn executed(
+        &self,
+        created: Created,
+        running: Running,
+        stdio: Stdio,
+    ) -> Result<(Process, Running), Failure> {
+        let started = created.go().map_err(|e| Failure::runtime("starting the command", &e))?;
+        if let (Some(console), Some(size)) = (&stdio.console, self.handoff.size) {
+            // Also where the runtime did: the process may be quick and ask at once.
+            let _gone = tty::set_size(console, size.rows, size.cols);
+        }
+        checkpoint(&self.world.paths, "started");
+        let process =
+            Process { pidfd: started.pidfd, identity: running.init, stdio, started: running.started };
+        Ok((process, running))
+    }
+}
