@@ -1,0 +1,80 @@
+//! `Config`: the part of a container that does not depend on the host.
+
+use serde_json::{Map, Value, json};
+
+use super::{list_or_null, text_map};
+use crate::model::container::ContainerSpec;
+use crate::model::lifecycle::{HealthCheck, signal_name};
+use crate::model::mount::MountKind;
+
+pub(super) fn config(spec: &ContainerSpec) -> Value {
+    let p = &spec.process;
+    let mut value = json!({
+        "Hostname": spec.hostname,
+        "Domainname": spec.domainname,
+        "User": p.user,
+        "AttachStdin": p.interactive,
+        "AttachStdout": true,
+        "AttachStderr": true,
+    });
+    let put = |value: &mut Value, key: &str, v: Value| value[key] = v;
+    if !spec.network.exposed.is_empty() {
+        let ports = spec.network.exposed.iter();
+        let ports: Map<String, Value> =
+            ports.map(|e| (format!("{}/{}", e.port, e.protocol), json!({}))).collect();
+        put(&mut value, "ExposedPorts", ports.into());
+    }
+    put(&mut value, "Tty", p.tty.into());
+    put(&mut value, "OpenStdin", p.interactive.into());
+    put(&mut value, "StdinOnce", p.interactive.into());
+    put(&mut value, "Env", env(spec).into());
+    put(&mut value, "Cmd", list_or_null(&p.cmd));
+    if let Some(check) = &spec.lifecycle.health {
+        put(&mut value, "Healthcheck", healthcheck(check));
+    }
+    put(&mut value, "Image", spec.root.image_name.clone().into());
+    put(&mut value, "Volumes", volumes(spec));
+    put(&mut value, "WorkingDir", if p.cwd == "/" { "" } else { p.cwd.as_str() }.into());
+    put(&mut value, "Entrypoint", list_or_null(&p.entrypoint));
+    put(&mut value, "OnBuild", Value::Null);
+    put(&mut value, "Labels", text_map(&spec.labels));
+    put(&mut value, "StopSignal", signal_name(spec.lifecycle.stop_signal).into());
+    put(&mut value, "StopTimeout", spec.lifecycle.stop_timeout.into());
+    // podman's
+    put(&mut value, "Annotations", text_map(&spec.annotations));
+    put(&mut value, "CreateCommand", list_or_null(&spec.options.command_line));
+    put(&mut value, "Umask", format!("{:04o}", p.umask).into());
+    put(&mut value, "Timezone", spec.timezone.clone().unwrap_or_default().into());
+    put(&mut value, "Timeout", spec.lifecycle.timeout.into());
+    put(&mut value, "SystemdMode", spec.systemd.into());
+    put(&mut value, "Passwd", spec.passwd.into());
+    value
+}
+
+/// The environment without what every container gets unasked: its host name and terminal type.
+fn env(spec: &ContainerSpec) -> Vec<String> {
+    let said = |name: &str| spec.options.process.env.iter().any(|(n, _)| n == name);
+    let hostname = format!("HOSTNAME={}", spec.hostname);
+    let unasked = |e: &String| {
+        (*e == hostname && !said("HOSTNAME")) || (e == "TERM=xterm" && spec.process.tty && !said("TERM"))
+    };
+    spec.process.env.iter().filter(|e| !unasked(e)).cloned().collect()
+}
+
+fn healthcheck(check: &HealthCheck) -> Value {
+    json!({
+        "Test": check.test,
+        "Interval": check.interval,
+        "Timeout": check.timeout,
+        "StartPeriod": check.start_period,
+        "StartInterval": check.start_interval,
+        "Retries": check.retries,
+    })
+}
+
+/// Targets of anonymous volumes, as docker shows them.
+fn volumes(spec: &ContainerSpec) -> Value {
+    let anonymous = spec.mounts.iter().filter(|m| m.kind == MountKind::Volume && m.anonymous);
+    let map: Map<String, Value> = anonymous.map(|m| (m.target.clone(), json!({}))).collect();
+    if map.is_empty() { Value::Null } else { map.into() }
+}

@@ -1,0 +1,264 @@
+//! `HostConfig`: the part of a container that speaks of the host, with every field that docker has.
+
+use serde_json::{Map, Value, json};
+
+use super::{list_or_null, text_map};
+use crate::model::container::ContainerSpec;
+use crate::model::lifecycle::RestartPolicy;
+use crate::model::mount::{MountKind, MountRequest};
+use crate::model::namespace::{NsMode, UserNsMode};
+use crate::model::network::{NetworkModeSpec, PortMapping};
+use crate::model::resources::DeviceValue;
+
+pub(super) fn host_config(spec: &ContainerSpec) -> Value {
+    let mut all = Map::new();
+    general(spec, &mut all);
+    isolation(spec, &mut all);
+    limits(spec, &mut all);
+    Value::Object(all)
+}
+
+fn general(spec: &ContainerSpec, all: &mut Map<String, Value>) {
+    let o = &spec.options;
+    let mut put = |key: &str, value: Value| {
+        all.insert(key.to_owned(), value);
+    };
+    let log = &spec.lifecycle.log;
+    let dns = &spec.network.dns;
+    put("Binds", list_or_null(&binds(spec)));
+    put("ContainerIDFile", "".into());
+    put("LogConfig", json!({ "Type": log.driver, "Config": text_map(&log.options) }));
+    put("NetworkMode", network_mode(spec).into());
+    put("PortBindings", port_bindings(&spec.network.ports));
+    put("RestartPolicy", restart_policy(spec.lifecycle.restart));
+    put("AutoRemove", spec.lifecycle.auto_remove.into());
+    put("AutoRemoveImage", spec.lifecycle.remove_image.into());
+    put("VolumeDriver", "".into());
+    put("VolumesFrom", list_or_null(&o.volumes_from));
+    put("ConsoleSize", json!([0, 0]));
+    put("Annotations", text_map(&spec.annotations));
+    put("CapAdd", list_or_null(&caps(&o.process.cap_add)));
+    put("CapDrop", list_or_null(&caps(&o.process.cap_drop)));
+    put("CgroupnsMode", ns(&spec.namespaces.cgroup).into());
+    let servers = dns.servers.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+    put("Dns", servers.into());
+    put("DnsOptions", dns.options.clone().into());
+    put("DnsSearch", dns.search.clone().into());
+    let hosts: Vec<String> = dns.hosts.iter().map(|(name, ip)| format!("{name}:{ip}")).collect();
+    put("ExtraHosts", list_or_null(&hosts));
+    put("GroupAdd", list_or_null(&spec.process.group_add));
+    put("Init", if spec.process.init { true.into() } else { Value::Null });
+    put("PublishAllPorts", o.network.publish_all.into());
+    put("ReadonlyRootfs", spec.root.read_only.into());
+    put("StorageOpt", Value::Null);
+    put("Tmpfs", tmpfs(spec));
+    put("ShmSize", spec.shm_size.into());
+    put("Sysctls", if spec.sysctls.is_empty() { Value::Null } else { text_map(&spec.sysctls) });
+    put("Runtime", "rcon".into());
+    let mounts: Vec<Value> = o.mounts.iter().filter(|m| !m.options.create_source).filter_map(mount).collect();
+    if !mounts.is_empty() {
+        put("Mounts", mounts.into());
+    }
+}
+
+fn isolation(spec: &ContainerSpec, all: &mut Map<String, Value>) {
+    let mut put = |key: &str, value: Value| {
+        all.insert(key.to_owned(), value);
+    };
+    put("IpcMode", ns(&spec.namespaces.ipc).into());
+    put("Cgroup", "".into());
+    put("Links", list_or_null(&spec.options.network.links));
+    put("OomScoreAdj", spec.process.oom_score_adj.unwrap_or(0).into());
+    let pid = ns(&spec.namespaces.pid);
+    put("PidMode", if pid == "private" { String::new() } else { pid }.into());
+    put("Privileged", spec.security.privileged.into());
+    put("SecurityOpt", list_or_null(&spec.security.as_typed));
+    let uts = ns(&spec.namespaces.uts);
+    put("UTSMode", if uts == "private" { String::new() } else { uts }.into());
+    let user = match &spec.namespaces.user {
+        UserNsMode::Host => String::new(),
+        UserNsMode::Mapped(_) => "private".to_owned(),
+        UserNsMode::Other(text) => text.clone(),
+        UserNsMode::Container(id) => format!("container:{id}"),
+        UserNsMode::Path(path) => format!("ns:{path}"),
+    };
+    put("UsernsMode", user.into());
+    put("Isolation", "".into());
+    put("MaskedPaths", list_or_null(&spec.security.masked_paths));
+    put("ReadonlyPaths", list_or_null(&spec.security.readonly_paths));
+    put("CgroupManager", "cgroupfs".into());
+    put("Cgroups", if spec.cgroups { "default" } else { "disabled" }.into());
+}
+
+fn limits(spec: &ContainerSpec, all: &mut Map<String, Value>) {
+    let r = &spec.resources;
+    let mut put = |key: &str, value: Value| {
+        all.insert(key.to_owned(), value);
+    };
+    put("CpuShares", r.cpu_shares.unwrap_or(0).into());
+    put("Memory", r.memory.map_or(0, |m| m.0).into());
+    put("NanoCpus", r.nano_cpus.map_or(0, |c| c.0).into());
+    put("CgroupParent", spec.cgroup_parent.clone().into());
+    put("BlkioWeight", r.blkio_weight.unwrap_or(0).into());
+    put("BlkioWeightDevice", devices_of(&r.blkio_weight_device, "Weight"));
+    put("BlkioDeviceReadBps", devices_of(&r.read_bps, "Rate"));
+    put("BlkioDeviceWriteBps", devices_of(&r.write_bps, "Rate"));
+    put("BlkioDeviceReadIOps", devices_of(&r.read_iops, "Rate"));
+    put("BlkioDeviceWriteIOps", devices_of(&r.write_iops, "Rate"));
+    put("CpuPeriod", r.cpu_period.unwrap_or(0).into());
+    put("CpuQuota", r.cpu_quota.unwrap_or(0).into());
+    put("CpuRealtimePeriod", r.cpu_rt_period.unwrap_or(0).into());
+    put("CpuRealtimeRuntime", r.cpu_rt_runtime.unwrap_or(0).into());
+    put("CpusetCpus", r.cpuset_cpus.clone().unwrap_or_default().into());
+    put("CpusetMems", r.cpuset_mems.clone().unwrap_or_default().into());
+    let devices: Vec<Value> = spec
+        .devices
+        .iter()
+        .map(|d| {
+            json!({
+                "PathOnHost": d.host,
+                "PathInContainer": d.container,
+                "CgroupPermissions": d.permissions,
+            })
+        })
+        .collect();
+    put("Devices", devices.into());
+    put("DeviceCgroupRules", list_or_null(&spec.device_rules));
+    put("DeviceRequests", Value::Null);
+    put("MemoryReservation", r.memory_reservation.map_or(0, |m| m.0).into());
+    put("MemorySwap", r.memory_swap.unwrap_or(0).into());
+    put("MemorySwappiness", r.memory_swappiness.map_or(Value::Null, Value::from));
+    put("OomKillDisable", r.oom_kill_disable.unwrap_or(false).into());
+    put("PidsLimit", r.pids_limit.map_or(Value::Null, Value::from));
+    put("Ulimits", ulimits(spec));
+    for key in ["CpuCount", "CpuPercent", "IOMaximumIOps", "IOMaximumBandwidth"] {
+        put(key, 0.into());
+    }
+}
+
+/// Only what the user asked for: docker shows its own defaults nowhere.
+fn ulimits(spec: &ContainerSpec) -> Value {
+    let asked = spec.process.rlimits.iter().filter(|l| l.asked);
+    let value = |v: u64| i64::try_from(v).unwrap_or(-1);
+    asked
+        .map(|l| {
+            let name = l.kind.strip_prefix("RLIMIT_").unwrap_or(&l.kind).to_ascii_lowercase();
+            json!({ "Name": name, "Hard": value(l.hard), "Soft": value(l.soft) })
+        })
+        .collect()
+}
+
+fn devices_of(list: &[DeviceValue], key: &str) -> Value {
+    let values = list.iter().map(|d| {
+        let mut one = Map::new();
+        one.insert("Path".to_owned(), d.path.clone().into());
+        one.insert(key.to_owned(), d.value.into());
+        Value::Object(one)
+    });
+    if list.is_empty() { Value::Null } else { values.collect() }
+}
+
+fn caps(list: &[String]) -> Vec<String> {
+    let name = |c: &String| {
+        let upper = c.to_ascii_uppercase();
+        if upper == "ALL" || upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
+    };
+    list.iter().map(name).collect()
+}
+
+/// A namespace mode in docker's words.
+fn ns(mode: &NsMode) -> String {
+    match mode {
+        NsMode::Private => "private".to_owned(),
+        NsMode::Host => "host".to_owned(),
+        NsMode::Container(id) => format!("container:{id}"),
+        NsMode::Path(path) => format!("ns:{path}"),
+        NsMode::Shareable => "shareable".to_owned(),
+        NsMode::None => "none".to_owned(),
+    }
+}
+
+fn network_mode(spec: &ContainerSpec) -> String {
+    match &spec.network.mode {
+        NetworkModeSpec::Bridge => {
+            spec.network.attachments.first().map_or_else(|| "bridge".to_owned(), |a| a.network.clone())
+        }
+        NetworkModeSpec::None => "none".to_owned(),
+        NetworkModeSpec::Host => "host".to_owned(),
+        NetworkModeSpec::Container(id) => format!("container:{id}"),
+        NetworkModeSpec::Path(path) => format!("ns:{path}"),
+    }
+}
+
+/// Published ports as asked for: a random host port is an empty text.
+fn port_bindings(ports: &[PortMapping]) -> Value {
+    let mut map: Map<String, Value> = Map::new();
+    for p in ports {
+        let ip = if p.host_ip.is_unspecified() { String::new() } else { p.host_ip.to_string() };
+        let port = if p.host_port == 0 { String::new() } else { p.host_port.to_string() };
+        let binding = json!({ "HostIp": ip, "HostPort": port });
+        let slot = map.entry(format!("{}/{}", p.container_port, p.protocol)).or_insert_with(|| json!([]));
+        if let Value::Array(list) = slot {
+            list.push(binding);
+        }
+    }
+    Value::Object(map)
+}
+
+fn restart_policy(policy: RestartPolicy) -> Value {
+    let (name, max) = match policy {
+        RestartPolicy::No => ("no", 0),
+        RestartPolicy::OnFailure { max } => ("on-failure", max),
+        RestartPolicy::Always => ("always", 0),
+        RestartPolicy::UnlessStopped => ("unless-stopped", 0),
+    };
+    json!({ "Name": name, "MaximumRetryCount": max })
+}
+
+/// `-v` mounts in their short form. (`create_source` marks them: only `-v` makes missing sources.)
+fn binds(spec: &ContainerSpec) -> Vec<String> {
+    let requests = spec.options.mounts.iter();
+    requests
+        .filter(|m| match m.kind {
+            MountKind::Bind => m.options.create_source,
+            MountKind::Volume => m.source.is_some(),
+            _ => false,
+        })
+        .map(|m| {
+            let mut text = format!("{}:{}", m.source.as_deref().unwrap_or_default(), m.target);
+            let mut options: Vec<String> = Vec::new();
+            if m.options.read_only == Some(true) {
+                options.push("ro".to_owned());
+            }
+            options.extend(m.options.relabel.map(String::from));
+            options.extend(m.options.propagation.clone());
+            options.extend(m.options.flags.iter().cloned());
+            if !options.is_empty() {
+                text = format!("{text}:{}", options.join(","));
+            }
+            text
+        })
+        .collect()
+}
+
+/// `--mount` in the form of docker's API; volumes of `-v` are among `Binds`.
+fn mount(m: &MountRequest) -> Option<Value> {
+    let kind = match m.kind {
+        MountKind::Bind => "bind",
+        MountKind::Tmpfs if m.source.is_none() && m.options.tmpfs_size.is_some() => "tmpfs",
+        MountKind::Image => "image",
+        _ => return None,
+    };
+    Some(json!({
+        "Type": kind,
+        "Source": m.source,
+        "Target": m.target,
+        "ReadOnly": m.options.read_only.unwrap_or(false),
+    }))
+}
+
+fn tmpfs(spec: &ContainerSpec) -> Value {
+    let all = spec.mounts.iter().filter(|m| m.kind == MountKind::Tmpfs);
+    let map: Map<String, Value> = all.map(|m| (m.target.clone(), Value::from(m.flags.join(",")))).collect();
+    if map.is_empty() { Value::Null } else { map.into() }
+}

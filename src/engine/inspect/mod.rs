@@ -1,0 +1,206 @@
+//! `inspect`: all that is known of a container, in docker's JSON shape with podman's additions.
+//!
+//! docker's fields have docker's names, types and empty forms (scripts test for `null` and `""`); where podman
+//! uses the same name for something else, docker wins. What podman alone has is added beside.
+//!
+//! [`state`] and [`network`] come from what runs, [`config`] and [`host_config`] from the spec.
+
+mod as_run;
+mod config;
+mod host_config;
+mod network;
+mod state;
+
+use serde_json::{Map, Value, json};
+
+use super::context::Context;
+use super::error::{Error, Kind as ErrorKind};
+use super::view::Container;
+use crate::model::container::{ContainerSpec, Phase};
+use crate::model::mount::{MountKind, MountSpec};
+use crate::storage::{Error as StorageError, Store};
+
+/// What is to be inspected (`--type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// The first that has the name: container, image, network, volume.
+    #[default]
+    Any,
+    /// A container.
+    Container,
+    /// An image.
+    Image,
+    /// A volume.
+    Volume,
+    /// A network.
+    Network,
+}
+
+/// One container as JSON.
+///
+/// # Errors
+/// No such container.
+pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> {
+    let store = ctx.store()?;
+    let container = Container::find(ctx, &store, name)?;
+    let spec = container.spec(&store)?;
+    let phase = &container.phase;
+    let mut all = Map::new();
+    let mut put = |key: &str, value: Value| {
+        all.insert(key.to_owned(), value);
+    };
+    let image = spec.root.image_id.as_ref().map(|d| d.as_str().to_owned()).unwrap_or_default();
+    put("Id", spec.id.as_str().into());
+    put("Created", spec.created.to_string().into());
+    put("Path", spec.process.argv.first().cloned().unwrap_or_default().into());
+    put("Args", spec.process.argv.get(1..).unwrap_or_default().into());
+    put("State", state::state(ctx, phase, &spec));
+    put("Image", image.into());
+    for (key, file) in
+        [("ResolvConfPath", "resolv.conf"), ("HostnamePath", "hostname"), ("HostsPath", "hosts")]
+    {
+        let path = ctx.paths.run_container(&spec.id).join(file);
+        put(key, if phase.running().is_some() { path.display().to_string().into() } else { "".into() });
+    }
+    put("LogPath", log_path(ctx, &spec));
+    put("Name", format!("/{}", container.row.name).into());
+    put("RestartCount", state::restarts(phase).into());
+    put("Driver", "overlay2".into());
+    put("Platform", "linux".into());
+    put("MountLabel", "".into());
+    put("ProcessLabel", spec.security.selinux_label.clone().unwrap_or_default().into());
+    put("AppArmorProfile", spec.security.apparmor.clone().unwrap_or_default().into());
+    put("ExecIDs", state::execs(ctx, phase, &spec));
+    put("HostConfig", host_config::host_config(&spec));
+    put("GraphDriver", graph_driver(ctx, &spec));
+    if size {
+        let rw = store.container_size(&spec.id)?;
+        put("SizeRw", rw.into());
+        put("SizeRootFs", (rw + image_size(&store, &spec)).into());
+    }
+    put("Mounts", spec.mounts.iter().map(mount).collect());
+    put("Config", config::config(&spec));
+    put("NetworkSettings", network::settings(&store, &spec, phase)?);
+    podman(ctx, &spec, phase, &mut all);
+    Ok(Value::Object(all))
+}
+
+/// What podman has and docker has not.
+fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<String, Value>) {
+    let mut put = |key: &str, value: Value| {
+        all.insert(key.to_owned(), value);
+    };
+    put("ImageName", spec.root.image_name.clone().into());
+    put("ImageDigest", "".into());
+    put("Rootfs", spec.root.directory.clone().unwrap_or_default().into());
+    put("Pod", "".into());
+    put("Namespace", "".into());
+    put("IsInfra", false.into());
+    put("IsService", false.into());
+    put("OCIRuntime", "rcon".into());
+    put("OCIConfigPath", ctx.paths.spec(&spec.id).display().to_string().into());
+    put("StaticDir", ctx.paths.container(&spec.id).display().to_string().into());
+    put("BoundingCaps", spec.process.capabilities.clone().into());
+    // Capabilities of a process that is not root are not in its effective set.
+    let root = matches!(spec.process.user.split(':').next(), None | Some("" | "0" | "root"));
+    put("EffectiveCaps", if root { spec.process.capabilities.clone().into() } else { Value::Null });
+    put("Dependencies", spec.requires.iter().map(|id| Value::from(id.as_str())).collect());
+    put("lockNumber", 0.into());
+    if let Some(running) = phase.running() {
+        put("ConmonPidFile", "".into());
+        put("CgroupPath", running.cgroup.clone().into());
+    }
+}
+
+fn image_size(store: &Store, spec: &ContainerSpec) -> u64 {
+    spec.root.image_id.as_ref().and_then(|id| store.image(id).ok()).map_or(0, |i| i.size)
+}
+
+fn log_path(ctx: &Context, spec: &ContainerSpec) -> Value {
+    match spec.lifecycle.log.driver.as_str() {
+        "json-file" | "k8s-file" => ctx.paths.log(&spec.id).display().to_string().into(),
+        _ => "".into(),
+    }
+}
+
+fn graph_driver(ctx: &Context, spec: &ContainerSpec) -> Value {
+    let lower: Vec<String> =
+        spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l).display().to_string()).collect();
+    if lower.is_empty() {
+        return json!({ "Name": "overlay2", "Data": Value::Null });
+    }
+    json!({
+        "Name": "overlay2",
+        "Data": {
+            "LowerDir": lower.join(":"),
+            // The root is mounted in the container's own mount namespace, nowhere on the host.
+            "MergedDir": "",
+            "UpperDir": ctx.paths.upper(&spec.id).display().to_string(),
+            "WorkDir": ctx.paths.work(&spec.id).display().to_string(),
+        }
+    })
+}
+
+fn mount(m: &MountSpec) -> Value {
+    let kind = match m.kind {
+        MountKind::Bind | MountKind::Glob => "bind",
+        MountKind::Volume => "volume",
+        MountKind::Tmpfs => "tmpfs",
+        MountKind::Ramfs => "ramfs",
+        MountKind::Image => "image",
+        MountKind::Devpts => "devpts",
+    };
+    let mut value = json!({ "Type": kind });
+    if m.kind == MountKind::Volume {
+        value["Name"] = m.name.clone().unwrap_or_default().into();
+    }
+    value["Source"] = match m.kind {
+        MountKind::Image => m.name.clone().unwrap_or_default(),
+        _ => m.source.clone(),
+    }
+    .into();
+    value["Destination"] = m.target.clone().into();
+    value["Driver"] = if m.kind == MountKind::Volume { "local" } else { "" }.into();
+    value["Mode"] = m.flags.join(",").into();
+    value["Options"] = m.flags.clone().into();
+    value["RW"] = (!m.read_only).into();
+    value["Propagation"] = match m.kind {
+        MountKind::Bind | MountKind::Glob => m.propagation.clone(),
+        _ => String::new(),
+    }
+    .into();
+    value
+}
+
+/// A map of texts; `null` when it is empty and docker shows it so.
+fn text_map<'a>(pairs: impl IntoIterator<Item = &'a (String, String)>) -> Value {
+    Value::Object(pairs.into_iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect())
+}
+
+/// `null` for an empty list.
+fn list_or_null(list: &[String]) -> Value {
+    if list.is_empty() { Value::Null } else { list.into() }
+}
+
+/// The command line that makes the container (`inspect --as-run`), as an argument list.
+///
+/// # Errors
+/// No such container.
+pub fn as_run(ctx: &Context, name: &str) -> Result<Vec<String>, Error> {
+    let store = ctx.store()?;
+    let container = Container::find(ctx, &store, name)?;
+    Ok(as_run::command_line(&container.spec(&store)?))
+}
+
+/// Whether a container of that name or id exists (`container exists`).
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
+    match ctx.store()?.find_container(name) {
+        Ok(_) => Ok(true),
+        Err(e) if e.is_not_found() => Ok(false),
+        Err(e @ StorageError::Ambiguous { .. }) => Err(Error::new(ErrorKind::Invalid, e.to_string())),
+        Err(e) => Err(e.into()),
+    }
+}
