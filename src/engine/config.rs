@@ -2,16 +2,19 @@
 //!
 //! Files in order, later ones win key by key: `/usr/share/containers/containers.conf`,
 //! `/etc/containers/containers.conf` and its `.d`, `$XDG_CONFIG_HOME/containers/containers.conf` and its `.d`;
-//! `CONTAINERS_CONF` replaces them all, `CONTAINERS_CONF_OVERRIDE` is read last.
+//! `CONTAINERS_CONF` (or `--config`) replaces them all, `CONTAINERS_CONF_OVERRIDE` is read last. Keys that rcon does not
+//! know are passed over, as every reader of this shared file must.
 
-use std::path::PathBuf;
+mod file;
+
+use std::path::{Path, PathBuf};
 
 use super::context::GlobalOptions;
 use super::env::Env;
-use super::error::Error;
+use super::error::{Error, Kind};
 
 /// The merged configuration.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Config {
     /// Durable root.
     pub root: PathBuf,
@@ -99,15 +102,103 @@ impl Config {
     /// Reads the files that `env` and `global` name and merges them.
     ///
     /// # Errors
-    /// A file that cannot be read or does not parse.
-    pub fn load(env: &Env, _global: &GlobalOptions) -> Result<Self, Error> {
-        Ok(Self {
+    /// A file that cannot be read or does not parse; a global flag with a value that is not supported.
+    pub fn load(env: &Env, global: &GlobalOptions) -> Result<Self, Error> {
+        let mut config = Self {
             root: PathBuf::from("/var/lib/rcon"),
             runroot: PathBuf::from("/run/rcon"),
-            containers: ContainersConfig::default(),
-            engine: EngineConfig::default(),
             notify_socket: env.notify_socket.clone(),
             proxies: env.proxies.clone(),
-        })
+            ..Self::default()
+        };
+        config.engine.cdi_spec_dirs = vec![PathBuf::from("/etc/cdi"), PathBuf::from("/var/run/cdi")];
+        for path in files(env, global) {
+            // A file that was named must be there; the usual ones need not.
+            let named = global.config.as_ref() == Some(&path) || env.containers_conf.as_ref() == Some(&path);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => file::apply(&mut config, &path, &text)?,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound && !named => {}
+                Err(e) => {
+                    return Err(Error::with_source(Kind::Invalid, format!("reading {}", path.display()), e));
+                }
+            }
+        }
+        config.flags(global)?;
+        Ok(config)
     }
+
+    fn flags(&mut self, global: &GlobalOptions) -> Result<(), Error> {
+        let GlobalOptions {
+            root: _,
+            runroot: _,
+            config: _,
+            cgroup_manager,
+            storage_driver,
+            runtime,
+            cdi_spec_dirs,
+            hooks_dirs,
+        } = global;
+        if let Some(manager) = cgroup_manager {
+            self.engine.cgroup_manager = Some(manager.clone());
+        }
+        match self.engine.cgroup_manager.as_deref() {
+            None | Some("cgroupfs" | "systemd") => {}
+            Some(other) => {
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("unknown cgroup manager {other:?}: use cgroupfs or systemd"),
+                ));
+            }
+        }
+        if let Some(driver) = storage_driver.as_deref().filter(|d| !matches!(*d, "" | "overlay" | "overlay2"))
+        {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("storage driver {driver:?} is not supported: rcon uses overlay"),
+            ));
+        }
+        if let Some(runtime) = runtime.as_deref().filter(|r| !matches!(*r, "" | "rcon")) {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!(
+                    "--runtime {runtime} is not supported: containers run by the runtime that is part of rcon"
+                ),
+            ));
+        }
+        if !cdi_spec_dirs.is_empty() {
+            self.engine.cdi_spec_dirs.clone_from(cdi_spec_dirs);
+        }
+        if !hooks_dirs.is_empty() {
+            self.engine.hooks_dirs.clone_from(hooks_dirs);
+        }
+        Ok(())
+    }
+}
+
+/// The files to read, in order.
+fn files(env: &Env, global: &GlobalOptions) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    if let Some(only) = global.config.as_ref().or(env.containers_conf.as_ref()) {
+        all.push(only.clone());
+    } else {
+        all.push(PathBuf::from("/usr/share/containers/containers.conf"));
+        with_folder(&mut all, Path::new("/etc/containers/containers.conf"));
+        if let Some(home) = &env.config_home {
+            with_folder(&mut all, &home.join("containers/containers.conf"));
+        }
+    }
+    all.extend(env.containers_conf_override.clone());
+    all
+}
+
+/// A file and the `*.conf` of the folder beside it, sorted.
+fn with_folder(all: &mut Vec<PathBuf>, file: &Path) {
+    all.push(file.to_owned());
+    let mut folder = file.as_os_str().to_owned();
+    folder.push(".d");
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut found: Vec<PathBuf> =
+        entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "conf")).collect();
+    found.sort();
+    all.extend(found);
 }
