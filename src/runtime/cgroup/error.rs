@@ -54,6 +54,20 @@ pub enum Error {
         /// Controller.
         controller: &'static str,
     },
+    /// The kernel does not have the file of a setting.
+    #[error("{setting} cannot be set: this kernel has no {file}")]
+    NoFile {
+        /// What was asked for.
+        setting: &'static str,
+        /// File.
+        file: String,
+    },
+    /// Controllers cannot be handed down because the parent has processes of its own.
+    #[error("cgroup {path} has processes of its own, so that nothing below it can be limited")]
+    Occupied {
+        /// Directory.
+        path: PathBuf,
+    },
     /// A setting that this kind of cgroup does not have.
     #[error("{setting} cannot be set: {why}")]
     Unsupported {
@@ -81,6 +95,15 @@ pub enum Error {
     Attach {
         /// Process.
         pid: i32,
+        /// Directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The directory cannot be removed although it has no processes.
+    #[error("removing cgroup {path} failed")]
+    Remove {
         /// Directory.
         path: PathBuf,
         /// Why.

@@ -1,19 +1,42 @@
 //! cgroups: make one, limit it, put a process in, measure, freeze, kill, remove. v2, v1 and hybrid
 //! behind one type.
 //!
-//! The start path writes its files itself, relative to directory descriptors, with few system calls.
-//! A [`Manager`] is what was detected of the machine; a [`Cgroup`] is one cgroup on all the hierarchies that
-//! matter. Not here: translating the model's limits ([`super::oci::resources`]).
+//! The start path writes its files itself, with few system calls. A [`Manager`] is what was detected of the
+//! machine; a [`Cgroup`] is one cgroup on all the hierarchies that matter. What is to be written is
+//! decided purely (`limits_v1`, `limits_v2`, `convert`, `devices`). Not here: translating the model's limits
+//! ([`super::oci::resources`]).
 
+mod convert;
+mod devices;
 mod error;
+mod freeze;
+mod hierarchy;
+mod limits_v1;
+mod limits_v2;
+mod measure;
+mod processes;
+mod setting;
 pub mod stats;
+#[cfg(test)]
+mod tests;
+mod v1;
+mod v2;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
 
 pub use error::Error;
+use hierarchy::Hierarchies;
 pub use stats::Stats;
+
+use crate::sys::cgroup as sys;
+
+/// How long the removal waits for dying processes.
+const REMOVE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How cgroups are mounted on this machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +54,7 @@ pub enum Layout {
 /// The cgroup hierarchies of this machine, looked up once.
 #[derive(Debug, Clone)]
 pub struct Manager {
-    layout: Layout,
+    hierarchies: Arc<Hierarchies>,
 }
 
 impl Manager {
@@ -40,24 +63,31 @@ impl Manager {
     /// # Errors
     /// [`Error::NotMounted`], or what reading the mount table brings.
     pub fn detect() -> Result<Self, Error> {
-        todo!()
+        Ok(Self { hierarchies: Arc::new(Hierarchies::detect()?) })
     }
 
     /// How cgroups are mounted.
     #[must_use]
     pub fn layout(&self) -> Layout {
-        self.layout
+        self.hierarchies.layout()
     }
 
     /// Makes the cgroup (parents too) and applies limits and device rules, so that a process put
     /// into it is never without them. `path` is absolute (`/rcon/<id>`) or, for the systemd driver,
-    /// `slice:prefix:name`. An existing empty cgroup is taken over; one with processes is an error.
+    /// `slice:prefix:name`. An existing empty cgroup is made anew; one with processes is an error.
     ///
     /// # Errors
     /// [`Error`]; what was made is removed again.
     pub fn create(&self, path: &str, limits: &LinuxResources) -> Result<Cgroup, Error> {
-        let _ = (path, limits);
-        todo!()
+        let relative = relative(path)?;
+        let target = match self.unified() {
+            Some(mount) => Some(v2::create(mount, relative, limits)?),
+            None => {
+                v1::create(&self.hierarchies, relative, limits)?;
+                None
+            }
+        };
+        Ok(self.cgroup(relative, target))
     }
 
     /// Opens an existing cgroup, as recorded in [`Cgroup::path`].
@@ -65,15 +95,74 @@ impl Manager {
     /// # Errors
     /// [`Error::Gone`] if it does not exist.
     pub fn open(&self, path: &str) -> Result<Cgroup, Error> {
-        let _ = path;
-        todo!()
+        let relative = relative(path)?;
+        let target = match self.unified() {
+            Some(mount) => Some(v2::open(&mount.join(relative), relative)?),
+            None if v1::directories(&self.hierarchies, relative).is_empty() => {
+                return Err(Error::Gone { path: format!("/{relative}") });
+            }
+            None => None,
+        };
+        Ok(self.cgroup(relative, target))
     }
+
+    /// Removes a cgroup by its path, whether it is whole or not; for sweeping up.
+    ///
+    /// # Errors
+    /// As [`Cgroup::remove`].
+    pub fn remove(&self, path: &str) -> Result<(), Error> {
+        self.cgroup(relative(path)?, None).remove()
+    }
+
+    /// Names of the cgroups directly below a path, on any hierarchy; for sweeping up.
+    #[must_use]
+    pub fn children(&self, path: &str) -> Vec<String> {
+        let Ok(relative) = relative(path) else { return Vec::new() };
+        let mounts = self.hierarchies.v1.iter().map(|h| &h.mount).chain(&self.hierarchies.v2);
+        let mut out: Vec<String> = mounts
+            .filter_map(|mount| std::fs::read_dir(mount.join(relative)).ok())
+            .flatten()
+            .filter_map(Result::ok)
+            .filter(|e| e.file_type().is_ok_and(|t| t.is_dir()))
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        out.sort();
+        out.dedup();
+        out
+    }
+
+    fn unified(&self) -> Option<&Path> {
+        self.hierarchies.v2.as_deref().filter(|_| self.layout() == Layout::Unified)
+    }
+
+    fn cgroup(&self, relative: &str, target: Option<OwnedFd>) -> Cgroup {
+        Cgroup { path: format!("/{relative}"), hierarchies: Arc::clone(&self.hierarchies), target }
+    }
+}
+
+/// The path below the mounts, without the slash at its start.
+fn relative(path: &str) -> Result<&str, Error> {
+    let refuse = |why| Err(Error::Path { path: path.to_owned(), why });
+    let inner = path.trim_matches('/');
+    if inner.is_empty() {
+        return refuse("it names the root");
+    }
+    if inner.split('/').any(|p| p.is_empty() || p == "." || p == "..") {
+        return refuse("empty parts, . and .. are not allowed");
+    }
+    if inner.contains(['\0', '\n']) {
+        return refuse("control characters are not allowed");
+    }
+    Ok(inner)
 }
 
 /// One cgroup.
 #[derive(Debug)]
 pub struct Cgroup {
     path: String,
+    hierarchies: Arc<Hierarchies>,
+    /// The directory on v2.
+    target: Option<OwnedFd>,
 }
 
 impl Cgroup {
@@ -87,14 +176,21 @@ impl Cgroup {
     /// controller of v2 is the empty string.
     #[must_use]
     pub fn directories(&self) -> Vec<(String, String)> {
-        todo!()
+        let text = |p: PathBuf| p.to_string_lossy().into_owned();
+        match self.v2_dir() {
+            Some(dir) => vec![(String::new(), text(dir))],
+            None => v1::directories(&self.hierarchies, self.relative())
+                .into_iter()
+                .map(|(c, d)| (c.to_owned(), text(d)))
+                .collect(),
+        }
     }
 
     /// On v2 the directory for clone3's CLONE_INTO_CGROUP: the child is born in it, and
     /// [`Cgroup::attach`] need not be called. `None` elsewhere.
     #[must_use]
     pub fn clone_target(&self) -> Option<BorrowedFd<'_>> {
-        todo!()
+        self.target.as_ref().map(AsFd::as_fd)
     }
 
     /// Moves a process, with all its threads, into the cgroup on every hierarchy joined.
@@ -102,8 +198,10 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Attach`].
     pub fn attach(&self, pid: i32) -> Result<(), Error> {
-        let _ = pid;
-        todo!()
+        if let Some(dir) = self.v2_dir() {
+            return processes::attach(&dir, pid);
+        }
+        v1::attach(&self.hierarchies, self.relative(), pid)
     }
 
     /// Changes limits; what is `None` stays as it is. Device rules, if any are given, replace the present ones.
@@ -111,8 +209,10 @@ impl Cgroup {
     /// # Errors
     /// [`Error`].
     pub fn update(&self, limits: &LinuxResources) -> Result<(), Error> {
-        let _ = limits;
-        todo!()
+        match (&self.target, &self.hierarchies.v2) {
+            (Some(dir), Some(mount)) => v2::update(mount, self.relative(), dir, limits),
+            _ => v1::update(&self.hierarchies, self.relative(), limits),
+        }
     }
 
     /// Measures. Fields that this kernel does not offer stay zero or empty.
@@ -120,7 +220,13 @@ impl Cgroup {
     /// # Errors
     /// [`Error::Gone`] if the cgroup was removed.
     pub fn stats(&self) -> Result<Stats, Error> {
-        todo!()
+        if !self.exists() {
+            return Err(Error::Gone { path: self.path.clone() });
+        }
+        Ok(match self.v2_dir() {
+            Some(dir) => measure::v2(&dir),
+            None => measure::v1(&|c| v1::directory(&self.hierarchies, c, self.relative())),
+        })
     }
 
     /// Freezes all processes and waits until they are frozen.
@@ -128,7 +234,10 @@ impl Cgroup {
     /// # Errors
     /// [`Error`]; thawed again then.
     pub fn freeze(&self) -> Result<(), Error> {
-        todo!()
+        match self.v2_dir() {
+            Some(dir) => freeze::freeze_v2(&dir),
+            None => freeze::freeze_v1(&self.freezer()?),
+        }
     }
 
     /// Lets frozen processes run.
@@ -136,23 +245,36 @@ impl Cgroup {
     /// # Errors
     /// [`Error`].
     pub fn thaw(&self) -> Result<(), Error> {
-        todo!()
+        match self.v2_dir() {
+            Some(dir) => freeze::thaw_v2(&dir),
+            None => freeze::thaw_v1(&self.freezer()?),
+        }
     }
 
-    /// Whether it is frozen.
+    /// Whether it is frozen, or freezing.
     ///
     /// # Errors
     /// [`Error`].
     pub fn is_frozen(&self) -> Result<bool, Error> {
-        todo!()
+        match self.v2_dir() {
+            Some(dir) => freeze::is_frozen_v2(&dir),
+            None => freeze::is_frozen_v1(&self.freezer()?),
+        }
     }
 
-    /// Kills every process in it and below, frozen ones too, and does not wait for their end.
+    /// Kills every process in it and below, frozen ones too, and does not wait for their end. A cgroup
+    /// that is gone has none.
     ///
     /// # Errors
     /// [`Error`].
     pub fn kill(&self) -> Result<(), Error> {
-        todo!()
+        if !self.exists() {
+            return Ok(());
+        }
+        match self.v2_dir() {
+            Some(dir) => freeze::kill_v2(&dir),
+            None => freeze::kill_v1(self.controller("freezer").as_deref(), &self.any_dir()?),
+        }
     }
 
     /// Sends a signal to every process in it and below.
@@ -160,8 +282,7 @@ impl Cgroup {
     /// # Errors
     /// [`Error`].
     pub fn signal(&self, signal: i32) -> Result<(), Error> {
-        let _ = signal;
-        todo!()
+        processes::signal(&self.pids()?, signal)
     }
 
     /// Processes in it and below, in the pid namespace of the caller.
@@ -169,7 +290,7 @@ impl Cgroup {
     /// # Errors
     /// [`Error`].
     pub fn pids(&self) -> Result<Vec<i32>, Error> {
-        todo!()
+        processes::below(&self.any_dir()?)
     }
 
     /// How many processes the kernel killed here for memory.
@@ -177,7 +298,14 @@ impl Cgroup {
     /// # Errors
     /// [`Error`].
     pub fn oom_kills(&self) -> Result<u64, Error> {
-        todo!()
+        let (dir, file) = match self.v2_dir() {
+            Some(dir) => (dir, "memory.events"),
+            None => match self.controller("memory") {
+                Some(dir) => (dir, "memory.oom_control"),
+                None => return Ok(0),
+            },
+        };
+        Ok(measure::oom_kills(&dir, file))
     }
 
     /// Something to poll that becomes readable when memory runs out.
@@ -185,16 +313,66 @@ impl Cgroup {
     /// # Errors
     /// [`Error`].
     pub fn watch_oom(&self) -> Result<OomWatch, Error> {
-        todo!()
+        let no_memory = Error::NoController { setting: "watching for memory", controller: "memory" };
+        let (dir, made) = match self.v2_dir() {
+            Some(dir) => {
+                let made = sys::oom_inotify(&dir);
+                (dir, made)
+            }
+            None => {
+                let dir = self.controller("memory").ok_or(no_memory)?;
+                let made = sys::oom_eventfd(&dir);
+                (dir, made)
+            }
+        };
+        made.map(|fd| OomWatch { fd }).map_err(|source| Error::Read { path: dir, source })
     }
 
     /// Removes the cgroup and those below it; retried for a moment while processes are dying. Nothing
     /// there is success.
     ///
     /// # Errors
-    /// [`Error::Busy`] with the processes that are still in it.
+    /// [`Error::Busy`] with the processes that are still in it. The other hierarchies are removed all the same.
     pub fn remove(&self) -> Result<(), Error> {
-        todo!()
+        let deadline = Instant::now() + REMOVE_LIMIT;
+        let mounts = self.hierarchies.v1.iter().map(|h| &h.mount).chain(&self.hierarchies.v2);
+        let mut failed = None;
+        for mount in mounts {
+            if let Err(e) = processes::remove(&mount.join(self.relative()), deadline) {
+                failed.get_or_insert(e);
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn relative(&self) -> &str {
+        &self.path[1..]
+    }
+
+    fn v2_dir(&self) -> Option<PathBuf> {
+        let unified = self.hierarchies.layout() == Layout::Unified;
+        self.hierarchies.v2.as_ref().filter(|_| unified).map(|m| m.join(self.relative()))
+    }
+
+    /// A directory that has all the processes.
+    fn any_dir(&self) -> Result<PathBuf, Error> {
+        let gone = || Error::Gone { path: self.path.clone() };
+        match self.v2_dir() {
+            Some(dir) => Ok(dir),
+            None => v1::any_directory(&self.hierarchies, self.relative()).ok_or_else(gone),
+        }
+    }
+
+    fn exists(&self) -> bool {
+        self.any_dir().is_ok_and(|d| sys::is_dir(&d))
+    }
+
+    fn controller(&self, name: &str) -> Option<PathBuf> {
+        v1::directory(&self.hierarchies, name, self.relative()).filter(|d| sys::is_dir(d))
+    }
+
+    fn freezer(&self) -> Result<PathBuf, Error> {
+        self.controller("freezer").ok_or(Error::NoController { setting: "pausing", controller: "freezer" })
     }
 }
 
@@ -208,7 +386,7 @@ pub struct OomWatch {
 impl OomWatch {
     /// Takes what is pending, so that the next poll waits.
     pub fn drain(&self) {
-        todo!()
+        sys::drain(self.fd.as_fd());
     }
 }
 

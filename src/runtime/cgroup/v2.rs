@@ -1,0 +1,164 @@
+//! One cgroup on the unified hierarchy: make, hand controllers down to it, limit.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::LinuxResources;
+
+use super::devices::Access;
+use super::hierarchy::make_below;
+use super::setting::Setting;
+use super::{Error, limits_v2, v1};
+use crate::sys::{bpf, cgroup as sys};
+
+/// Controllers that every container gets where the machine has them: for limits that come later by
+/// `update`, and for statistics.
+const ALWAYS: &[&str] = &["cpu", "io", "memory", "pids"];
+
+/// Makes the cgroup, applies everything, and gives a descriptor of it for clone3.
+pub(super) fn create(mount: &Path, relative: &str, limits: &LinuxResources) -> Result<OwnedFd, Error> {
+    let settings = limits_v2::settings(limits)?;
+    let access = Access::of(limits.devices().as_deref().unwrap_or_default())?;
+    make(mount, relative, &settings)?;
+    let path = mount.join(relative);
+    let done = fill(&path, relative, &settings, &access);
+    if done.is_err() {
+        // The failure is what is reported; a cgroup that cannot be removed now a later sweep will take.
+        let _ = sys::remove_dir(&path);
+    }
+    done
+}
+
+fn fill(path: &Path, relative: &str, settings: &[Setting], access: &Access) -> Result<OwnedFd, Error> {
+    settings.iter().try_for_each(|s| s.write(path))?;
+    let dir = open(path, relative)?;
+    restrict_devices(&dir, relative, access)?;
+    Ok(dir)
+}
+
+/// Opens the directory.
+pub(super) fn open(path: &Path, relative: &str) -> Result<OwnedFd, Error> {
+    sys::open_dir(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::Gone { path: format!("/{relative}") },
+        _ => Error::Read { path: path.to_owned(), source },
+    })
+}
+
+/// Makes the directory with the controllers that are always wanted and those of the settings.
+pub(super) fn make(mount: &Path, relative: &str, settings: &[Setting]) -> Result<(), Error> {
+    let path = mount.join(relative);
+    if !make_below(mount, relative, &mut |_| Ok(()))? {
+        v1::replace(&path, relative)?;
+    }
+    let done = hand_down(mount, relative, settings);
+    if done.is_err() {
+        // As above.
+        let _ = sys::remove_dir(&path);
+    }
+    done
+}
+
+/// Controllers that are offered at the top.
+pub(super) fn controllers(mount: Option<&Path>) -> Result<Vec<String>, Error> {
+    let Some(mount) = mount else { return Ok(Vec::new()) };
+    words(&mount.join("cgroup.controllers"))
+}
+
+fn words(file: &Path) -> Result<Vec<String>, Error> {
+    let text = sys::read(file).map_err(|source| Error::Read { path: file.to_owned(), source })?;
+    Ok(text.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Enables controllers in each cgroup above ours. Mostly one read says that nothing is to be done.
+fn hand_down(mount: &Path, relative: &str, settings: &[Setting]) -> Result<(), Error> {
+    let needed = |c: &str| settings.iter().any(|s| s.controller == c && c != "cgroup");
+    let here = words(&mount.join(relative).join("cgroup.controllers"))?;
+    let has = |list: &[String], c: &str| list.iter().any(|h| h == c);
+    let extra: Vec<&str> = settings.iter().map(|s| s.controller).filter(|c| needed(c)).collect();
+    if ALWAYS.iter().chain(&extra).all(|c| has(&here, c)) {
+        return Ok(());
+    }
+    let offered = controllers(Some(mount))?;
+    if let Some(s) = settings.iter().find(|s| needed(s.controller) && !has(&offered, s.controller)) {
+        return Err(Error::NoController { setting: s.what, controller: s.controller });
+    }
+    let mut wanted: Vec<&str> = ALWAYS.iter().copied().filter(|c| has(&offered, c)).collect();
+    for c in extra {
+        if !wanted.contains(&c) {
+            wanted.push(c);
+        }
+    }
+    let mut dir = mount.to_owned();
+    enable(&dir, &wanted, &extra_of(settings))?;
+    let parts: Vec<&str> = relative.split('/').filter(|p| !p.is_empty()).collect();
+    for part in &parts[..parts.len().saturating_sub(1)] {
+        dir.push(part);
+        enable(&dir, &wanted, &extra_of(settings))?;
+    }
+    Ok(())
+}
+
+fn extra_of(settings: &[Setting]) -> Vec<&'static str> {
+    settings.iter().map(|s| s.controller).collect()
+}
+
+/// Enables controllers for the children of a cgroup: all at once, and where that is refused one by one, so
+/// that a controller nobody asked for does not keep the others away.
+fn enable(dir: &Path, wanted: &[&str], required: &[&'static str]) -> Result<(), Error> {
+    let file = dir.join("cgroup.subtree_control");
+    let on = words(&file)?;
+    let missing: Vec<&str> = wanted.iter().copied().filter(|w| !on.iter().any(|o| o == w)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let line = |list: &[&str]| list.iter().map(|c| format!("+{c}")).collect::<Vec<_>>().join(" ");
+    if sys::write(&file, line(&missing).as_bytes()).is_ok() {
+        return Ok(());
+    }
+    for c in missing {
+        let value = line(&[c]);
+        let Err(source) = sys::write(&file, value.as_bytes()) else { continue };
+        if !required.contains(&c) {
+            tracing::debug!(controller = c, path = %file.display(), %source, "controller left off");
+            continue;
+        }
+        if source.raw_os_error() == Some(rustix::io::Errno::BUSY.raw_os_error()) {
+            return Err(Error::Occupied { path: dir.to_owned() });
+        }
+        return Err(Error::Write { path: file, value, source });
+    }
+    Ok(())
+}
+
+/// Sets which devices the cgroup may use. Nothing is loaded where everything is allowed and nothing was
+/// restricted before.
+pub(super) fn restrict_devices(dir: &OwnedFd, relative: &str, access: &Access) -> Result<(), Error> {
+    let failed = |source| Error::Devices { path: format!("/{relative}"), source };
+    if access.allow && access.exceptions.is_empty() {
+        let present = bpf::device_programs(dir.as_fd());
+        // Without the right to ask there is nothing that we could have loaded.
+        if present.map_or(true, |p| p.is_empty()) {
+            return Ok(());
+        }
+    }
+    let program = bpf::load_device_program(&access.program()).map_err(failed)?;
+    bpf::attach_device_program(dir.as_fd(), program.as_fd()).map_err(failed)
+}
+
+/// Changes limits of a cgroup that has processes.
+pub(super) fn update(
+    mount: &Path,
+    relative: &str,
+    dir: &OwnedFd,
+    limits: &LinuxResources,
+) -> Result<(), Error> {
+    let settings = limits_v2::settings(limits)?;
+    let path: PathBuf = mount.join(relative);
+    hand_down(mount, relative, &settings)?;
+    settings.iter().try_for_each(|s| s.write(&path))?;
+    match limits.devices().as_deref() {
+        None | Some([]) => Ok(()),
+        Some(rules) => restrict_devices(dir, relative, &Access::of(rules)?),
+    }
+}
