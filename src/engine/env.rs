@@ -73,3 +73,9 @@ impl Env {
         }
     }
 }
+
+/// What `image` wants to know of the environment.
+#[must_use]
+pub fn images() -> crate::image::Env {
+    crate::image::Env::from(rustix::process::getuid().as_raw(), |name| std::env::var_os(name))
+}

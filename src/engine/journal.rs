@@ -20,6 +20,13 @@ pub(crate) fn volume(ctx: &Context, action: &str, name: &str) {
     note(ctx, "volume", action, name, vec![("driver".to_owned(), "local".to_owned())]);
 }
 
+/// Notes that something happened to an image; docker calls it by its name.
+pub(crate) fn image(ctx: &Context, action: &str, name: &str, labels: &[(String, String)]) {
+    let mut attributes = vec![("name".to_owned(), name.to_owned())];
+    attributes.extend(labels.iter().cloned());
+    note(ctx, "image", action, name, attributes);
+}
+
 fn note(ctx: &Context, kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) {
     let event = Event {
         time: jiff::Timestamp::now(),

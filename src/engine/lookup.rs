@@ -16,8 +16,7 @@ use crate::storage::Store;
 
 /// An image of the store.
 pub(crate) fn image(ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
-    let _ = ctx;
-    Ok(store.find_image(name)?)
+    super::images::find(ctx, store, name)
 }
 
 /// The image of a new container, pulled by its policy.
@@ -27,8 +26,10 @@ pub(crate) fn ensure_image(
     options: &CreateOptions,
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
-    let _ = progress;
-    image(ctx, store, &options.image)
+    let CreateOptions { image, platform, pull, registry, .. } = options;
+    let wanted =
+        super::images::WantedImage { name: image, platform: platform.as_deref(), policy: *pull, registry };
+    super::images::ensure(ctx, store, &wanted, progress)
 }
 
 /// A network; the default one is made when it is not there yet.

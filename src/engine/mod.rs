@@ -25,6 +25,7 @@ pub mod export;
 pub mod filter;
 pub mod health;
 pub mod host;
+pub mod images;
 pub mod init;
 pub mod inspect;
 mod journal;

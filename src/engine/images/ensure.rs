@@ -1,0 +1,83 @@
+//! The image of a new container: local, or pulled as its policy says.
+
+use super::pull::{PullOptions, pull_into, remote_digest};
+use super::{By, Context, Error, Kind, Names, find_by, no_such_image};
+use crate::image::Progress;
+use crate::model::create::RegistryOptions;
+use crate::model::image::{Image, Platform};
+use crate::model::lifecycle::PullPolicy;
+use crate::model::reference::ImageName;
+use crate::storage::Store;
+
+/// The image that a new container wants.
+#[derive(Debug, Clone, Copy)]
+pub struct WantedImage<'a> {
+    /// As typed.
+    pub name: &'a str,
+    /// `--platform`: a local image of another platform is not taken for it.
+    pub platform: Option<&'a str>,
+    /// `--pull`.
+    pub policy: PullPolicy,
+    /// Registry flags.
+    pub registry: &'a RegistryOptions,
+}
+
+/// Finds the image and pulls it where the policy wants that.
+///
+/// # Errors
+/// No such image and none to be had; with [`PullPolicy::Never`], no such local image.
+pub fn ensure(
+    ctx: &Context,
+    store: &Store,
+    wanted: &WantedImage<'_>,
+    progress: &dyn Progress,
+) -> Result<Image, Error> {
+    let WantedImage { name, platform, policy, registry } = *wanted;
+    let names = Names::new();
+    let local = match find_by(&names, store, name) {
+        Ok((image, By::Id)) => return Ok(image),
+        Ok((image, By::Name(_))) => Some(image).filter(|i| fits(i, platform)),
+        Err(e) if e.kind() == Kind::NotFound => None,
+        Err(e) => return Err(e),
+    };
+    let options = PullOptions { platform: platform.map(str::to_owned), registry: registry.clone() };
+    let fetch = |progress| Ok(pull_into(ctx, store, &names, name, &options, progress)?.image);
+    match (policy, local) {
+        (PullPolicy::Missing | PullPolicy::Never, Some(image)) => Ok(image),
+        (PullPolicy::Never, None) => {
+            Err(no_such_image(name).hint("it is not in the store and --pull=never forbids to pull it"))
+        }
+        (PullPolicy::Newer, Some(image)) => match remote_digest(&names, name, &options) {
+            Ok(d) if image.digests.iter().any(|n| n.ends_with(d.as_str())) => Ok(image),
+            Ok(_) => fetch(progress),
+            Err(e) => {
+                progress.warning(&format!("using the local image: {}", e.chain()));
+                Ok(image)
+            }
+        },
+        (PullPolicy::Always, _) => fetch(progress),
+        (PullPolicy::Missing | PullPolicy::Newer, None) => {
+            // What is no name cannot be pulled; an id that nothing has is simply not there.
+            if name.parse::<ImageName>().is_err() && !name.contains(['/', ':']) && name.len() == 64 {
+                return Err(no_such_image(name));
+            }
+            progress.missing(&shown(name));
+            fetch(progress)
+        }
+    }
+}
+
+fn shown(name: &str) -> String {
+    match name.parse::<ImageName>() {
+        Ok(n) if n.tag().is_none() && n.digest().is_none() => format!("{name}:latest"),
+        _ => name.to_owned(),
+    }
+}
+
+fn fits(image: &Image, platform: Option<&str>) -> bool {
+    let Some(Ok(wanted)) = platform.map(str::parse::<Platform>) else { return true };
+    let is = Platform::new(&image.os, &image.architecture, &image.variant);
+    wanted.os == is.os
+        && wanted.architecture == is.architecture
+        && (wanted.variant.is_empty() || is.variant.is_empty() || wanted.variant == is.variant)
+}

@@ -1,0 +1,120 @@
+//! Verbs about images: finding one by what the user typed, and one file for each verb.
+//!
+//! A name is looked up locally as the references that it may mean ([`crate::image::resolve`]), then as
+//! `localhost/…`, then as an id or the beginning of one; only then is anything pulled.
+
+mod ensure;
+mod error;
+mod history;
+mod inspect;
+mod list;
+mod pull;
+mod rmi;
+mod tag;
+
+use std::cell::OnceCell;
+
+use super::context::Context;
+use super::error::{Error, Kind};
+use crate::image::{self, Env, Registries};
+use crate::model::image::Image;
+use crate::model::reference::{ImageName, ImageRef};
+use crate::storage::Store;
+
+pub use ensure::{WantedImage, ensure};
+pub use history::{HistoryEntry, history};
+pub use inspect::inspect;
+pub use list::{IMAGE_FILTERS, ListEntry, ListOptions, list};
+pub use pull::{PullOptions, Pulled, pull};
+pub use rmi::{Removal, RmiOptions, rmi};
+pub use tag::{tag, untag};
+
+/// registries.conf and what belongs to it, read when first needed: a `run` of a qualified name reads nothing.
+struct Names {
+    env: Env,
+    registries: OnceCell<Registries>,
+}
+
+impl Names {
+    fn new() -> Self {
+        Self { env: super::env::images(), registries: OnceCell::new() }
+    }
+
+    fn registries(&self) -> Result<&Registries, Error> {
+        if let Some(r) = self.registries.get() {
+            return Ok(r);
+        }
+        let loaded = Registries::load(&self.env)?;
+        Ok(self.registries.get_or_init(|| loaded))
+    }
+
+    /// The references that a name may mean, in order.
+    fn candidates(&self, name: &ImageName) -> Result<Vec<ImageRef>, Error> {
+        match name {
+            ImageName::Qualified(r) => Ok(vec![r.clone()]),
+            ImageName::Short { .. } => Ok(image::resolve(name, self.registries()?)),
+        }
+    }
+}
+
+/// How an image was named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum By {
+    /// By this name of it, as it is in the store.
+    Name(String),
+    /// By id or the beginning of it.
+    Id,
+}
+
+/// The image in the store that `name` means: a reference (short ones expanded), an id, or the beginning of one.
+///
+/// # Errors
+/// `No such image`, or an id prefix that fits several.
+pub fn find(_ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
+    Ok(find_by(&Names::new(), store, name)?.0)
+}
+
+fn find_by(names: &Names, store: &Store, text: &str) -> Result<(Image, By), Error> {
+    if let Ok(name) = text.parse::<ImageName>() {
+        let mut full: Vec<ImageRef> = names.candidates(&name)?;
+        if matches!(name, ImageName::Short { .. }) {
+            full.push(name.in_registry("localhost"));
+        }
+        for reference in full {
+            let key = stored_name(&reference);
+            if let Some(image) = store.image_by_name(&key)? {
+                return Ok((image, By::Name(key)));
+            }
+        }
+    }
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    if !hex.is_empty() && hex.len() <= 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        match store.find_image(text) {
+            Ok(image) => return Ok((image, By::Id)),
+            Err(e) if e.is_not_found() => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Err(no_such_image(text))
+}
+
+/// How a reference is called in the store: by its digest if it has one, else by its tag.
+fn stored_name(reference: &ImageRef) -> String {
+    match &reference.digest {
+        Some(d) => reference.with_digest(d).to_string(),
+        None => reference.to_string(),
+    }
+}
+
+fn no_such_image(text: &str) -> Error {
+    let shown = match text.parse::<ImageName>() {
+        Ok(n) if n.tag().is_none() && n.digest().is_none() => format!("{text}:latest"),
+        _ => text.to_owned(),
+    };
+    Error::new(Kind::NotFound, format!("No such image: {shown}"))
+}
+
+/// docker's form of a stored name, `docker.io/library/nginx:latest` → `nginx:latest`.
+fn familiar(name: &str) -> String {
+    name.parse::<ImageRef>().map_or_else(|_| name.to_owned(), |r| r.familiar())
+}

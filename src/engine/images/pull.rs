@@ -1,0 +1,91 @@
+//! `pull`.
+
+use super::{Context, Error, Names};
+use crate::engine::journal;
+use crate::image::{self, Progress, PullRequest};
+use crate::model::create::RegistryOptions;
+use crate::model::digest::Digest;
+use crate::model::image::{Image, Platform};
+use crate::model::reference::{ImageName, ImageRef};
+use crate::storage::Store;
+
+/// How to pull.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PullOptions {
+    /// `--platform`.
+    pub platform: Option<String>,
+    /// Registry flags.
+    pub registry: RegistryOptions,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// The image.
+    pub image: Image,
+    /// The reference that was found.
+    pub reference: ImageRef,
+    /// Its digest in the registry.
+    pub digest: Digest,
+    /// Nothing had to be fetched and the name meant this image before.
+    pub up_to_date: bool,
+}
+
+/// Pulls an image by name.
+///
+/// # Errors
+/// A name that is none; everything that can go wrong with a registry, named with the reference.
+pub fn pull(
+    ctx: &Context,
+    name: &str,
+    options: &PullOptions,
+    progress: &dyn Progress,
+) -> Result<Pulled, Error> {
+    let store = ctx.store()?;
+    pull_into(ctx, &store, &Names::new(), name, options, progress)
+}
+
+pub(super) fn pull_into(
+    ctx: &Context,
+    store: &Store,
+    names: &Names,
+    name: &str,
+    options: &PullOptions,
+    progress: &dyn Progress,
+) -> Result<Pulled, Error> {
+    with_request(names, name, options, |request| {
+        let done = image::pull(store, request, progress)?;
+        let image::Pulled { image, reference, digest, up_to_date } = done;
+        journal::image(ctx, "pull", &reference.familiar(), &image.config.labels);
+        Ok(Pulled { image, reference, digest, up_to_date })
+    })
+}
+
+/// The digest that a name has in its registry now.
+pub(super) fn remote_digest(names: &Names, name: &str, options: &PullOptions) -> Result<Digest, Error> {
+    with_request(names, name, options, image::pull::remote_digest)
+}
+
+fn with_request<T>(
+    names: &Names,
+    name: &str,
+    options: &PullOptions,
+    work: impl FnOnce(&PullRequest<'_>) -> Result<T, image::Error>,
+) -> Result<T, Error> {
+    let parsed: ImageName = name.parse().map_err(image::Error::from)?;
+    let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
+    let request = PullRequest {
+        candidates: names.candidates(&parsed)?,
+        platform,
+        options: &options.registry,
+        registries: names.registries()?,
+        env: &names.env,
+        jobs: 0,
+        cancel: None,
+    };
+    let what = match &request.candidates[..] {
+        [one] => one.familiar(),
+        _ => name.to_owned(),
+    };
+    work(&request).map_err(|e| Error::from(e).context(format!("pulling {what}")))
+}

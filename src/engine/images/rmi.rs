@@ -1,0 +1,150 @@
+//! `rmi`: takes a name away, and the image when that was its last one. docker's rules and words.
+
+use super::{By, Context, Error, Kind, Names, familiar, find_by};
+use crate::engine::journal;
+use crate::model::image::Image;
+use crate::storage::Store;
+use crate::storage::containers::Summary;
+
+/// How to remove.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RmiOptions {
+    /// `-f`: also what containers use loses its names, and an id with several names goes.
+    pub force: bool,
+}
+
+/// What happened, in the order in which docker prints it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    /// A name went: `nginx:latest`, `nginx@sha256:…`.
+    Untagged(String),
+    /// An image or a layer went: `sha256:…`.
+    Deleted(String),
+}
+
+/// Removes a name or an image.
+///
+/// # Errors
+/// No such image; a conflict with a container that uses it, or with other names of it, unless forced.
+pub fn rmi(ctx: &Context, name: &str, options: RmiOptions) -> Result<Vec<Removal>, Error> {
+    let store = ctx.store()?;
+    let (image, by) = find_by(&Names::new(), &store, name)?;
+    let users: Vec<Summary> =
+        store.list_containers()?.into_iter().filter(|c| c.image_id.as_ref() == Some(&image.id)).collect();
+    match by {
+        By::Name(key) => by_name(ctx, &store, &image, &key, &users, options),
+        By::Id => by_id(ctx, &store, &image, &users, options),
+    }
+}
+
+fn by_name(
+    ctx: &Context,
+    store: &Store,
+    image: &Image,
+    key: &str,
+    users: &[Summary],
+    options: RmiOptions,
+) -> Result<Vec<Removal>, Error> {
+    // A digest names the image as long as its repository has no tag; then it goes with the tag.
+    let is_tag = image.names.iter().any(|n| n == key);
+    let left: Vec<&String> = image.names.iter().filter(|n| n.as_str() != key).collect();
+    if is_tag && !left.is_empty() {
+        return untag(ctx, store, image, key);
+    }
+    if !is_tag && !image.names.is_empty() {
+        let tags = image.names.iter().map(|n| familiar(n)).collect::<Vec<_>>().join(", ");
+        if !options.force && image.names.len() > 1 {
+            return Err(conflict(format!(
+                "unable to remove repository reference \"{}\" (must force) - the image is also called {tags}",
+                familiar(key)
+            )));
+        }
+    }
+    if let Some(user) = users.first() {
+        if !options.force {
+            return Err(conflict(format!(
+                "unable to remove repository reference \"{}\" (must force) - container {} is using its referenced image {}",
+                familiar(key),
+                user.id.short(),
+                image.id.short()
+            )));
+        }
+        return untag_all(ctx, store, image);
+    }
+    delete(ctx, store, image)
+}
+
+fn by_id(
+    ctx: &Context,
+    store: &Store,
+    image: &Image,
+    users: &[Summary],
+    options: RmiOptions,
+) -> Result<Vec<Removal>, Error> {
+    if image.names.len() > 1 && !options.force {
+        return Err(conflict(format!(
+            "unable to delete {} (must be forced) - image is referenced in multiple repositories",
+            image.id.short()
+        )));
+    }
+    let mut running = None;
+    for user in users {
+        if store.phase(user)?.running().is_some() {
+            running = Some(user);
+            break;
+        }
+    }
+    if let Some(user) = running {
+        return Err(conflict(format!(
+            "unable to delete {} (cannot be forced) - image is being used by running container {}",
+            image.id.short(),
+            user.id.short()
+        )));
+    }
+    match users.first() {
+        Some(user) if !options.force => Err(conflict(format!(
+            "unable to delete {} (must be forced) - image is being used by stopped container {}",
+            image.id.short(),
+            user.id.short()
+        ))),
+        // A container needs its layers: the image stays without a name until the container goes.
+        Some(_) => untag_all(ctx, store, image),
+        None => delete(ctx, store, image),
+    }
+}
+
+fn conflict(text: String) -> Error {
+    Error::new(Kind::Conflict, format!("conflict: {text}"))
+}
+
+fn untag(ctx: &Context, store: &Store, image: &Image, key: &str) -> Result<Vec<Removal>, Error> {
+    store.untag_image(key)?;
+    journal::image(ctx, "untag", &familiar(key), &image.config.labels);
+    let mut done = vec![Removal::Untagged(familiar(key))];
+    let after = store.image(&image.id)?;
+    done.extend(
+        image.digests.iter().filter(|d| !after.digests.contains(d)).map(|d| Removal::Untagged(familiar(d))),
+    );
+    Ok(done)
+}
+
+fn untag_all(ctx: &Context, store: &Store, image: &Image) -> Result<Vec<Removal>, Error> {
+    let mut done = Vec::new();
+    for name in &image.names {
+        let now = store.image(&image.id)?;
+        done.extend(untag(ctx, store, &now, name)?);
+    }
+    Ok(done)
+}
+
+fn delete(ctx: &Context, store: &Store, image: &Image) -> Result<Vec<Removal>, Error> {
+    let removed = store.remove_image(&image.id)?;
+    for name in &image.names {
+        journal::image(ctx, "untag", &familiar(name), &image.config.labels);
+    }
+    journal::image(ctx, "delete", image.id.as_str(), &image.config.labels);
+    let mut done: Vec<Removal> = removed.untagged.iter().map(|n| Removal::Untagged(familiar(n))).collect();
+    done.push(Removal::Deleted(image.id.to_string()));
+    done.extend(removed.layers.iter().map(|l| Removal::Deleted(l.to_string())));
+    Ok(done)
+}
