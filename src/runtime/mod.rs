@@ -12,9 +12,15 @@ pub mod defaults;
 pub mod devices;
 pub mod error;
 pub mod exec;
+pub mod hooks;
+mod init;
 pub mod oci;
+mod plan;
+pub mod reaper;
 pub mod seccomp;
 pub mod spawn;
+mod steps;
+mod sync;
 pub mod user;
 
 pub use error::Error;

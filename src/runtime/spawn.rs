@@ -7,13 +7,17 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Hook, Spec};
 
-use super::Error;
 use super::cgroup::Cgroup;
+use super::plan::Plan;
+use super::plan::namespaces::NamespacePlan;
 use super::seccomp::Filter;
-use crate::sys::ns;
-use crate::sys::process::PidFd;
+use super::sync::Up;
+use super::{Error, init, sync};
+use crate::sys::proc::Proc;
+use crate::sys::process::{self, CloneArgs, ExitStatus, PidFd};
+use crate::sys::{idmap, ns, socket};
 
 /// Where the container's root is.
 #[derive(Debug)]
@@ -84,6 +88,11 @@ pub struct Request<'a> {
 pub struct Created {
     pid: i32,
     pidfd: Option<PidFd>,
+    socket: OwnedFd,
+    console: Option<OwnedFd>,
+    /// State document for hooks outside, and the hooks.
+    hooks: OutsideHooks,
+    listener: Option<OwnedFd>,
 }
 
 /// A container that runs.
@@ -93,15 +102,41 @@ pub struct Started {
     pub pid: i32,
     /// Handle on it.
     pub pidfd: PidFd,
+    /// The notify descriptor of its seccomp filter, if that has one: for the agent that
+    /// [`Filter::listener`] names.
+    pub seccomp_listener: Option<OwnedFd>,
+}
+
+#[derive(Debug, Default)]
+struct OutsideHooks {
+    prestart: Vec<Hook>,
+    create_runtime: Vec<Hook>,
+    state: Vec<u8>,
 }
 
 /// Clones the container's process and puts it into its cgroup. Single-threaded callers only.
 ///
 /// # Errors
 /// [`Error`]; nothing is left then.
-pub fn create(request: Request<'_>) -> Result<Created, Error> {
-    let _ = request;
-    todo!()
+pub fn create(mut request: Request<'_>) -> Result<Created, Error> {
+    let plan = Plan::new(&mut request)?;
+    let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
+    let target = request.cgroup.and_then(Cgroup::clone_target);
+    let args = CloneArgs { flags: plan.namespaces.new & !ns::Kind::Time.flag(), cgroup: target };
+    let around = Around::enter(&plan.namespaces)?;
+    let child = process::clone(&args, || init::run(&plan, theirs));
+    around.leave()?;
+    let child = child?;
+    let mut created = Created {
+        pid: child.pid,
+        pidfd: Some(child.pidfd),
+        socket,
+        console: None,
+        hooks: OutsideHooks::new(&request, child.pid, plan.hooks_outside),
+        listener: None,
+    };
+    created.let_go_on(&plan, request.cgroup, target.is_some())?;
+    Ok(created)
 }
 
 impl Created {
@@ -117,30 +152,168 @@ impl Created {
         self.pidfd.as_ref().expect("taken only by go and detach, which consume the value")
     }
 
+    /// Cgroup and id maps, for which the child waits.
+    fn let_go_on(&mut self, plan: &Plan<'_>, cgroup: Option<&Cgroup>, born_in_it: bool) -> Result<(), Error> {
+        if let Some(cgroup) = cgroup.filter(|_| !born_in_it) {
+            cgroup.attach(self.pid)?;
+        }
+        if let Some((uids, gids)) = &plan.namespaces.maps {
+            idmap::write(self.pid, uids, gids, false)?;
+        }
+        if plan.waits {
+            self.say(sync::PROCEED)?;
+        }
+        Ok(())
+    }
+
     /// Waits until everything is done but the exec (hooks of creation included).
     ///
     /// # Errors
     /// What the process reports: the step, the thing, the call.
     pub fn wait_ready(&mut self) -> Result<(), Error> {
-        todo!()
+        loop {
+            match sync::receive_up(&self.socket)? {
+                Up::Tag(sync::READY, mut fds) => {
+                    self.console = fds.pop();
+                    return Ok(());
+                }
+                Up::Tag(sync::HOOKS, _) => {
+                    let hooks = &self.hooks;
+                    super::hooks::run("prestart", &hooks.prestart, &hooks.state)?;
+                    super::hooks::run("createRuntime", &hooks.create_runtime, &hooks.state)?;
+                    self.say(sync::PROCEED)?;
+                }
+                Up::Tag(..) => {}
+                Up::Failed(failure) => return Err(failure.into()),
+                Up::End => return Err(self.died()),
+            }
+        }
     }
 
     /// The master of its terminal, once after [`Created::wait_ready`].
     pub fn take_console(&mut self) -> Option<OwnedFd> {
-        todo!()
+        self.console.take()
     }
 
     /// Lets it exec, and waits until it has.
     ///
     /// # Errors
     /// [`Error::CommandNotFound`], [`Error::CommandNotExecutable`] and others; it is reaped then.
-    pub fn go(self) -> Result<Started, Error> {
-        todo!()
+    pub fn go(mut self) -> Result<Started, Error> {
+        self.say(sync::GO)?;
+        loop {
+            match sync::receive_up(&self.socket)? {
+                Up::End => return self.ended(),
+                Up::Tag(sync::LISTENER, mut fds) => self.listener = fds.pop(),
+                Up::Tag(..) => {}
+                Up::Failed(failure) => return Err(failure.into()),
+            }
+        }
     }
 
     /// Lets it live on without us ([`StartOn::Connection`]).
     #[must_use]
-    pub fn detach(self) -> Started {
-        todo!()
+    pub fn detach(mut self) -> Started {
+        let pidfd = self.pidfd.take().expect("present until the value is consumed");
+        Started { pid: self.pid, pidfd, seccomp_listener: self.listener.take() }
+    }
+
+    /// The end of the conversation: it runs, or has run and ended already, for a failed start says so.
+    fn ended(mut self) -> Result<Started, Error> {
+        let pidfd = self.pidfd.take().expect("present until the value is consumed");
+        Ok(Started { pid: self.pid, pidfd, seccomp_listener: self.listener.take() })
+    }
+
+    /// A child that is gone cannot be told; why, it has said or will be seen in its status.
+    fn say(&mut self, tag: u8) -> Result<(), Error> {
+        match sync::send(&self.socket, tag, &[]) {
+            Err(e) if e.is(libc::EPIPE) || e.is(libc::ECONNRESET) => match sync::receive_up(&self.socket)? {
+                Up::Failed(failure) => Err(failure.into()),
+                Up::Tag(..) | Up::End => Err(self.died()),
+            },
+            other => Ok(other?),
+        }
+    }
+
+    fn died(&mut self) -> Error {
+        let status = self.pidfd.take().map(|p| {
+            let _gone = p.signal(libc::SIGKILL);
+            p.wait()
+        });
+        Error::Died(match status {
+            Some(Ok(ExitStatus::Signaled { signal, .. })) => {
+                format!("killed by {}", crate::sys::signal::name(signal))
+            }
+            Some(Ok(ExitStatus::Exited(code))) => format!("exit code {code}"),
+            Some(Err(e)) => e.to_string(),
+            None => "unknown".to_owned(),
+        })
+    }
+}
+
+impl Drop for Created {
+    fn drop(&mut self) {
+        if let Some(pidfd) = self.pidfd.take() {
+            let _gone = pidfd.signal(libc::SIGKILL);
+            let _reaped = pidfd.wait();
+        }
+    }
+}
+
+impl OutsideHooks {
+    fn new(request: &Request<'_>, pid: i32, any: bool) -> Self {
+        if !any {
+            return Self::default();
+        }
+        Self {
+            prestart: super::hooks::prestart(request.spec).to_vec(),
+            create_runtime: super::hooks::create_runtime(request.spec).to_vec(),
+            state: super::hooks::state_json(request.id, "creating", pid, request.bundle, request.spec),
+        }
+    }
+}
+
+/// Namespaces that only children enter (pid, time) and those of the host's user namespace that a
+/// process in a new one could not join any more: we join them around the clone, and come back.
+struct Around {
+    back: Vec<(ns::Kind, OwnedFd)>,
+}
+
+impl Around {
+    fn enter(plan: &NamespacePlan) -> Result<Self, Error> {
+        let mut around = Self { back: Vec::new() };
+        let entered = around.enter_all(plan);
+        match entered {
+            Ok(()) => Ok(around),
+            Err(e) => {
+                around.leave()?;
+                Err(e)
+            }
+        }
+    }
+
+    fn enter_all(&mut self, plan: &NamespacePlan) -> Result<(), Error> {
+        for (kind, file) in &plan.joined {
+            if init::joined_by_parent(*kind, plan.maps.is_some()) {
+                self.back.push((*kind, ns::open_of_self(*kind)?));
+                ns::join(file, *kind)?;
+            }
+        }
+        if plan.is_new(ns::Kind::Time) {
+            self.back.push((ns::Kind::Time, ns::open_of_self(ns::Kind::Time)?));
+            ns::unshare(ns::Kind::Time.flag())?;
+            if !plan.time_offsets.is_empty() {
+                let file = Path::new("self/timens_offsets");
+                Proc::host()?.write(file, plan.time_offsets.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn leave(self) -> Result<(), Error> {
+        for (kind, file) in self.back.iter().rev() {
+            ns::join(file, *kind)?;
+        }
+        Ok(())
     }
 }

@@ -265,6 +265,32 @@ pub fn unmount_detach(path: &Path) -> Result<()> {
         .call("umount2", || format!("{path:?}, MNT_DETACH"))
 }
 
+/// Makes what a descriptor points to the current directory.
+pub fn change_directory(fd: impl AsFd) -> Result<()> {
+    rustix::process::fchdir(fd).call("fchdir", String::new)
+}
+
+/// Changes the current directory by a path of the current root.
+pub fn change_directory_path(path: &CStr) -> Result<()> {
+    rustix::process::chdir(path).call("chdir", || format!("{path:?}"))
+}
+
+/// Makes the current directory the root (for a process that joins a mount namespace, where the
+/// root changes by itself, this is not needed).
+pub fn change_root_to_cwd() -> Result<()> {
+    rustix::process::chroot(c".").call("chroot", || "\".\"".into())
+}
+
+/// The current directory as the kernel names it; `ENOENT` where it is outside the root (rule R5).
+pub fn current_directory() -> Result<Vec<u8>> {
+    let path = rustix::process::getcwd(Vec::new()).call("getcwd", String::new)?;
+    let path = path.into_bytes();
+    if path.first() == Some(&b'/') {
+        return Ok(path);
+    }
+    Err(Error::new("getcwd", String::from_utf8_lossy(&path), libc::ENOENT))
+}
+
 /// Exchanges the root mount for the current directory and stacks the old root on top of it
 /// (`pivot_root(".", ".")`), then detaches the old one.
 pub fn pivot_to_cwd() -> Result<()> {

@@ -72,6 +72,16 @@ pub fn open_of(pid: i32, kind: Kind) -> Result<OwnedFd> {
     fd::open(Path::new(&format!("/proc/{pid}/ns/{}", kind.file())), OFlags::RDONLY, 0)
 }
 
+/// Opens our own namespace of a kind; for pid and time the one that our children get.
+pub fn open_of_self(kind: Kind) -> Result<OwnedFd> {
+    let file = match kind {
+        Kind::Pid => "pid_for_children",
+        Kind::Time => "time_for_children",
+        other => other.file(),
+    };
+    fd::open(Path::new(&format!("/proc/self/ns/{file}")), OFlags::RDONLY, 0)
+}
+
 /// Opens a namespace by a path (a `/proc/PID/ns/…` file or a bind of one) and checks its kind.
 pub fn open_path(path: &Path, kind: Kind) -> Result<OwnedFd> {
     let file = fd::open(path, OFlags::RDONLY, 0)?;

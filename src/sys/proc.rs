@@ -21,8 +21,14 @@ pub struct Proc {
 impl Proc {
     /// A private one of this pid namespace that nobody else can reach or mount over.
     pub fn private() -> Result<Self> {
-        let root = mount::FsContext::new("proc")?.mount(0)?;
-        Ok(Self { root })
+        Self::private_with(0)
+    }
+
+    /// The same with attributes ([`mount::attr`]) on its mount, so that it can be attached later.
+    pub fn private_with(attributes: u64) -> Result<Self> {
+        let context = mount::FsContext::new("proc")?;
+        context.set("source", "proc")?;
+        Ok(Self { root: context.mount(attributes)? })
     }
 
     /// The host's `/proc`, or a private one where `/proc` is not the root of a procfs.

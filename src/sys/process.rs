@@ -65,6 +65,11 @@ impl PidFd {
         self.waitid(libc::WEXITED | libc::WNOHANG)
     }
 
+    /// How a child has ended, without reaping it; `None` while it runs.
+    pub fn peek(&self) -> Result<Option<ExitStatus>> {
+        self.waitid(libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+    }
+
     /// Sends a signal (0 only asks).
     pub fn signal(&self, signal: i32) -> Result<()> {
         // SAFETY: no siginfo is given; integers otherwise.

@@ -20,6 +20,15 @@ pub struct Pty {
     pub slave: OwnedFd,
 }
 
+impl Pty {
+    /// Forgets both sides without closing their numbers, which are another's by now (a child that has
+    /// placed the descriptors of its program).
+    pub fn leak(self) {
+        use std::os::fd::IntoRawFd;
+        let _numbers = (self.master.into_raw_fd(), self.slave.into_raw_fd());
+    }
+}
+
 /// Opens a pair on the host's devpts.
 pub fn open_pty() -> Result<Pty> {
     let master = fd::open(Path::new("/dev/ptmx"), OFlags::RDWR | OFlags::NOCTTY, 0)?;

@@ -1,0 +1,259 @@
+//! The child's side of a start: the steps in their order, each with the reason why it stands where
+//! it stands. It runs in a copy of the parent's memory, logs nothing, and reports over its socket.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::plan::Plan;
+use super::plan::mounts::What;
+use super::spawn::{StartOn, Stdio};
+use super::steps::mounts::Given;
+use super::steps::{command, console, devices, identity, masks, mounts, namespaces, rootfs, security};
+use super::sync::{self, During, Failure, Kind, Step};
+use crate::sys::proc::Proc;
+use crate::sys::root::Root;
+use crate::sys::tty::Pty;
+use crate::sys::{fd, limits, ns, process, socket};
+
+/// Runs everything; returns (with the code of the process) only on failure.
+pub(super) fn run(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
+    let mut told = match fd::dup(&socket, first_free(plan)) {
+        Ok(told) => told,
+        Err(_) => return 125,
+    };
+    let Err(failure) = start(plan, socket, &mut told);
+    failure.send(&told);
+    match failure.kind {
+        Kind::NotFound => 127,
+        Kind::NotExecutable => 126,
+        Kind::Step | Kind::Spec => 125,
+    }
+}
+
+/// The first number that no descriptor of the program has.
+fn first_free(plan: &Plan<'_>) -> i32 {
+    3 + i32::try_from(plan.preserved.len()).unwrap_or(i32::MAX / 2)
+}
+
+fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::convert::Infallible> {
+    // First, because a dead parent must take us along whatever we are doing.
+    die_with_parent(plan)?;
+    process::setsid().during(|| "starting a session".into())?;
+    namespaces::join(&plan.namespaces)?;
+    let mut waited = false;
+    if plan.namespaces.maps.is_some() {
+        // Until the parent has written the maps nothing can be owned by us.
+        wait(plan, &socket, &mut waited)?;
+        namespaces::become_root_of_user_namespace()?;
+    }
+    limits::set_umask(0);
+    // Host names before the mounts: a hook may look at them.
+    namespaces::set_names(plan)?;
+    // Made and written to before it is attached anywhere: nobody can have put anything over it. In a
+    // user namespace it must be made while the host's /proc is still there to be compared with.
+    let proc = trusted_proc(plan)?;
+    identity::write_oom_score(&plan.process, &proc)?;
+    identity::write_sysctls(plan, &proc)?;
+    namespaces::cut_propagation()?;
+    let root = rootfs::attach(&plan.rootfs)?;
+    let pty = build_root(plan, &socket, &root, &proc, &mut waited)?;
+    wait(plan, &socket, &mut waited)?;
+    finish(plan, &socket, &proc, pty, told)
+}
+
+/// Mounts, devices, terminal, pivot and what can only follow it.
+fn build_root(
+    plan: &Plan<'_>,
+    socket: &OwnedFd,
+    root: &Root,
+    proc: &Proc,
+    waited: &mut bool,
+) -> Step<Option<Pty>> {
+    let mut given = Given { root, proc, late: Vec::new() };
+    for one in &plan.mounts {
+        if matches!(one.what, What::Cgroup(_)) {
+            // The view needs its root, and that is our cgroup.
+            wait(plan, socket, waited)?;
+        }
+        mounts::mount_one(one, &mut given)?;
+    }
+    wait(plan, socket, waited)?;
+    let late = given.late;
+    // After the mounts: /dev is one of them.
+    devices::set_up(plan, root)?;
+    // The terminal lives in the devpts just mounted.
+    let pty = console::make(plan, root)?;
+    run_creation_hooks(plan, socket)?;
+    mounts::make_read_only(&late)?;
+    rootfs::pivot(root)?;
+    // Masks last: what is mounted after could uncover them; read-only paths before masks, so that a
+    // mask below one is not cloned with it.
+    masks::make_read_only(plan, root)?;
+    masks::mask(plan, root)?;
+    rootfs::finish(plan, root)?;
+    Ok(pty)
+}
+
+/// The process part: from root of the container to the program.
+fn finish(
+    plan: &Plan<'_>,
+    socket: &OwnedFd,
+    proc: &Proc,
+    pty: Option<Pty>,
+    told: &mut OwnedFd,
+) -> Step<std::convert::Infallible> {
+    let process = &plan.process;
+    identity::set_domain(plan)?;
+    identity::set_limits(process)?;
+    security::write_labels(process, proc)?;
+    let kept = Kept::new(plan, socket, pty.as_ref())?;
+    command::place_descriptors(stdio_of(plan, pty.as_ref()), plan.preserved, first_free(plan))?;
+    // Its numbers may be the program's by now.
+    pty.map(Pty::leak);
+    if kept.console.is_some() {
+        command::take_terminal()?;
+    }
+    identity::own_stdio(process.uid);
+    become_confined_user(plan)?;
+    let path = command::find(process)?;
+    let console = kept.console.as_ref().map(AsFd::as_fd);
+    sync::send(&kept.socket, sync::READY, console.as_slice()).during(|| "reporting".into())?;
+    let socket = wait_for_go(plan, kept.socket, kept.listener, told)?;
+    run_start_hooks(plan)?;
+    let notify = security::confine(process, plan.seccomp)?;
+    if let Some(notify) = notify {
+        sync::send(&socket, sync::LISTENER, &[notify.as_fd()])
+            .during(|| "handing over the seccomp listener".into())?;
+    }
+    // A change of ids has cleared it.
+    die_with_parent(plan)?;
+    Err(match &kept.reaper {
+        Some(program) => super::reaper::execute(program, process),
+        None => command::execute(process, path),
+    })
+}
+
+/// Descriptors that are used after those of the program have taken their numbers, so these are
+/// copies above them.
+struct Kept {
+    socket: OwnedFd,
+    console: Option<OwnedFd>,
+    listener: Option<OwnedFd>,
+    reaper: Option<OwnedFd>,
+}
+
+impl Kept {
+    fn new(plan: &Plan<'_>, socket: &OwnedFd, pty: Option<&Pty>) -> Step<Self> {
+        let up = |f: BorrowedFd<'_>| fd::dup(f, first_free(plan)).during(|| "keeping a descriptor".into());
+        let listener = match plan.start_on {
+            StartOn::Go => None,
+            StartOn::Connection(listener) => Some(up(listener)?),
+        };
+        Ok(Self {
+            socket: up(socket.as_fd())?,
+            console: pty.map(|p| up(p.master.as_fd())).transpose()?,
+            listener,
+            reaper: plan.reaper.as_ref().map(|r| up(r.as_fd())).transpose()?,
+        })
+    }
+}
+
+fn become_confined_user(plan: &Plan<'_>) -> Step<()> {
+    let process = &plan.process;
+    security::limit_bounding(&process.caps)?;
+    command::enter_directory(process, true)?;
+    identity::become_user(process, plan.namespaces.maps.is_some())?;
+    command::enter_directory(process, false)
+}
+
+/// The signal comes when the thread that cloned us ends. If that was before we asked for it, the
+/// socket has hung up, which the next message shows.
+fn die_with_parent(plan: &Plan<'_>) -> Step<()> {
+    match plan.parent_death_signal {
+        Some(signal) => process::set_parent_death_signal(signal)
+            .during(|| "asking for a signal on the parent's death".into()),
+        None => Ok(()),
+    }
+}
+
+/// Waits, once, until the parent has put us into our cgroup (and written id maps).
+fn wait(plan: &Plan<'_>, socket: &OwnedFd, waited: &mut bool) -> Step<()> {
+    if *waited || !plan.waits {
+        return Ok(());
+    }
+    *waited = true;
+    sync::expect(socket, sync::PROCEED)?;
+    namespaces::unshare_cgroup(&plan.namespaces)
+}
+
+fn trusted_proc(plan: &Plan<'_>) -> Step<Proc> {
+    let attributes = plan.mounts.iter().find(|m| mounts::is_plain_proc(m)).map_or(0, |m| m.options.set);
+    Proc::private_with(attributes).during(|| "making a procfs of the container".into())
+}
+
+fn run_creation_hooks(plan: &Plan<'_>, socket: &OwnedFd) -> Step<()> {
+    if plan.hooks_outside {
+        sync::send(socket, sync::HOOKS, &[]).during(|| "asking for hooks".into())?;
+        sync::expect(socket, sync::PROCEED)?;
+    }
+    run_hooks("createContainer", plan.hooks.create_container, plan, "creating")
+}
+
+fn run_start_hooks(plan: &Plan<'_>) -> Step<()> {
+    run_hooks("startContainer", plan.hooks.start_container, plan, "created")
+}
+
+fn run_hooks(
+    kind: &'static str,
+    hooks: &[oci_spec::runtime::Hook],
+    plan: &Plan<'_>,
+    status: &str,
+) -> Step<()> {
+    if hooks.is_empty() {
+        return Ok(());
+    }
+    super::hooks::run(kind, hooks, &plan.hooks.state(status, process::pid())).map_err(|e| Failure {
+        kind: Kind::Spec,
+        what: "hooks".into(),
+        why: e.to_string(),
+        errno: 0,
+    })
+}
+
+fn stdio_of<'a>(plan: &'a Plan<'_>, pty: Option<&'a Pty>) -> [BorrowedFd<'a>; 3] {
+    match (pty, &plan.stdio) {
+        (Some(pty), _) => [pty.slave.as_fd(); 3],
+        (None, Stdio::Fds(fds)) => *fds,
+        (None, Stdio::Terminal { .. }) => {
+            unreachable!("a terminal was asked for and is made by console::make")
+        }
+    }
+}
+
+/// Waits for the word, from our parent or from whoever connects to the start socket. Returns the
+/// socket on which the end, or a failure, will be seen.
+fn wait_for_go(
+    plan: &Plan<'_>,
+    socket: OwnedFd,
+    listener: Option<OwnedFd>,
+    told: &mut OwnedFd,
+) -> Step<OwnedFd> {
+    let Some(listener) = listener else {
+        sync::expect(&socket, sync::GO)?;
+        return Ok(socket);
+    };
+    drop(socket);
+    let keep = |from: &OwnedFd| fd::dup(from, first_free(plan)).during(|| "keeping the connection".into());
+    loop {
+        let connection = socket::accept(&listener).during(|| "waiting to be started".into())?;
+        // Whoever asks and goes away again has not started us.
+        if sync::expect(&connection, sync::GO).is_ok() {
+            *told = keep(&connection)?;
+            return keep(&connection);
+        }
+    }
+}
+
+/// Kinds of namespaces whose joining is the parent's, around the clone.
+pub(super) fn joined_by_parent(kind: ns::Kind, user_namespace: bool) -> bool {
+    user_namespace || matches!(kind, ns::Kind::Pid | ns::Kind::Time)
+}

@@ -1,0 +1,172 @@
+//! Making the spec's mounts, in its order. Each destination is resolved beneath the root to a
+//! descriptor, and the mount, made detached, is attached to that descriptor (rules R1, R3).
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use super::{cgroupfs, copyup};
+use crate::runtime::plan::mounts::{MountPlan, What};
+use crate::runtime::plan::relative;
+use crate::runtime::sync::{During, Failure, Kind, Step};
+use crate::sys::mount::{self, Attributes, FsContext, Propagation, attr};
+use crate::sys::proc::Proc;
+use crate::sys::root::Root;
+use crate::sys::{self, fd};
+
+/// Mounts that become read-only only when everything below them is made.
+pub(in crate::runtime) type Late = Vec<OwnedFd>;
+
+/// What the mounts need from the steps before.
+pub(in crate::runtime) struct Given<'a> {
+    pub root: &'a Root,
+    /// The procfs that was made for trusted writes, attached as the container's own if it asks for a
+    /// plain one: one superblock less.
+    pub proc: &'a Proc,
+    pub late: Late,
+}
+
+/// Makes one mount.
+pub(in crate::runtime) fn mount_one(plan: &MountPlan, given: &mut Given<'_>) -> Step<()> {
+    let destination = relative(&plan.destination);
+    match &plan.what {
+        What::Bind { tree, is_dir } => bind(plan, tree, *is_dir, given.root),
+        What::Fs { kind, .. } if kind.as_c_str() == c"proc" || kind.as_c_str() == c"sysfs" => {
+            special(plan, given)
+        }
+        What::Fs { .. } => {
+            let target = directory(given.root, destination, plan)?;
+            let made = new_instance(plan)?;
+            if plan.options.copy_up {
+                copyup::copy(&target, &made).during(|| describe("copying what is below", plan))?;
+            }
+            attach(&made, &target, plan)?;
+            propagate(&made, plan)?;
+            if plan.options.read_only() {
+                given.late.push(made);
+            }
+            Ok(())
+        }
+        What::Cgroup(view) => {
+            let target = directory(given.root, destination, plan)?;
+            cgroupfs::mount(view, &plan.options, &target).during(|| describe("mounting", plan))
+        }
+        What::Remount => remount(plan, given.root),
+    }
+}
+
+/// Makes the mounts read-only that had to wait.
+pub(in crate::runtime) fn make_read_only(late: &Late) -> Step<()> {
+    for one in late {
+        let change = Attributes { set: attr::RDONLY, ..Default::default() };
+        mount::set_attributes(one, &change, false).during(|| "making a mount read-only".into())?;
+    }
+    Ok(())
+}
+
+fn bind(plan: &MountPlan, tree: &OwnedFd, is_dir: bool, root: &Root) -> Step<()> {
+    let destination = relative(&plan.destination);
+    let target = if is_dir { root.mkdir_all(destination, 0o755) } else { root.make_file_target(destination) };
+    let target = target.during(|| describe("making the mount point for", plan))?;
+    attach(tree, &target, plan)
+}
+
+/// procfs and sysfs: their place must be a plain directory of the root, no link anywhere in its path
+/// (CVE-2019-19921 and its followers).
+fn special(plan: &MountPlan, given: &Given<'_>) -> Step<()> {
+    let destination = relative(&plan.destination);
+    let made =
+        given.root.mkdir_all(destination, 0o755).during(|| describe("making the mount point for", plan))?;
+    let target = given
+        .root
+        .resolve_no_links(destination)
+        .during(|| describe("finding an ordinary directory, no link, for", plan))?;
+    same_file(&made, &target).during(|| describe("finding one and the same directory for", plan))?;
+    if is_plain_proc(plan) {
+        return attach(&given.proc.as_fd(), &target, plan);
+    }
+    let mut plan_now = plan.options.clone();
+    let instance = instance(plan, &mut plan_now)?;
+    attach(&instance, &target, plan)
+}
+
+fn same_file(a: impl AsFd, b: impl AsFd) -> sys::Result<()> {
+    let (a, b) = (fd::stat(a)?, fd::stat(b)?);
+    if (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino) {
+        return Ok(());
+    }
+    Err(sys::Error::new("fstat", "the directory was replaced meanwhile", libc::ESTALE))
+}
+
+/// A proc mount without options of its own.
+pub(in crate::runtime) fn is_plain_proc(plan: &MountPlan) -> bool {
+    matches!(&plan.what, What::Fs { kind, .. } if kind.as_c_str() == c"proc") && plan.options.data.is_empty()
+}
+
+/// A directory as a mount point, made if needed.
+fn directory(root: &Root, destination: &Path, plan: &MountPlan) -> Step<OwnedFd> {
+    root.mkdir_all(destination, 0o755).during(|| describe("making the mount point for", plan))
+}
+
+/// A new instance; read-only later, when what is mounted on it has its places.
+fn new_instance(plan: &MountPlan) -> Step<OwnedFd> {
+    let mut options = plan.options.clone();
+    options.set &= !attr::RDONLY;
+    instance(plan, &mut options)
+}
+
+fn instance(plan: &MountPlan, options: &mut crate::runtime::plan::options::Options) -> Step<OwnedFd> {
+    let What::Fs { kind, source } = &plan.what else {
+        return Err(Failure {
+            kind: Kind::Spec,
+            what: plan.destination.display().to_string(),
+            why: "is no file system".into(),
+            errno: 0,
+        });
+    };
+    let make = || -> sys::Result<OwnedFd> {
+        let context = FsContext::named(kind)?;
+        if let Some(source) = source {
+            context.set("source", source.as_c_str())?;
+        }
+        for (key, value) in &options.data {
+            match value {
+                Some(value) => context.set(key.as_c_str(), value.as_c_str())?,
+                None => context.flag(key.as_c_str())?,
+            }
+        }
+        context.mount(options.set)
+    };
+    make().during(|| describe("mounting", plan))
+}
+
+fn attach(mount: &impl AsFd, target: &OwnedFd, plan: &MountPlan) -> Step<()> {
+    mount::move_mount(mount, target).during(|| describe("mounting", plan))
+}
+
+fn propagate(made: &OwnedFd, plan: &MountPlan) -> Step<()> {
+    match plan.options.propagation {
+        None | Some((Propagation::Private, _)) => Ok(()),
+        Some((propagation, deep)) => {
+            let change = Attributes { propagation: Some(propagation), ..Default::default() };
+            mount::set_attributes(made, &change, deep).during(|| describe("setting the propagation of", plan))
+        }
+    }
+}
+
+/// Changes the attributes of what is mounted at the destination.
+fn remount(plan: &MountPlan, root: &Root) -> Step<()> {
+    let target = root.resolve(relative(&plan.destination)).during(|| describe("finding", plan))?;
+    let o = &plan.options;
+    let change = Attributes { set: o.set, clear: o.clear, ..Default::default() };
+    mount::set_attributes(&target, &change, false).during(|| describe("remounting", plan))
+}
+
+fn describe(deed: &str, plan: &MountPlan) -> String {
+    let destination = plan.destination.display();
+    match &plan.what {
+        What::Fs { kind, .. } => format!("{deed} {:?} at {destination}", kind.to_string_lossy()),
+        What::Bind { .. } => format!("{deed} the bind at {destination}"),
+        What::Cgroup(_) => format!("{deed} \"cgroup\" at {destination}"),
+        What::Remount => format!("{deed} {destination}"),
+    }
+}

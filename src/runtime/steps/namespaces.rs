@@ -1,0 +1,56 @@
+//! Joining namespaces, becoming root of a new user namespace, the cgroup namespace, host names.
+
+use std::os::fd::AsFd;
+
+use crate::runtime::plan::Plan;
+use crate::runtime::plan::namespaces::NamespacePlan;
+use crate::runtime::sync::{During, Step};
+use crate::sys::{limits, mount, ns};
+
+/// Joins what the parent could not join for us (pid and time count for children only and are its).
+pub(in crate::runtime) fn join(plan: &NamespacePlan) -> Step<()> {
+    if plan.maps.is_some() {
+        // The parent has joined them around the clone: they belong to the host's user namespace.
+        return Ok(());
+    }
+    for (kind, file) in &plan.joined {
+        if !matches!(kind, ns::Kind::Pid | ns::Kind::Time) {
+            ns::join(file.as_fd(), *kind).during(|| format!("joining the {} namespace", kind.file()))?;
+        }
+    }
+    Ok(())
+}
+
+/// In a new user namespace: our ids, unmapped until now, become its root.
+pub(in crate::runtime) fn become_root_of_user_namespace() -> Step<()> {
+    limits::set_groups(&[])
+        .and_then(|()| limits::set_gid(0))
+        .and_then(|()| limits::set_uid(0))
+        .during(|| "becoming root of the user namespace".into())
+}
+
+/// Stops mounts and unmounts from travelling between this namespace and the host's: else detaching
+/// the old root would unmount on the host.
+pub(in crate::runtime) fn cut_propagation() -> Step<()> {
+    mount::set_propagation_of_all(mount::Propagation::Private)
+        .during(|| "making the mounts of the new namespace private".into())
+}
+
+/// Now that we are in our cgroup, it becomes the root of what we see (rule R14).
+pub(in crate::runtime) fn unshare_cgroup(plan: &NamespacePlan) -> Step<()> {
+    if plan.unshare_cgroup_late {
+        ns::unshare(ns::Kind::Cgroup.flag()).during(|| "making the cgroup namespace".into())?;
+    }
+    Ok(())
+}
+
+/// Host name and domain name of the new UTS namespace.
+pub(in crate::runtime) fn set_names(plan: &Plan<'_>) -> Step<()> {
+    if let Some(name) = plan.hostname {
+        ns::set_hostname(name.as_bytes()).during(|| format!("setting the host name to {name:?}"))?;
+    }
+    if let Some(name) = plan.domainname {
+        ns::set_domainname(name.as_bytes()).during(|| format!("setting the domain name to {name:?}"))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,45 @@
+//! The root: attached over the old one, entered, the old one detached.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use crate::runtime::plan::Plan;
+use crate::runtime::sync::{During, Step};
+use crate::sys::fd;
+use crate::sys::mount::{self, Attributes, Propagation, attr};
+use crate::sys::root::Root;
+
+/// Attaches the container's root on top of `/`, where only this namespace sees it, and gives the
+/// handle beneath which everything else is looked up.
+pub(in crate::runtime) fn attach(rootfs: &OwnedFd) -> Step<Root> {
+    let what = || "attaching the root file system".into();
+    mount::move_mount_to_path(rootfs, Path::new("/")).during(what)?;
+    Ok(Root::new(fd::dup(rootfs, 3).during(what)?))
+}
+
+/// Enters the root and lets go of the host's.
+pub(in crate::runtime) fn pivot(root: &Root) -> Step<()> {
+    mount::change_directory(root)
+        .and_then(|()| mount::pivot_to_cwd())
+        .and_then(|()| mount::change_directory_path(c"/"))
+        .during(|| "changing the root".into())
+}
+
+/// What could not be done while mount points were made: read-only root, propagation. Not before the
+/// pivot, which takes no shared mount.
+pub(in crate::runtime) fn finish(plan: &Plan<'_>, root: &Root) -> Step<()> {
+    if plan.root_read_only {
+        let change = Attributes { set: attr::RDONLY, ..Default::default() };
+        mount::set_attributes(root.as_fd(), &change, false).during(|| "making the root read-only".into())?;
+    }
+    if let Some((propagation, deep)) = plan.root_propagation {
+        let set = |p, deep| {
+            let change = Attributes { propagation: Some(p), ..Default::default() };
+            mount::set_attributes(root.as_fd(), &change, deep)
+                .during(|| "setting the propagation of the root".into())
+        };
+        // Binds have the propagation that they asked for; the root's own word is for the root.
+        set(propagation, deep && propagation != Propagation::Private)?;
+    }
+    Ok(())
+}
