@@ -140,8 +140,9 @@ fn publish() -> Chain {
     }
 }
 
+const RTN_LOCAL: u32 = 2;
+
 fn to_host() -> Vec<Expr> {
-    const RTN_LOCAL: u32 = 2;
     vec![
         Expr::FibDestinationType(R0),
         Expr::Equal(R0, RTN_LOCAL.to_ne_bytes().to_vec()),
@@ -182,6 +183,14 @@ fn postrouting() -> Chain {
     let from_ours = [Expr::Meta(Meta::InputName, R0), Expr::In(NETWORKS.name, R0)];
     let from_open = [Expr::Meta(Meta::InputName, R0), Expr::In(OPEN.name, R0)];
     let out = [Expr::Meta(Meta::OutputName, R0), Expr::NotIn(NETWORKS.name, R0)];
+    // With br_netfilter (docker loads it) a published port used by a neighbour is translated inside the bridge,
+    // and no input interface is told here: then the source that is no address of the host tells.
+    let bridged = [
+        Expr::Meta(Meta::InputName, R0),
+        Expr::Equal(R0, interface("")),
+        Expr::FibSourceType(R0),
+        Expr::Different(R0, RTN_LOCAL.to_ne_bytes().to_vec()),
+    ];
     // A container of an internal network has no route back to the host's other addresses.
     let not_open = [Expr::Meta(Meta::OutputName, R0), Expr::NotIn(OPEN.name, R0)];
     Chain {
@@ -190,6 +199,7 @@ fn postrouting() -> Chain {
         rules: vec![
             rule([&from_open, &out, &masquerade]),
             rule([&from_ours, &into(&NETWORKS), &translated(), &masquerade]),
+            rule([&bridged, &into(&NETWORKS), &translated(), &masquerade]),
             rule([&into(&NETWORKS), &ipv4(), &loopback(12), &masquerade]),
             rule([&into(&NETWORKS), &not_open, &translated(), &masquerade]),
         ],

@@ -10,7 +10,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sched::{CloneFlags, setns};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
+};
 
 /// Length of `struct nlmsghdr`.
 const HEADER: usize = 16;
@@ -117,6 +119,9 @@ impl Socket {
     /// # Errors
     /// The failed call.
     pub fn join(&self, group: i32) -> Result<(), Error> {
+        // The kernel leaves out sockets without a port id of their own when it tells the news.
+        bind(self.fd.as_raw_fd(), &NetlinkAddr::new(0, 0))
+            .map_err(|e| Error::new("binding a netlink socket", e))?;
         set_option(&self.fd, libc::NETLINK_ADD_MEMBERSHIP, group)
             .map_err(|e| Error::new("subscribing to netlink events", e))
     }

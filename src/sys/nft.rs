@@ -202,6 +202,8 @@ pub enum Expr {
     Transport(u32, u32, Reg),
     /// Type of the destination address by the routing table.
     FibDestinationType(Reg),
+    /// Type of the source address by the routing table.
+    FibSourceType(Reg),
     /// `reg & mask`, in place.
     Mask(Reg, Vec<u8>),
     /// Goes on if equal.
@@ -238,7 +240,7 @@ impl Expr {
             Self::Meta(..) => "meta",
             Self::Ct(..) => "ct",
             Self::Network(..) | Self::Transport(..) => "payload",
-            Self::FibDestinationType(_) => "fib",
+            Self::FibDestinationType(_) | Self::FibSourceType(_) => "fib",
             Self::Mask(..) => "bitwise",
             Self::Equal(..) | Self::Different(..) => "cmp",
             Self::In(..) | Self::NotIn(..) | Self::Map(..) => "lookup",
@@ -256,12 +258,8 @@ impl Expr {
             Self::Ct(key, to) => pair(b, to.number(), *key as u32),
             Self::Network(offset, length, to) => payload(b, 1, *offset, *length, *to),
             Self::Transport(offset, length, to) => payload(b, 2, *offset, *length, *to),
-            Self::FibDestinationType(to) => {
-                const RESULT_ADDRTYPE: u32 = 3;
-                const DESTINATION: u32 = 2;
-                pair(b, to.number(), RESULT_ADDRTYPE);
-                b.attr_be32(3, DESTINATION);
-            }
+            Self::FibSourceType(to) => fib(b, 1, *to),
+            Self::FibDestinationType(to) => fib(b, 2, *to),
             Self::Mask(reg, mask) => {
                 pair(b, reg.number(), reg.number());
                 b.attr_be32(3, u32::try_from(mask.len()).unwrap_or(0));
@@ -300,6 +298,13 @@ impl Expr {
 fn pair(b: &mut Batch, one: u32, two: u32) {
     b.attr_be32(1, one);
     b.attr_be32(2, two);
+}
+
+/// Address type of the source (1) or destination (2).
+fn fib(b: &mut Batch, which: u32, to: Reg) {
+    const RESULT_ADDRTYPE: u32 = 3;
+    pair(b, to.number(), RESULT_ADDRTYPE);
+    b.attr_be32(3, which);
 }
 
 fn payload(b: &mut Batch, base: u32, offset: u32, length: u32, to: Reg) {

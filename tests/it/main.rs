@@ -4,6 +4,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod net_reach;
+
 #[test]
 fn every_file_is_listed() {
     let me = include_str!("main.rs");

@@ -87,7 +87,7 @@ fn nft_elements(found: &mut Vec<String>) {
             let set = &object[kind];
             let name = set["name"].as_str().unwrap_or_default();
             // Sets of interfaces and subnets belong to networks, which stay.
-            let of_network = name.contains("bridge") || name.contains("net") || name.contains("iface");
+            let of_network = ["networks", "open", "same"].contains(&name);
             if set["table"] == "rcon" && !of_network && set["elem"].as_array().is_some_and(|e| !e.is_empty())
             {
                 found.push(format!("nft {kind} {name}: {}", set["elem"]));
