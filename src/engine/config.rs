@@ -1,7 +1,7 @@
 //! [`Config`]: what the configuration files, the environment and the global flags say together.
 //!
-//! Files in order, later ones win key by key: `/usr/share/containers/containers.conf`,
-//! `/etc/containers/containers.conf` and its `.d`, `$XDG_CONFIG_HOME/containers/containers.conf` and its `.d`;
+//! Files in order, later ones win key by key: `/etc/containers/containers.conf` and its `.d`,
+//! `$XDG_CONFIG_HOME/containers/containers.conf` and its `.d`;
 //! `CONTAINERS_CONF` (or `--config`) replaces them all, `CONTAINERS_CONF_OVERRIDE` is read last. Keys that rcon does not
 //! know are passed over, as every reader of this shared file must.
 
@@ -181,7 +181,8 @@ fn files(env: &Env, global: &GlobalOptions) -> Vec<PathBuf> {
     if let Some(only) = global.config.as_ref().or(env.containers_conf.as_ref()) {
         all.push(only.clone());
     } else {
-        all.push(PathBuf::from("/usr/share/containers/containers.conf"));
+        // Not /usr/share/containers/containers.conf: what a distribution ships there are podman's own defaults
+        // (three capabilities fewer, for one), and nobody chose them for rcon.
         with_folder(&mut all, Path::new("/etc/containers/containers.conf"));
         if let Some(home) = &env.config_home {
             with_folder(&mut all, &home.join("containers/containers.conf"));

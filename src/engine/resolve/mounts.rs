@@ -156,6 +156,12 @@ fn base(request: &MountRequest, target: String) -> MountSpec {
     }
 }
 
+/// A mount as its request alone makes it, for the tables of other tests.
+#[cfg(test)]
+pub(super) fn tests_base(request: &MountRequest) -> MountSpec {
+    base(request, request.target.clone())
+}
+
 fn fs_options(options: &MountOptions) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(size) = options.tmpfs_size {
