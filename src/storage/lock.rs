@@ -26,14 +26,26 @@ pub struct FileLock {
 }
 
 impl FileLock {
+    /// Waits for a share of the lock: many may have one, none while someone has it exclusively.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn acquire_shared(path: &Path) -> Result<Self> {
+        Self::wait(path, FlockOperation::LockShared)
+    }
+
     /// Waits for the lock.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn acquire(path: &Path) -> Result<Self> {
+        Self::wait(path, FlockOperation::LockExclusive)
+    }
+
+    fn wait(path: &Path, how: FlockOperation) -> Result<Self> {
         loop {
             let file = open_lock(path)?;
-            match flock(&file, FlockOperation::LockExclusive) {
+            match flock(&file, how) {
                 Ok(()) if is_current(&file, path) => {
                     return Ok(Self { fd: file.into(), path: path.to_owned() });
                 }
@@ -41,6 +53,11 @@ impl FileLock {
                 Err(e) => return Err(Error::io("lock", path, e)),
             }
         }
+    }
+
+    /// Lets others share an exclusive lock. Another taker may come in between: look again at what the lock guards.
+    pub(super) fn share(&self) -> Result<()> {
+        flock(&self.fd, FlockOperation::LockShared).map_err(|e| Error::io("share the lock", &self.path, e))
     }
 
     /// Takes the lock if it is free.

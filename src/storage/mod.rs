@@ -25,6 +25,8 @@ pub mod logs;
 pub mod networks;
 pub mod overlay;
 pub mod paths;
+mod pull;
+mod recipe;
 mod schema;
 pub mod secrets;
 #[cfg(test)]

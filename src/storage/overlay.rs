@@ -132,6 +132,17 @@ fn legacy(
     made
 }
 
+/// Whether overlay's attributes must be `user.overlay.*` here: in a user namespace the trusted ones are out of reach.
+#[must_use]
+pub fn needs_userxattr() -> bool {
+    static ANSWER: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        let initial = map.split_whitespace().eq(["0", "0", "4294967295"]);
+        !(initial && rustix::process::geteuid().is_root())
+    })
+}
+
 /// Makes `upper` and `work` below a container's directory. The root of the merged tree is `upper` itself, so it
 /// gets owner and mode of the topmost layer's root.
 pub(super) fn make_upper(container: &Path, top: &Path) -> Result<()> {

@@ -7,6 +7,21 @@ use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
+use super::recipe::Recorder;
+use source::Source;
+use write::Writer;
+
+mod parents;
+mod path;
+mod pax;
+mod source;
+mod sparse;
+mod tar;
+#[cfg(test)]
+mod tests;
+pub(super) mod whiteout;
+mod write;
+
 /// What an archive may ask for at most.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -50,6 +65,8 @@ pub struct Unpacked {
     pub bytes: u64,
     /// Bytes of the archive.
     pub tar_bytes: u64,
+    /// Whether there was an entry for the root itself.
+    pub has_root: bool,
 }
 
 /// What is wrong with an archive.
@@ -101,11 +118,39 @@ pub enum UnpackError {
     },
 }
 
+impl UnpackError {
+    fn recipe(source: io::Error) -> Self {
+        Self::Write { path: "tar.recipe".into(), call: "write the recipe", source }
+    }
+}
+
 /// Unpacks `tar` beneath `root`.
 ///
 /// # Errors
 /// See [`UnpackError`]; what was made until then stays, the caller deletes it.
-pub fn unpack(tar: impl Read, root: BorrowedFd<'_>, options: &Options) -> Result<Unpacked, UnpackError> {
-    let _ = (tar, root, options);
-    todo!()
+pub fn unpack(mut tar: impl Read, root: BorrowedFd<'_>, options: &Options) -> Result<Unpacked, UnpackError> {
+    unpack_recorded(&mut tar, root, options, None)
+}
+
+/// [`unpack`], noting in `recorder` how to make the same archive again.
+pub(super) fn unpack_recorded(
+    tar: &mut dyn Read,
+    root: BorrowedFd<'_>,
+    options: &Options,
+    recorder: Option<&mut Recorder>,
+) -> Result<Unpacked, UnpackError> {
+    let mut source = Source::new(tar, recorder);
+    let mut writer = Writer::new(root, options);
+    let mut entries = 0;
+    while let Some(entry) = tar::next(&mut source, &options.limits)? {
+        entries += 1;
+        if entries > options.limits.entries {
+            return Err(UnpackError::Limit { what: "entries", limit: options.limits.entries });
+        }
+        writer.entry(&entry, &mut source)?;
+    }
+    source.drain()?;
+    let unpacked = Unpacked { entries, bytes: writer.bytes, tar_bytes: source.at, has_root: writer.has_root };
+    writer.finish()?;
+    Ok(unpacked)
 }
