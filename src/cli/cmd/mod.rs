@@ -1,30 +1,42 @@
 //! The commands: one file each, listed in [`ALL`].
 
 mod attach;
+mod commit;
+mod container;
+mod cp;
 mod create;
 mod diff;
 mod each;
+mod events;
 mod exec;
 mod export;
+mod info;
+mod inspect;
 mod kill;
 mod logs;
 mod pause;
 mod port;
+mod ps;
 mod rename;
 mod restart;
 mod rm;
 mod run;
 pub mod runtime;
 mod start;
+mod stats;
 mod stop;
+mod system;
 mod top;
 mod unpause;
+mod update;
 mod version;
+mod volume;
 mod wait;
 
 use super::Ctx;
 use super::def::Def;
 use super::exit::{Exit, Failure, Outcome};
+use super::ui::Ui;
 use crate::engine;
 
 /// Every command. The order is that of `rcon help` within a section.
@@ -32,28 +44,56 @@ pub static ALL: &[&Def] = &[
     // everyday
     &run::DEF,
     &exec::DEF,
+    &ps::DEF,
     &logs::DEF,
     &start::DEF,
     &stop::DEF,
     &rm::DEF,
+    &inspect::DEF,
+    &cp::DEF,
     &port::DEF,
+    &stats::DEF,
     &top::DEF,
     // containers
     &create::DEF,
     &attach::DEF,
+    &commit::DEF,
     &diff::DEF,
     &export::DEF,
     &kill::DEF,
     &pause::DEF,
+    &unpause::DEF,
     &rename::DEF,
     &restart::DEF,
-    &unpause::DEF,
+    &update::DEF,
     &wait::DEF,
+    &container::INIT,
+    &container::MOUNT,
+    &container::UNMOUNT,
+    &container::HEALTH,
+    &container::CLEANUP,
+    &container::CLONE,
+    &container::EXISTS,
+    &inspect::CONTAINER,
+    &container::PRUNE,
     // images
     // networks
     // volumes
+    &volume::CREATE,
+    &volume::LS,
+    &volume::INSPECT,
+    &volume::RM,
+    &volume::PRUNE,
+    &volume::EXISTS,
+    &volume::MOUNT,
+    &volume::EXPORT,
+    &volume::IMPORT,
     // system
+    &info::DEF,
     &version::DEF,
+    &events::DEF,
+    &system::DF,
+    &system::PRUNE,
 ];
 
 /// What the first words of a command line name.
@@ -163,4 +203,41 @@ fn to_output(
         return Err(failure);
     }
     Ok(Exit::OK)
+}
+
+/// Runs `read` with a file, or with stdin.
+fn from_input(
+    path: Option<&str>,
+    read: impl FnOnce(&mut dyn std::io::Read) -> Result<(), Failure>,
+) -> Outcome {
+    match path.filter(|p| *p != "-") {
+        None => read(&mut std::io::stdin().lock())?,
+        Some(path) => {
+            let file = std::fs::File::open(path).map_err(|e| Failure::new(format!("opening {path}: {e}")))?;
+            read(&mut std::io::BufReader::with_capacity(1 << 16, file))?;
+        }
+    }
+    Ok(Exit::OK)
+}
+
+/// A title and what was removed, one a line, then an empty line; nothing for nothing.
+fn show_list(ui: &mut Ui, title: &str, items: &[String]) {
+    if items.is_empty() {
+        return;
+    }
+    ui.line(title);
+    for item in items {
+        ui.line(item);
+    }
+    ui.line("");
+}
+
+/// An image as `inspect` shows it.
+fn image_json(_ctx: &engine::Context, name: &str) -> Result<serde_json::Value, engine::Error> {
+    Err(engine::Error::new(engine::Kind::NotFound, format!("no such image: {name}")))
+}
+
+/// A network as `inspect` shows it.
+fn network_json(_ctx: &engine::Context, name: &str) -> Result<serde_json::Value, engine::Error> {
+    Err(engine::Error::new(engine::Kind::NotFound, format!("no such network: {name}")))
 }

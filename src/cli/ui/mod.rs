@@ -3,8 +3,11 @@
 //! [`Ui`] is the only place of the program that prints. A reader that goes away (`rcon ps | head`) is no
 //! error: output is dropped silently and long commands ask [`Ui::closed`].
 
+pub mod listing;
+pub mod ports;
 pub mod progress;
 pub mod table;
+pub mod template;
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -94,6 +97,28 @@ impl Ui {
     /// A warning beside the result.
     pub fn warn(&mut self, line: impl fmt::Display) {
         self.note(format_args!("WARNING: {line}"));
+    }
+
+    /// Asks a question that is answered by `y`, also by a pipe (`echo y | rcon system prune`).
+    ///
+    /// # Errors
+    /// There is nobody to answer: the command wants `--force`.
+    pub fn confirm(&mut self, question: &str) -> Result<bool, Failure> {
+        self.flush();
+        let _gone = write!(
+            io::stderr(),
+            "{}\nAre you sure you want to continue? [y/N] ",
+            question.trim_end()
+        );
+        let mut answer = String::new();
+        match io::stdin().read_line(&mut answer) {
+            Ok(0) | Err(_) => {
+                let _gone = writeln!(io::stderr());
+                Err(Failure::new("nobody answered the question")
+                    .hint("add --force (-f) to go ahead without asking"))
+            }
+            Ok(_) => Ok(matches!(answer.trim(), "y" | "Y" | "yes")),
+        }
     }
 
     /// An error: `Error: …` and its hint.

@@ -1,0 +1,301 @@
+//! Commands that exist as `rcon container …` mainly: exists, prune, init, cleanup, clone, mount, unmount, and
+//! `rcon healthcheck run`.
+
+use serde_json::json;
+
+use super::each::Each;
+use crate::cli::Ctx;
+use crate::cli::args::resources::ResourceArgs;
+use crate::cli::args::select::{LatestArg, SelectArgs, selection};
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::ui::Ui;
+use crate::cli::ui::progress::PullProgress;
+use crate::engine::Selection;
+use crate::engine::clone::CloneOptions;
+use crate::model::units::human_size;
+
+/// Flags of `container exists`.
+#[derive(clap::Args)]
+struct ExistsArgs {
+    /// Look among containers of other tools too: there are none in rcon's store
+    #[arg(long, hide = true)]
+    external: bool,
+    /// Container
+    #[arg(required = true, value_name = "CONTAINER", hide = true)]
+    container: String,
+}
+
+/// Flags of `container prune`.
+#[derive(clap::Args)]
+struct PruneArgs {
+    /// Only those that match (until=, label=, label!=)
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Flags of `init`.
+#[derive(clap::Args)]
+struct InitArgs {
+    #[command(flatten)]
+    choice: SelectArgs,
+    /// Containers
+    #[arg(value_name = "CONTAINER", hide = true)]
+    containers: Vec<String>,
+}
+
+/// Flags of `container cleanup`.
+#[derive(clap::Args)]
+struct CleanupArgs {
+    /// Remove the container too
+    #[arg(long)]
+    rm: bool,
+    #[command(flatten)]
+    choice: SelectArgs,
+    /// Containers
+    #[arg(value_name = "CONTAINER", hide = true)]
+    containers: Vec<String>,
+}
+
+/// Flags of `container clone`.
+#[derive(clap::Args)]
+struct CloneArgs {
+    #[command(flatten)]
+    resources: ResourceArgs,
+    /// Name of the clone (default NAME-clone)
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Remove the original
+    #[arg(long)]
+    destroy: bool,
+    /// With --destroy: even if it runs
+    #[arg(short, long)]
+    force: bool,
+    /// Start the clone
+    #[arg(long)]
+    run: bool,
+    /// Container
+    #[arg(required = true, value_name = "CONTAINER", hide = true)]
+    container: String,
+    /// Name of the clone
+    #[arg(value_name = "NAME", hide = true)]
+    second: Option<String>,
+    /// Another image
+    #[arg(value_name = "IMAGE", hide = true)]
+    image: Option<String>,
+}
+
+/// Flags of `mount`.
+#[derive(clap::Args)]
+struct MountArgs {
+    /// Take all containers
+    #[arg(short, long)]
+    all: bool,
+    /// Only json
+    #[arg(long, value_name = "FORMAT", value_parser = ["json"])]
+    format: Option<String>,
+    /// Do not cut ids
+    #[arg(long)]
+    no_trunc: bool,
+    #[command(flatten)]
+    latest: LatestArg,
+    /// Containers; none shows what is mounted
+    #[arg(value_name = "CONTAINER", hide = true)]
+    containers: Vec<String>,
+}
+
+/// Flags of `unmount`.
+#[derive(clap::Args)]
+struct UnmountArgs {
+    /// Take all containers
+    #[arg(short, long)]
+    all: bool,
+    /// Even if it is busy
+    #[arg(short, long)]
+    force: bool,
+    #[command(flatten)]
+    latest: LatestArg,
+    /// Containers
+    #[arg(value_name = "CONTAINER", hide = true)]
+    containers: Vec<String>,
+}
+
+/// Flags of `healthcheck run`.
+#[derive(clap::Args)]
+struct HealthArgs {
+    /// End with exit code 0 whatever the check says
+    #[arg(long)]
+    ignore_result: bool,
+    /// Container
+    #[arg(required = true, value_name = "CONTAINER", hide = true)]
+    container: String,
+}
+
+pub(super) const EXISTS: Def = def!(
+    ExistsArgs,
+    exists,
+    Section::Containers,
+    ["container exists"],
+    "CONTAINER",
+    "Tell by the exit code whether a container exists"
+);
+pub(super) const PRUNE: Def = def!(
+    PruneArgs,
+    prune,
+    Section::Containers,
+    ["container prune"],
+    "[OPTIONS]",
+    "Remove all stopped containers"
+);
+pub(super) const INIT: Def = def!(
+    InitArgs,
+    init,
+    Section::Containers,
+    ["init", "container init"],
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Prepare containers up to the point where their command would run"
+);
+pub(super) const CLEANUP: Def = def!(
+    CleanupArgs,
+    cleanup,
+    Section::Containers,
+    ["container cleanup"],
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Sweep what a crash left of containers"
+);
+pub(super) const CLONE: Def = def!(
+    CloneArgs,
+    clone,
+    Section::Containers,
+    ["container clone"],
+    "[OPTIONS] CONTAINER [NAME] [IMAGE]",
+    "Make a new container with the options of another"
+);
+pub(super) const MOUNT: Def = def!(
+    MountArgs,
+    mount,
+    Section::Containers,
+    ["mount", "container mount"],
+    "[OPTIONS] [CONTAINER...]",
+    "Mount the file system of containers on the host"
+);
+pub(super) const UNMOUNT: Def = def!(
+    UnmountArgs,
+    unmount,
+    Section::Containers,
+    ["unmount", "umount", "container unmount", "container umount"],
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Take such mounts away"
+);
+pub(super) const HEALTH: Def = def!(
+    HealthArgs,
+    health,
+    Section::Containers,
+    ["healthcheck run"],
+    "[OPTIONS] CONTAINER",
+    "Run a container's health check now"
+);
+
+fn exists(args: ExistsArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
+    let _podman_only = args.external;
+    let there = crate::engine::inspect::exists(ctx.engine()?, &args.container)?;
+    Ok(if there { Exit::OK } else { Exit::FAILED })
+}
+
+fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if !args.force && !ui.confirm("This will remove all stopped containers.")? {
+        return Err(Failure::new("container prune has been cancelled"));
+    }
+    let pruned = crate::engine::prune::containers(ctx.engine()?, &args.filter)?;
+    super::show_list(ui, "Deleted Containers:", &pruned.containers);
+    ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
+    Ok(Exit::OK)
+}
+
+fn init(args: InitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let which = selection(args.containers, args.choice, false, "init")?;
+    let mut each = Each::new(ui);
+    crate::engine::init::init(ctx.engine()?, &which, &mut |done| each.echo(done))?;
+    Ok(each.exit())
+}
+
+fn cleanup(args: CleanupArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let which = selection(args.containers, args.choice, false, "container cleanup")?;
+    let mut each = Each::new(ui);
+    crate::engine::reconcile::cleanup(ctx.engine()?, &which, args.rm, &mut |done| each.echo(done))?;
+    Ok(each.exit())
+}
+
+fn clone(args: CloneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if args.name.is_some() && args.second.is_some() {
+        return Err(Failure::usage("conflicting options: --name and a second argument both name the clone"));
+    }
+    let options = CloneOptions {
+        name: args.name.or(args.second),
+        image: args.image,
+        resources: args.resources.into_options()?,
+        destroy: args.destroy,
+        force: args.force,
+        run: args.run,
+    };
+    let progress = PullProgress::new(false);
+    let created = crate::engine::clone::clone(ctx.engine()?, &args.container, &options, &progress);
+    progress.finish();
+    let created = created?;
+    for warning in &created.warnings {
+        ui.warn(warning);
+    }
+    ui.line(created.id);
+    Ok(Exit::OK)
+}
+
+fn mount(args: MountArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let which = Selection {
+        names: args.containers,
+        all: args.all,
+        latest: args.latest.latest,
+        ..Selection::default()
+    };
+    let listing = which == Selection::default();
+    let single = which.names.len() == 1;
+    let mut all = Vec::new();
+    let mut each = Each::new(ui);
+    crate::engine::mounts::mount(ctx.engine()?, &which, &mut |done| match (
+        &done.result,
+        args.format.is_some(),
+    ) {
+        (Ok(m), true) => {
+            all.push(json!({"Id": m.id, "Names": [m.name], "mountpoint": m.path}));
+        }
+        _ => each.show(done, |_, m| match (single && !listing, args.no_trunc) {
+            (true, _) => m.path.clone(),
+            (false, true) => format!("{}  {}", m.id, m.path),
+            (false, false) => format!("{}  {}", m.id.short(), m.path),
+        }),
+    })?;
+    let exit = each.exit();
+    if args.format.is_some() {
+        ui.line(super::inspect::indented(&all.into()));
+    }
+    Ok(exit)
+}
+
+fn unmount(args: UnmountArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let choice = SelectArgs { all: args.all, latest: args.latest.latest, ..SelectArgs::default() };
+    let which = selection(args.containers, choice, false, "unmount")?;
+    let mut each = Each::new(ui);
+    crate::engine::mounts::unmount(ctx.engine()?, &which, args.force, &mut |done| each.echo(done))?;
+    Ok(each.exit())
+}
+
+fn health(args: HealthArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let result = crate::engine::health::run(ctx.engine()?, &args.container)?;
+    if result.exit_code == 0 {
+        return Ok(Exit::OK);
+    }
+    ui.line("unhealthy");
+    Ok(if args.ignore_result { Exit::OK } else { Exit::FAILED })
+}

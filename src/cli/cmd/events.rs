@@ -1,0 +1,118 @@
+//! `rcon events`.
+
+use serde_json::{Map, Value, json};
+
+use crate::cli::Ctx;
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::ui::Ui;
+use crate::cli::ui::template::{Data, Template};
+use crate::engine::events::EventsOptions;
+use crate::model::event::Event;
+
+/// Flags of `events`.
+#[derive(clap::Args)]
+struct EventsArgs {
+    /// Show those that match
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Format with a Go template, or json
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only from this time on
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only up to this time
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Wait for further ones (default true)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = crate::cli::args::boolean, value_name = "BOOL")]
+    stream: Option<bool>,
+    /// Do not cut ids
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = crate::cli::args::boolean, value_name = "BOOL")]
+    no_trunc: Option<bool>,
+}
+
+pub(super) const DEF: Def = def!(
+    EventsArgs,
+    run,
+    Section::System,
+    ["events", "system events"],
+    "[OPTIONS]",
+    "Show what happens, as it happens"
+);
+
+fn run(args: EventsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let options = EventsOptions {
+        since: args.since.as_deref().map(super::time).transpose()?,
+        until: args.until.as_deref().map(super::time).transpose()?,
+        filters: args.filter,
+        stream: args.stream.unwrap_or(true),
+    };
+    let template = match args.format.as_deref() {
+        None | Some("" | "json") => None,
+        Some(text) => Some(Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"))?),
+    };
+    let as_json = args.format.as_deref() == Some("json");
+    let mut failure: Option<Failure> = None;
+    crate::engine::events::events(ctx.engine()?, &options, &mut |event| {
+        match (&template, as_json) {
+            (None, false) => ui.line(text(&event, args.no_trunc != Some(false))),
+            (None, true) => ui.line(value(&event)),
+            (Some(template), _) => match template.execute(&data(&event)) {
+                Ok(line) => ui.line(line),
+                Err(e) => failure = Some(e.into()),
+            },
+        }
+        ui.flush();
+        failure.is_none() && !ui.closed()
+    })?;
+    failure.map_or(Ok(Exit::OK), Err)
+}
+
+/// docker's line: time, type, action, id, attributes sorted by name.
+fn text(event: &Event, whole: bool) -> String {
+    let mut attributes: Vec<String> = event.attributes.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    attributes.sort_unstable();
+    let at = event.time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S.%9f%:z");
+    let id = if whole { event.id.as_str() } else { event.id.get(..12).unwrap_or(&event.id) };
+    let list = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join(", ")) };
+    format!("{at} {} {} {id}{list}", event.kind, event.action)
+}
+
+/// docker's JSON of an event.
+fn value(event: &Event) -> Value {
+    let attributes: Map<String, Value> =
+        event.attributes.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect();
+    json!({
+        "status": event.action,
+        "id": event.id,
+        "Type": event.kind,
+        "Action": event.action,
+        "Actor": {"ID": event.id, "Attributes": attributes},
+        "scope": "local",
+        "time": event.time.as_second(),
+        "timeNano": i64::try_from(event.time.as_nanosecond()).unwrap_or(i64::MAX),
+    })
+}
+
+/// The JSON with docker's and podman's names for templates.
+fn data(event: &Event) -> Data {
+    let mut all = value(event);
+    let attribute = |name: &str| {
+        event.attributes.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()).unwrap_or_default()
+    };
+    if let Value::Object(map) = &mut all {
+        map.insert("Status".to_owned(), event.action.clone().into());
+        map.insert("ID".to_owned(), event.id.clone().into());
+        map.insert("Time".to_owned(), event.time.as_second().into());
+        map.insert("TimeNano".to_owned(), map["timeNano"].clone());
+        map.insert("Name".to_owned(), attribute("name").into());
+        map.insert("Image".to_owned(), attribute("image").into());
+        let attributes = map["Actor"]["Attributes"].clone();
+        map.insert("Attributes".to_owned(), attributes);
+    }
+    Data::from(all)
+}

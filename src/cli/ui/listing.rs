@@ -1,0 +1,161 @@
+//! Listings: the same rows as docker's table, as JSON lines, or through a template.
+
+use serde_json::{Map, Value};
+
+use super::Ui;
+use super::table::Table;
+use super::template::{Data, Template};
+use crate::cli::exit::Failure;
+
+/// A kind of listing: which fields there are and which make the table.
+pub struct Layout {
+    /// Every field of docker's with the title of its column, in docker's order; `--format json` shows these.
+    pub titles: &'static [(&'static str, &'static str)],
+    /// Fields of the table that is shown without `--format`.
+    pub columns: &'static [&'static str],
+}
+
+/// How the rows are to be shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Style<'a> {
+    /// `--format`.
+    pub format: Option<&'a str>,
+    /// `--noheading`.
+    pub no_heading: bool,
+}
+
+/// Prints rows in the given style.
+///
+/// # Errors
+/// A template that does not parse, or asks for what is not there.
+pub fn show(ui: &mut Ui, layout: &Layout, style: Style<'_>, rows: &[Data]) -> Result<(), Failure> {
+    let format = style.format.unwrap_or("").trim_matches(' ');
+    match format {
+        "" | "table" => {
+            let default: Vec<String> = layout.columns.iter().map(|c| format!("{{{{.{c}}}}}")).collect();
+            table(ui, layout, &default.join("\t"), style.no_heading, rows)
+        }
+        "json" => {
+            for row in rows {
+                ui.line(json(layout, row));
+            }
+            Ok(())
+        }
+        _ => {
+            // docker takes \t and \n as typed in single quotes of a shell.
+            let format = format.replace("\\t", "\t").replace("\\n", "\n");
+            if let Some(columns) = format.strip_prefix("table ") {
+                return table(ui, layout, columns.trim(), style.no_heading, rows);
+            }
+            let template = Template::parse(&format)?;
+            for row in rows {
+                ui.line(template.execute(row)?);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn json(layout: &Layout, row: &Data) -> Value {
+    let Value::Object(all) = &row.value else { return row.value.clone() };
+    let kept: Map<String, Value> = layout
+        .titles
+        .iter()
+        .filter_map(|(field, _)| all.get(*field).map(|v| ((*field).to_owned(), v.clone())))
+        .collect();
+    Value::Object(kept)
+}
+
+fn table(
+    ui: &mut Ui,
+    layout: &Layout,
+    columns: &str,
+    no_heading: bool,
+    rows: &[Data],
+) -> Result<(), Failure> {
+    let template = Template::parse(columns)?;
+    let mut table = Table::default();
+    if !no_heading {
+        let known = rows.first().and_then(|r| r.value.as_object());
+        let titles = titles(layout, known);
+        table.row(template.execute_titles(&Data { value: titles, lookups: lookups(rows) })?.split('\t'));
+    }
+    for row in rows {
+        // A cell of several lines would break the table.
+        for line in template.execute(row)?.split('\n') {
+            table.row(line.split('\t'));
+        }
+    }
+    ui.text(&table.render());
+    Ok(())
+}
+
+/// Titles of all fields: docker's, and for the others the field's name in capitals.
+fn titles(layout: &Layout, known: Option<&Map<String, Value>>) -> Value {
+    let mut all = Map::new();
+    for (field, title) in layout.titles {
+        all.insert((*field).to_owned(), (*title).into());
+    }
+    for field in known.into_iter().flat_map(Map::keys) {
+        if !all.contains_key(field) {
+            all.insert(field.clone(), field.to_uppercase().into());
+        }
+    }
+    Value::Object(all)
+}
+
+fn lookups(rows: &[Data]) -> Map<String, Value> {
+    match rows.first() {
+        Some(row) => row.lookups.clone(),
+        None => Map::from_iter([("Label".to_owned(), Value::Object(Map::new()))]),
+    }
+}
+
+/// `key=value,key=value`, sorted, as docker's `.Labels`.
+#[must_use]
+pub fn labels_text(labels: &[(String, String)]) -> String {
+    let mut all: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    all.sort_unstable();
+    all.join(",")
+}
+
+/// The lookup for `.Label "key"`.
+#[must_use]
+pub fn label_lookup(labels: &[(String, String)]) -> Map<String, Value> {
+    let table: Map<String, Value> = labels.iter().map(|(k, v)| (k.clone(), Value::from(v.clone()))).collect();
+    Map::from_iter([("Label".to_owned(), Value::Object(table))])
+}
+
+/// Cuts `text` to `most` characters, the last one an ellipsis.
+#[must_use]
+pub fn ellipsis(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(most - 1).collect();
+    cut.push('…');
+    cut
+}
+
+/// Text from an image or a container for a terminal: control characters made visible, so that no name, label or
+/// command can move the cursor (rule R9).
+#[must_use]
+pub fn tame(text: &str) -> String {
+    if !text.chars().any(|c| c.is_control()) {
+        return text.to_owned();
+    }
+    let show = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(show).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ellipsis, tame};
+
+    #[test]
+    fn long_texts_are_cut_and_controls_are_shown() {
+        assert_eq!(ellipsis("/docker-entrypoint.sh nginx", 20), "/docker-entrypoint.…");
+        assert_eq!(ellipsis("short", 20), "short");
+        assert_eq!(tame("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+    }
+}

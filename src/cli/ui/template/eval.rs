@@ -1,0 +1,301 @@
+//! Executes the tree over a value.
+
+use serde_json::Value;
+
+use super::parse::{Kind, Node, Operand, Pipeline};
+use super::{Data, TemplateError, funcs};
+
+/// A value, or the lack of one (`<no value>`).
+pub(super) type Val = Option<Value>;
+
+/// One execution.
+pub(super) struct Eval<'a> {
+    data: &'a Data,
+    titles: bool,
+    variables: Vec<(String, Val)>,
+    out: String,
+}
+
+/// How a list of nodes ended.
+#[derive(PartialEq, Eq)]
+enum Flow {
+    Next,
+    Break,
+    Continue,
+}
+
+/// Objects whose keys are the user's: a missing key is no mistake in the template.
+const OPEN: [&str; 22] = [
+    "Labels",
+    "Annotations",
+    "Ports",
+    "Networks",
+    "PortBindings",
+    "ExposedPorts",
+    "Volumes",
+    "Options",
+    "Sysctls",
+    "Tmpfs",
+    "StorageOpt",
+    "Config",
+    "DriverOpts",
+    "GraphDriver",
+    "Data",
+    "Label",
+    "labels",
+    "Status",
+    "UsageData",
+    "Containers",
+    "History",
+    "Health",
+];
+
+impl<'a> Eval<'a> {
+    pub(super) fn new(data: &'a Data, titles: bool) -> Self {
+        Self { data, titles, variables: vec![(String::new(), Some(data.value.clone()))], out: String::new() }
+    }
+
+    pub(super) fn run(mut self, nodes: &[Node]) -> Result<String, TemplateError> {
+        let dot = Some(self.data.value.clone());
+        self.list(nodes, &dot)?;
+        Ok(self.out)
+    }
+
+    fn list(&mut self, nodes: &[Node], dot: &Val) -> Result<Flow, TemplateError> {
+        for node in nodes {
+            match node {
+                Node::Text(text) => self.out.push_str(text),
+                Node::Break => return Ok(Flow::Break),
+                Node::Continue => return Ok(Flow::Continue),
+                Node::Action(pipeline) => {
+                    let value = self.pipeline(pipeline, dot)?;
+                    if pipeline.variables.is_empty() {
+                        self.out.push_str(&funcs::print(&value));
+                    }
+                }
+                Node::Block { kind, pipeline, body, otherwise } => {
+                    // Variables made inside end with the block.
+                    let depth = self.variables.len();
+                    let flow = self.block(*kind, pipeline, (body, otherwise), dot)?;
+                    self.variables.truncate(depth);
+                    if flow != Flow::Next {
+                        return Ok(flow);
+                    }
+                }
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn block(
+        &mut self,
+        kind: Kind,
+        pipeline: &Pipeline,
+        (body, otherwise): (&[Node], &[Node]),
+        dot: &Val,
+    ) -> Result<Flow, TemplateError> {
+        if kind == Kind::Range {
+            return self.range(pipeline, (body, otherwise), dot);
+        }
+        let value = self.pipeline(pipeline, dot)?;
+        match (funcs::truth(&value), kind) {
+            (true, Kind::With) => self.list(body, &value),
+            (true, _) => self.list(body, dot),
+            (false, _) => self.list(otherwise, dot),
+        }
+    }
+
+    fn range(
+        &mut self,
+        pipeline: &Pipeline,
+        (body, otherwise): (&[Node], &[Node]),
+        dot: &Val,
+    ) -> Result<Flow, TemplateError> {
+        let plain = Pipeline { variables: Vec::new(), ..pipeline.clone() };
+        let items = items(self.pipeline(&plain, dot)?)?;
+        if items.is_empty() {
+            return self.list(otherwise, dot);
+        }
+        for (key, item) in items {
+            let depth = self.variables.len();
+            match pipeline.variables.as_slice() {
+                [] => {}
+                [one] => self.set(one, Some(item.clone()), pipeline.assign)?,
+                [index, one, ..] => {
+                    self.set(index, Some(key), pipeline.assign)?;
+                    self.set(one, Some(item.clone()), pipeline.assign)?;
+                }
+            }
+            let flow = self.list(body, &Some(item))?;
+            self.variables.truncate(depth);
+            if flow == Flow::Break {
+                break;
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    fn set(&mut self, name: &str, value: Val, assign: bool) -> Result<(), TemplateError> {
+        if !assign {
+            self.variables.push((name.to_owned(), value));
+            return Ok(());
+        }
+        match self.variables.iter_mut().rev().find(|(n, _)| n == name) {
+            Some(slot) => {
+                slot.1 = value;
+                Ok(())
+            }
+            None => Err(TemplateError::Parse(format!("undefined variable \"${name}\""))),
+        }
+    }
+
+    fn pipeline(&mut self, pipeline: &Pipeline, dot: &Val) -> Result<Val, TemplateError> {
+        let mut value: Option<Val> = None;
+        for command in &pipeline.commands {
+            value = Some(self.command(command, value, dot)?);
+        }
+        let value = value.unwrap_or_default();
+        if let [name] = pipeline.variables.as_slice() {
+            self.set(name, value.clone(), pipeline.assign)?;
+        }
+        Ok(value)
+    }
+
+    /// One command; `last` is the value of the command before it.
+    fn command(&mut self, words: &[Operand], last: Option<Val>, dot: &Val) -> Result<Val, TemplateError> {
+        let (head, tail) = words.split_first().ok_or_else(|| TemplateError::run("empty command"))?;
+        if let Operand::Function(name) = head {
+            // `and` and `or` stop at the first argument that decides.
+            if matches!(name.as_str(), "and" | "or") {
+                return self.decide(name == "or", tail, last, dot);
+            }
+            let mut args = tail.iter().map(|w| self.operand(w, dot)).collect::<Result<Vec<_>, _>>()?;
+            args.extend(last);
+            if self.titles && funcs::formats(name) {
+                return Ok(args.into_iter().rfind(Option::is_some).flatten());
+            }
+            return funcs::call(name, args);
+        }
+        if tail.is_empty() && last.is_none() {
+            return self.operand(head, dot);
+        }
+        // A field with an argument is a table that is asked: `.Label "x"`.
+        if let Operand::Field(path) = head
+            && let [name] = path.as_slice()
+            && let Some(table) = self.data.lookups.get(name)
+        {
+            let mut args = tail.iter().map(|w| self.operand(w, dot)).collect::<Result<Vec<_>, _>>()?;
+            args.extend(last);
+            if self.titles {
+                return Ok(args.into_iter().next().flatten());
+            }
+            let key = args.first().map(funcs::print).unwrap_or_default();
+            return Ok(Some(table.get(&key).cloned().unwrap_or_else(|| Value::from(""))));
+        }
+        Err(TemplateError::run(format!("can't give argument to non-function {}", spell(head))))
+    }
+
+    fn decide(
+        &mut self,
+        stop_at: bool,
+        words: &[Operand],
+        last: Option<Val>,
+        dot: &Val,
+    ) -> Result<Val, TemplateError> {
+        let mut value = None;
+        for word in words {
+            value = self.operand(word, dot)?;
+            if funcs::truth(&value) == stop_at {
+                return Ok(value);
+            }
+        }
+        Ok(last.unwrap_or(value))
+    }
+
+    fn operand(&mut self, word: &Operand, dot: &Val) -> Result<Val, TemplateError> {
+        match word {
+            Operand::Literal(value) => Ok(Some(value.clone())),
+            Operand::Nil => Ok(None),
+            Operand::Function(name) => funcs::call(name, Vec::new()),
+            Operand::Field(path) => walk(dot.clone(), path),
+            Operand::Variable(name, path) => {
+                let value = self.variables.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.clone());
+                let value =
+                    value.ok_or_else(|| TemplateError::Parse(format!("undefined variable \"${name}\"")))?;
+                walk(value, path)
+            }
+            Operand::Group(inner, path) => {
+                let value = self.pipeline(inner, dot)?;
+                walk(value, path)
+            }
+        }
+    }
+}
+
+fn spell(word: &Operand) -> String {
+    match word {
+        Operand::Field(path) => format!(".{}", path.join(".")),
+        Operand::Variable(name, path) => format!("${name}.{}", path.join(".")),
+        Operand::Literal(value) => value.to_string(),
+        Operand::Nil => "nil".to_owned(),
+        Operand::Function(name) => name.clone(),
+        Operand::Group(..) => "(…)".to_owned(),
+    }
+}
+
+/// Goes down `path` from `value`.
+fn walk(value: Val, path: &[String]) -> Result<Val, TemplateError> {
+    let mut value = value;
+    let mut open = false;
+    for name in path {
+        value = match value {
+            None => return Ok(None),
+            Some(Value::Null) => {
+                return Err(TemplateError::run(format!("nil pointer evaluating .{name}")));
+            }
+            Some(Value::Object(mut map)) => match map.remove(name) {
+                Some(found) => Some(found),
+                None => match map.keys().find(|k| k.eq_ignore_ascii_case(name)).cloned() {
+                    Some(key) => map.remove(&key),
+                    None if open => None,
+                    None => {
+                        return Err(TemplateError::Run {
+                            message: format!("can't evaluate field {name}"),
+                            known: map.keys().cloned().collect(),
+                        });
+                    }
+                },
+            },
+            Some(other) => {
+                return Err(TemplateError::run(format!(
+                    "can't evaluate field {name} in {}",
+                    funcs::type_name(&other)
+                )));
+            }
+        };
+        open = OPEN.contains(&name.as_str());
+    }
+    Ok(value)
+}
+
+/// What `range` goes through: keys or indices with elements.
+fn items(value: Val) -> Result<Vec<(Value, Value)>, TemplateError> {
+    Ok(match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(list)) => list.into_iter().enumerate().map(|(i, v)| (Value::from(i), v)).collect(),
+        Some(Value::Object(map)) => {
+            let mut all: Vec<(String, Value)> = map.into_iter().collect();
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            all.into_iter().map(|(k, v)| (Value::from(k), v)).collect()
+        }
+        Some(Value::Number(n)) if n.is_u64() => {
+            (0..n.as_u64().unwrap_or(0)).map(|i| (Value::from(i), Value::from(i))).collect()
+        }
+        Some(other) => {
+            return Err(TemplateError::run(format!(
+                "range can't iterate over {}",
+                funcs::print(&Some(other))
+            )));
+        }
+    })
+}

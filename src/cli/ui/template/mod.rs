@@ -1,0 +1,107 @@
+//! Go templates over JSON values: the part of `text/template` that scripts use with docker's `--format`.
+//!
+//! Text, fields and nested fields, variables, pipelines, `if`/`else if`/`with`/`range` with `else`, `break` and
+//! `continue`, comments, trimming, the built-in functions and docker's own (`json`, `join`, `split`, `lower`,
+//! `upper`, `title`, `truncate`, `pad`). Not here: `define` and `template`, which need more than one
+//! template.
+//!
+//! Values are JSON, so there are no Go types: a field that is missing in an object with fixed keys is an error
+//! that lists the known ones; in an object whose keys are the user's (labels, ports, networks …) it is
+//! `<no value>`. A field is found in another case too (`.ID`, `.Id`), because docker's types and docker's JSON
+//! differ in that.
+
+mod eval;
+mod funcs;
+mod lex;
+mod parse;
+mod printf;
+
+use serde_json::{Map, Value};
+
+use eval::Eval;
+
+/// What is wrong with a template, or with its use.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// It does not parse.
+    #[error("template parsing error: {0}")]
+    Parse(String),
+    /// It asks for what is not there.
+    #[error("template: {message}")]
+    Run {
+        /// What.
+        message: String,
+        /// Fields that are there.
+        known: Vec<String>,
+    },
+}
+
+impl TemplateError {
+    fn run(message: impl Into<String>) -> Self {
+        Self::Run { message: message.into(), known: Vec::new() }
+    }
+}
+
+impl From<TemplateError> for crate::cli::exit::Failure {
+    fn from(e: TemplateError) -> Self {
+        let failure = Self::new(e.to_string());
+        match e {
+            TemplateError::Run { known, .. } if !known.is_empty() => {
+                failure.hint(format!("known fields: {}", known.join(", ")))
+            }
+            _ => failure,
+        }
+    }
+}
+
+/// A parsed template.
+#[derive(Debug, Clone)]
+pub struct Template {
+    nodes: Vec<parse::Node>,
+}
+
+/// What a template is executed on.
+#[derive(Debug, Clone, Default)]
+pub struct Data {
+    /// The value of `.`.
+    pub value: Value,
+    /// Tables that are asked with an argument: `.Label "key"`.
+    pub lookups: Map<String, Value>,
+}
+
+impl From<Value> for Data {
+    fn from(value: Value) -> Self {
+        Self { value, lookups: Map::new() }
+    }
+}
+
+impl Template {
+    /// Parses a template.
+    ///
+    /// # Errors
+    /// Says what is not understood.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let nodes =
+            parse::parse(lex::lex(text).map_err(TemplateError::Parse)?).map_err(TemplateError::Parse)?;
+        Ok(Self { nodes })
+    }
+
+    /// The text for one value.
+    ///
+    /// # Errors
+    /// A field that is not there, or a function used wrongly.
+    pub fn execute(&self, data: &Data) -> Result<String, TemplateError> {
+        Eval::new(data, false).run(&self.nodes)
+    }
+
+    /// The text for a line of titles: functions hand their argument on as it is.
+    ///
+    /// # Errors
+    /// As [`Template::execute`].
+    pub fn execute_titles(&self, data: &Data) -> Result<String, TemplateError> {
+        Eval::new(data, true).run(&self.nodes)
+    }
+}
+
+#[cfg(test)]
+mod tests;
