@@ -17,15 +17,18 @@ mod logs;
 mod pause;
 mod port;
 mod ps;
+mod pull;
 mod rename;
 mod restart;
 mod rm;
+mod rmi;
 mod run;
 pub mod runtime;
 mod start;
 mod stats;
 mod stop;
 mod system;
+mod tag;
 mod top;
 mod unpause;
 mod update;
@@ -77,6 +80,10 @@ pub static ALL: &[&Def] = &[
     &inspect::CONTAINER,
     &container::PRUNE,
     // images
+    &pull::DEF,
+    &rmi::DEF,
+    &tag::DEF,
+    &tag::UNTAG,
     // networks
     // volumes
     &volume::CREATE,

@@ -105,11 +105,8 @@ impl Ui {
     /// There is nobody to answer: the command wants `--force`.
     pub fn confirm(&mut self, question: &str) -> Result<bool, Failure> {
         self.flush();
-        let _gone = write!(
-            io::stderr(),
-            "{}\nAre you sure you want to continue? [y/N] ",
-            question.trim_end()
-        );
+        let _gone =
+            write!(io::stderr(), "{}\nAre you sure you want to continue? [y/N] ", question.trim_end());
         let mut answer = String::new();
         match io::stdin().read_line(&mut answer) {
             Ok(0) | Err(_) => {

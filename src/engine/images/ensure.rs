@@ -40,7 +40,7 @@ pub fn ensure(
         Err(e) if e.kind() == Kind::NotFound => None,
         Err(e) => return Err(e),
     };
-    let options = PullOptions { platform: platform.map(str::to_owned), registry: registry.clone() };
+    let options = PullOptions { platform: platform.map(str::to_owned), registry: registry.clone(), policy };
     let fetch = |progress| Ok(pull_into(ctx, store, &names, name, &options, progress)?.image);
     match (policy, local) {
         (PullPolicy::Missing | PullPolicy::Never, Some(image)) => Ok(image),

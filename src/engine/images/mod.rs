@@ -25,7 +25,7 @@ pub use ensure::{WantedImage, ensure};
 pub use history::{HistoryEntry, history};
 pub use inspect::inspect;
 pub use list::{IMAGE_FILTERS, ListEntry, ListOptions, list};
-pub use pull::{PullOptions, Pulled, pull};
+pub use pull::{PullOptions, Pulled, pull, tags};
 pub use rmi::{Removal, RmiOptions, rmi};
 pub use tag::{tag, untag};
 

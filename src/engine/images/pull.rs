@@ -1,11 +1,13 @@
 //! `pull`.
 
-use super::{Context, Error, Names};
+use super::ensure::WantedImage;
+use super::{By, Context, Error, Kind, Names, find_by};
 use crate::engine::journal;
 use crate::image::{self, Progress, PullRequest};
 use crate::model::create::RegistryOptions;
 use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
+use crate::model::lifecycle::PullPolicy;
 use crate::model::reference::{ImageName, ImageRef};
 use crate::storage::Store;
 
@@ -16,6 +18,8 @@ pub struct PullOptions {
     pub platform: Option<String>,
     /// Registry flags.
     pub registry: RegistryOptions,
+    /// `--policy`; `Missing` where a caller has found out that it is missing makes no difference.
+    pub policy: PullPolicy,
 }
 
 /// What came of it.
@@ -42,7 +46,48 @@ pub fn pull(
     progress: &dyn Progress,
 ) -> Result<Pulled, Error> {
     let store = ctx.store()?;
-    pull_into(ctx, &store, &Names::new(), name, options, progress)
+    let names = Names::new();
+    let before = match options.policy {
+        PullPolicy::Always => None,
+        _ => match find_by(&names, &store, name) {
+            Ok((image, By::Name(key))) => Some((image, key)),
+            Ok((_, By::Id)) => None,
+            Err(e) if e.kind() == Kind::NotFound => None,
+            Err(e) => return Err(e),
+        },
+    };
+    let Some((old, key)) = before else {
+        if options.policy == PullPolicy::Never {
+            return Err(super::no_such_image(name));
+        }
+        return pull_into(ctx, &store, &names, name, options, progress);
+    };
+    let registry = &options.registry;
+    let platform = options.platform.as_deref();
+    let wanted = WantedImage { name, platform, policy: options.policy, registry };
+    let image = super::ensure(ctx, &store, &wanted, progress)?;
+    let reference: ImageRef = key.parse()?;
+    let digest = image.digests.iter().filter_map(|d| d.parse::<ImageRef>().ok()?.digest).next();
+    Ok(Pulled {
+        digest: digest.unwrap_or_else(|| image.manifest.clone()),
+        up_to_date: image.id == old.id,
+        reference,
+        image,
+    })
+}
+
+/// The names of all tags of a repository, `name:tag`, for `pull --all-tags`.
+///
+/// # Errors
+/// As [`pull`]; a name with a tag or a digest.
+pub fn tags(name: &str, options: &PullOptions) -> Result<Vec<String>, Error> {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains([':', '@']) {
+        return Err(Error::new(Kind::Invalid, "tag can't be used with --all-tags/-a"));
+    }
+    let names = Names::new();
+    let found = with_request(&names, name, options, image::pull::remote_tags)?;
+    Ok(found.into_iter().map(|tag| format!("{name}:{tag}")).collect())
 }
 
 pub(super) fn pull_into(

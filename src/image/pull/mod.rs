@@ -100,6 +100,18 @@ pub fn remote_digest(request: &PullRequest<'_>) -> Result<Digest, Error> {
     })
 }
 
+/// All tags of a repository.
+///
+/// # Errors
+/// As [`pull`].
+pub fn remote_tags(request: &PullRequest<'_>) -> Result<Vec<String>, Error> {
+    try_all(request, &super::NoProgress, |_, source| {
+        block_on(request.cancel, async {
+            Remote::new(&request.access(), source, "pull")?.tags(&|_, _| {}).await
+        })
+    })
+}
+
 /// Tries each candidate at each of its sources until one succeeds.
 fn try_all<T>(
     request: &PullRequest<'_>,

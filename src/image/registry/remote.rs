@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LINK, RANGE};
 use reqwest::{Method, Response};
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -16,6 +16,9 @@ use super::transport::{OnRetry, Request, Transport, classify, read_limited};
 use crate::model::create::RegistryOptions;
 use crate::model::digest::Digest;
 use crate::model::reference::ImageRef;
+
+/// Pages of tags that are read; a registry that goes on is broken.
+const MAX_PAGES: usize = 10_000;
 
 /// What it takes to reach registries, the same for all sources of one command.
 #[derive(Clone, Copy)]
@@ -155,6 +158,37 @@ impl Remote {
         Err(self.transport.failure(response, method.as_str(), what).await)
     }
 
+    /// All tags, page by page.
+    pub(crate) async fn tags(&self, told: OnRetry<'_>) -> Result<Vec<String>, Error> {
+        #[derive(serde::Deserialize)]
+        struct Page {
+            tags: Option<Vec<String>>,
+        }
+        let first = format!("/v2/{}/tags/list", self.reference.repository);
+        let mut path = first.clone();
+        let mut all = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let request =
+                Request { method: Method::GET, path: &path, headers: &[], body: None, scope: &self.scope };
+            let response = self.transport.send(&request, told).await.map_err(|e| self.hub_denies(e))?;
+            let what = format!("tags of {}", self.reference.name());
+            if !response.status().is_success() {
+                return Err(self.transport.failure(response, "GET", &self.reference.name()).await);
+            }
+            let next = response.headers().get(LINK).and_then(|v| v.to_str().ok()).and_then(next_query);
+            let body = read_limited(response, manifest::MAX_MANIFEST, &what).await?;
+            let page: Page = serde_json::from_slice(&body)
+                .map_err(|e| Error::Invalid { what: what.clone(), why: e.to_string() })?;
+            all.extend(page.tags.unwrap_or_default());
+            match next {
+                // Only the query is taken: the next page is on the same host.
+                Some(query) => path = format!("{first}?{query}"),
+                None => return Ok(all),
+            }
+        }
+        Ok(all)
+    }
+
     /// docker.io answers 401 for what does not exist, so that nobody learns which private names there are.
     fn hub_denies(&self, e: Error) -> Error {
         match e {
@@ -232,6 +266,12 @@ impl Remote {
 
 fn header(r: &Response, name: &HeaderName) -> Option<String> {
     r.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The query of `<…?QUERY>; rel="next"`.
+fn next_query(link: &str) -> Option<String> {
+    let (target, rest) = link.trim().strip_prefix('<')?.split_once('>')?;
+    rest.contains("next").then(|| target.split_once('?').map(|(_, q)| q.to_owned()))?
 }
 
 /// `bytes 100-199/200` → 100.

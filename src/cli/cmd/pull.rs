@@ -1,0 +1,95 @@
+//! `rcon pull`.
+
+use crate::cli::Ctx;
+use crate::cli::args::image::{PlatformArgs, RegistryArgs};
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::ui::Ui;
+use crate::cli::ui::progress::PullProgress;
+use crate::engine::images::{self, PullOptions};
+use crate::model::lifecycle::PullPolicy;
+
+/// Flags of `pull`.
+#[derive(clap::Args)]
+struct PullArgs {
+    /// All tags of the repository
+    #[arg(short, long)]
+    all_tags: bool,
+    /// Only the name of the image, no progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// When to pull: always, missing, newer, never
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<String>,
+    #[command(flatten)]
+    platform: PlatformArgs,
+    #[command(flatten)]
+    registry: RegistryArgs,
+    /// Images
+    #[arg(value_name = "IMAGE", required = true, hide = true)]
+    images: Vec<String>,
+}
+
+pub(super) const DEF: Def = def!(
+    PullArgs,
+    run,
+    Section::Images,
+    ["pull", "image pull"],
+    "[OPTIONS] IMAGE [IMAGE...]",
+    "Fetch images from a registry"
+);
+
+fn run(args: PullArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let options = PullOptions {
+        platform: args.platform.into_option()?,
+        registry: args.registry.into_options(&ctx.globals)?,
+        policy: policy(args.policy.as_deref())?,
+    };
+    let engine = ctx.engine()?;
+    let mut exit = Exit::OK;
+    for image in &args.images {
+        let names = if args.all_tags { images::tags(image, &options)? } else { vec![image.clone()] };
+        for name in names {
+            if let Err(failure) = one(&name, args.quiet, &options, engine, ui) {
+                ui.failure(&failure);
+                exit = Exit(failure.code);
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn one(
+    name: &str,
+    quiet: bool,
+    options: &PullOptions,
+    engine: &crate::engine::Context,
+    ui: &mut Ui,
+) -> Result<(), Failure> {
+    let progress = PullProgress::new(quiet);
+    let done = images::pull(engine, name, options, &progress);
+    progress.finish();
+    let done = done?;
+    if !quiet {
+        ui.note(format_args!("Digest: {}", done.digest));
+        let what = if done.up_to_date { "Image is up to date" } else { "Downloaded newer image" };
+        ui.note(format_args!("Status: {what} for {}", done.reference.familiar()));
+    }
+    ui.line(&done.reference);
+    ui.flush();
+    Ok(())
+}
+
+fn policy(text: Option<&str>) -> Result<PullPolicy, Failure> {
+    Ok(match text {
+        None | Some("always") => PullPolicy::Always,
+        Some("missing" | "ifnotpresent") => PullPolicy::Missing,
+        Some("newer" | "ifnewer") => PullPolicy::Newer,
+        Some("never") => PullPolicy::Never,
+        Some(other) => {
+            return Err(Failure::usage(format!(
+                "invalid --policy {other:?}: want always, missing, newer or never"
+            )));
+        }
+    })
+}

@@ -1,0 +1,71 @@
+//! `rcon rmi`.
+
+use crate::cli::Ctx;
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::ui::Ui;
+use crate::engine::Kind;
+use crate::engine::images::{self, ListOptions, Removal, RmiOptions};
+
+/// Flags of `rmi`.
+#[derive(clap::Args)]
+struct RmiArgs {
+    /// Remove all images
+    #[arg(short, long)]
+    all: bool,
+    /// Also take the names of images that containers use, and remove ids with several names
+    #[arg(short, long)]
+    force: bool,
+    /// What does not exist is no error
+    #[arg(short, long)]
+    ignore: bool,
+    /// Keep the layers below: has no meaning here, layers go when no image needs them
+    #[arg(long, hide = true)]
+    no_prune: bool,
+    /// Images
+    #[arg(value_name = "IMAGE", required_unless_present = "all", hide = true)]
+    images: Vec<String>,
+}
+
+pub(super) const DEF: Def = def!(
+    RmiArgs,
+    run,
+    Section::Images,
+    ["rmi", "image rm", "image remove"],
+    "[OPTIONS] IMAGE [IMAGE...]",
+    "Remove images"
+);
+
+fn run(args: RmiArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if args.no_prune {
+        return Err(Failure::usage(
+            "--no-prune is not supported: a layer stays as long as an image needs it",
+        ));
+    }
+    let engine = ctx.engine()?;
+    let mut names = args.images;
+    if args.all {
+        if !names.is_empty() {
+            return Err(Failure::usage("--all and names of images cannot be used together"));
+        }
+        let mut ids: Vec<_> =
+            images::list(engine, &ListOptions::default())?.into_iter().map(|e| e.id.to_string()).collect();
+        ids.dedup();
+        names = ids;
+    }
+    let mut exit = Exit::OK;
+    for name in names {
+        match images::rmi(engine, &name, RmiOptions { force: args.force || args.all }) {
+            Ok(done) => done.iter().for_each(|d| match d {
+                Removal::Untagged(n) => ui.line(format_args!("Untagged: {n}")),
+                Removal::Deleted(n) => ui.line(format_args!("Deleted: {n}")),
+            }),
+            Err(e) if (args.ignore || args.force) && e.kind() == Kind::NotFound => {}
+            Err(e) => {
+                ui.failure(&Failure::from(e));
+                exit = Exit::FAILED;
+            }
+        }
+    }
+    Ok(exit)
+}
