@@ -12,6 +12,10 @@ fn main() -> ExitCode {
     if first == rcon::monitor::main::ARGUMENT {
         return rcon::monitor::main::run();
     }
+    if first == rcon::runtime::reaper::ENTRY {
+        let command: Vec<_> = argv.skip(1).collect();
+        return ExitCode::from(u8::try_from(rcon::runtime::reaper::main(&command)).unwrap_or(255));
+    }
     if std::path::Path::new(&name).file_name().is_some_and(|n| n == "rcon-runtime") {
         return rcon::cli::runtime_main(std::env::args_os().skip(1).collect());
     }

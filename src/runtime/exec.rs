@@ -1,14 +1,27 @@
-//! A second process in a running container.
+//! A second process in a running container: the parent's side and the child's, with the steps of a
+//! start where they are the same.
+//!
+//! The child becomes undumpable before it enters the container, so that no process there can reach
+//! its memory, its descriptors or, through `/proc/PID/exe`, our program (rule R4); callers that run
+//! from a writable file execute themselves from a read-only one first ([`crate::sys::self_exe`]).
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use oci_spec::runtime::Process;
 
 use super::Error;
 use super::cgroup::Cgroup;
+use super::plan::process::{ProcessPlan, cpu_list};
 use super::seccomp::Filter;
 use super::spawn::Stdio;
-use crate::sys::process::PidFd;
+use super::steps::{command, console, identity, security};
+use super::sync::{self, During, Step, Up};
+use crate::sys::proc::Proc;
+use crate::sys::process::{self, CloneArgs, PidFd};
+use crate::sys::root::Root;
+use crate::sys::tty::Pty;
+use crate::sys::{fd, limits, ns, socket};
 
 /// A process to put into a container.
 #[derive(Debug)]
@@ -40,6 +53,18 @@ pub struct Executed {
     pub pidfd: PidFd,
     /// The master of its terminal.
     pub console: Option<OwnedFd>,
+    /// The notify descriptor of its seccomp filter, if that has one.
+    pub seccomp_listener: Option<OwnedFd>,
+}
+
+/// What the child does.
+struct Plan<'a> {
+    request: &'a Request<'a>,
+    process: ProcessPlan,
+    /// Namespaces to enter, as `CLONE_NEW…` flags.
+    join: u64,
+    first_cpus: Option<Vec<usize>>,
+    waits: bool,
 }
 
 /// Starts the process and waits until it has executed its program. Single-threaded callers only.
@@ -47,6 +72,169 @@ pub struct Executed {
 /// # Errors
 /// [`Error`], of the same kinds as a start; nothing is left then.
 pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
-    let _ = request;
-    todo!()
+    let target = request.cgroup.and_then(Cgroup::clone_target);
+    let plan = Plan::new(&request, target.is_some())?;
+    let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
+    let args = CloneArgs { flags: 0, cgroup: target };
+    let own = ns::open_of_self(ns::Kind::Pid)?;
+    ns::join_process(request.init, ns::Kind::Pid.flag()).map_err(gone)?;
+    let child = process::clone(&args, || run(&plan, theirs));
+    ns::join(own, ns::Kind::Pid)?;
+    let mut starting = Starting { child: Some(child?), socket };
+    if let Some(cgroup) = request.cgroup.filter(|_| plan.waits) {
+        cgroup.attach(starting.pid())?;
+        sync::send(&starting.socket, sync::PROCEED, &[])?;
+    }
+    starting.follow()
+}
+
+/// A container whose first process has ended cannot be entered.
+fn gone(e: crate::sys::Error) -> Error {
+    if e.is(libc::ESRCH) {
+        return Error::spec("container", "it is not running");
+    }
+    e.into()
+}
+
+impl<'a> Plan<'a> {
+    fn new(request: &'a Request<'a>, born_in_cgroup: bool) -> Result<Self, Error> {
+        let mut process = ProcessPlan::new(request.process)?;
+        let affinity = request.process.exec_cpu_affinity().as_ref();
+        let list = |text: Option<&String>| text.map(|t| cpu_list(t, "process.execCPUAffinity")).transpose();
+        process.affinity = list(affinity.and_then(|a| a.cpu_affinity_final().as_ref()))?;
+        Ok(Self {
+            request,
+            process,
+            join: namespaces_of(request.init_pid)?,
+            first_cpus: list(affinity.and_then(|a| a.initial().as_ref()))?,
+            waits: request.cgroup.is_some() && !born_in_cgroup,
+        })
+    }
+
+    fn first_free(&self) -> i32 {
+        3 + i32::try_from(self.request.preserved.len()).unwrap_or(i32::MAX / 2)
+    }
+}
+
+/// All kinds but a user namespace that is our own, which cannot be entered again.
+fn namespaces_of(pid: i32) -> Result<u64, Error> {
+    let same_user = {
+        let theirs = fd::stat(ns::open_of(pid, ns::Kind::User)?)?;
+        let ours = fd::stat(ns::open_of_self(ns::Kind::User)?)?;
+        (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+    };
+    let kinds = ns::Kind::ALL.iter().filter(|k| !(same_user && **k == ns::Kind::User));
+    Ok(kinds.fold(0, |flags, k| flags | k.flag()))
+}
+
+/// A child that has not executed its program yet; dropped, it is killed and reaped.
+struct Starting {
+    child: Option<process::Child>,
+    socket: OwnedFd,
+}
+
+impl Starting {
+    fn pid(&self) -> i32 {
+        self.child.as_ref().map_or(0, |c| c.pid)
+    }
+
+    /// Hears the child out until it runs its program.
+    fn follow(mut self) -> Result<Executed, Error> {
+        let (mut console, mut seccomp_listener) = (None, None);
+        loop {
+            match sync::receive_up(&self.socket)? {
+                Up::Tag(sync::READY, mut fds) => console = fds.pop(),
+                Up::Tag(sync::LISTENER, mut fds) => seccomp_listener = fds.pop(),
+                Up::Tag(..) => {}
+                Up::Failed(failure) => return Err(failure.into()),
+                Up::End => {
+                    let child = self.child.take().expect("taken only here");
+                    return Ok(Executed { pid: child.pid, pidfd: child.pidfd, console, seccomp_listener });
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            let _gone = child.pidfd.signal(libc::SIGKILL);
+            let _reaped = child.pidfd.wait();
+        }
+    }
+}
+
+/// The child: returns, with the code of the process, only on failure.
+fn run(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
+    let Ok(kept) = fd::dup(&socket, plan.first_free()) else { return 125 };
+    let Err(failure) = start(plan, &socket, &kept);
+    failure.send(&kept);
+    125
+}
+
+fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert::Infallible> {
+    let process = &plan.process;
+    process::set_dumpable(false).during(|| "becoming undumpable".into())?;
+    die_with_parent(plan)?;
+    process::setsid().during(|| "starting a session".into())?;
+    if let Some(cpus) = &plan.first_cpus {
+        limits::set_affinity(0, cpus).during(|| "setting the CPU affinity".into())?;
+    }
+    if plan.waits {
+        sync::expect(socket, sync::PROCEED)?;
+    }
+    // Through the host's /proc, before anything of the container's is in sight (rule R2).
+    let proc = Proc::host().during(|| "opening /proc".into())?;
+    identity::write_oom_score(process, &proc)?;
+    security::write_labels(process, &proc)?;
+    ns::join_process(plan.request.init, plan.join).during(|| "entering the container".into())?;
+    let pty = make_terminal(plan)?;
+    place(plan, pty, kept)?;
+    identity::set_limits(process)?;
+    identity::own_stdio(process.uid);
+    security::limit_bounding(&process.caps)?;
+    command::enter_directory(process, true)?;
+    let user_namespace = plan.join & ns::Kind::User.flag() != 0;
+    identity::become_user(process, user_namespace)?;
+    command::enter_directory(process, false)?;
+    let path = command::find(process)?;
+    if let Some(listener) = security::confine(process, plan.request.seccomp)? {
+        sync::send(kept, sync::LISTENER, &[listener.as_fd()])
+            .during(|| "handing over the seccomp listener".into())?;
+    }
+    die_with_parent(plan)?;
+    Err(command::execute(process, path))
+}
+
+fn die_with_parent(plan: &Plan<'_>) -> Step<()> {
+    match plan.request.parent_death_signal {
+        Some(signal) => process::set_parent_death_signal(signal)
+            .during(|| "asking for a signal on the parent's death".into()),
+        None => Ok(()),
+    }
+}
+
+/// A terminal in the container's devpts, its master sent up at once.
+fn make_terminal(plan: &Plan<'_>) -> Step<Option<Pty>> {
+    let Stdio::Terminal { rows, columns } = plan.request.stdio else { return Ok(None) };
+    let open = || {
+        let root = Root::open_host(Path::new("/"))?;
+        console::open(&root, rows, columns)
+    };
+    open().map(Some).during(|| "making the terminal".into())
+}
+
+/// Descriptors at their numbers; the terminal's master goes up first.
+fn place(plan: &Plan<'_>, pty: Option<Pty>, kept: &OwnedFd) -> Step<()> {
+    let request = plan.request;
+    let Some(pty) = pty else {
+        let Stdio::Fds(fds) = request.stdio else { return Ok(()) };
+        return command::place_descriptors(fds, request.preserved, plan.first_free());
+    };
+    sync::send(kept, sync::READY, &[pty.master.as_fd()]).during(|| "handing over the terminal".into())?;
+    command::place_descriptors([pty.slave.as_fd(); 3], request.preserved, plan.first_free())?;
+    // Its numbers may be the program's by now.
+    pty.leak();
+    command::take_terminal()
 }

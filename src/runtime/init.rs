@@ -103,7 +103,6 @@ fn finish(
 ) -> Step<std::convert::Infallible> {
     let process = &plan.process;
     identity::set_domain(plan)?;
-    identity::set_limits(process)?;
     security::write_labels(process, proc)?;
     let kept = Kept::new(plan, socket, pty.as_ref())?;
     command::place_descriptors(stdio_of(plan, pty.as_ref()), plan.preserved, first_free(plan))?;
@@ -112,6 +111,8 @@ fn finish(
     if kept.console.is_some() {
         command::take_terminal()?;
     }
+    // A limit on descriptors must not hinder placing them.
+    identity::set_limits(process)?;
     identity::own_stdio(process.uid);
     become_confined_user(plan)?;
     let path = command::find(process)?;

@@ -5,7 +5,6 @@
 //! parent's side of a start, [`init`] the child's, [`sync`] what they say to each other, `steps` the
 //! single deeds; [`exec`] puts a second process into a running container with the same steps.
 //! Not here: overlay mounts, networks, logs, records; those come in as descriptors or stay outside.
-#![allow(clippy::todo, reason = "bodies are filled in slice by slice")]
 
 pub mod cgroup;
 pub mod defaults;
