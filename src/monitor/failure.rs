@@ -6,7 +6,7 @@ use super::proto::{Failure, FailureKind};
 
 /// The reasons of an error, outermost first; a cause that its wrapper already quotes is not repeated.
 #[must_use]
-pub fn reasons(error: &dyn Error) -> Vec<String> {
+pub(super) fn reasons(error: &dyn Error) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(e) = next {

@@ -101,6 +101,11 @@ impl Checker {
         self.next = None;
     }
 
+    /// No probe now (the container is frozen): one interval later.
+    pub fn postpone(&mut self, now: Duration) {
+        self.next = Some(now + self.interval);
+    }
+
     /// A probe ended at `now`.
     pub fn ended(&mut self, now: Duration, result: HealthResult) -> Verdict {
         let good = result.exit_code == 0;

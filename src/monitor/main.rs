@@ -1,13 +1,184 @@
-//! The monitor's hidden entry point.
+//! The monitor's hidden entry point: takes the handoff, makes the container real, says so, and serves it until
+//! it is over.
 
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
+
+use super::health::Checker;
+use super::proto::{Failure, FailureKind, Handoff, Reply, Streams, VERSION};
+use super::realise::{Given, Process, Start, World};
+use super::restart::Restart;
+use super::serve::{Keep, Parts, Server};
+use super::undo::Undo;
+use super::{note, wire};
+use crate::model::container::Running;
+use crate::storage::logs::{Format, Writer};
+use crate::storage::volatile::RunDir;
+use crate::sys::event::SignalFd;
+use crate::sys::{fd, limits, socket};
 
 /// First argument that marks a monitor.
 pub const ARGUMENT: &str = "__monitor";
+
+/// Number of the descriptor on which the handoff comes and the answer goes.
+const CHANNEL: i32 = 3;
+
+/// Signals that the monitor acts on; all others that could end it are ignored by being blocked.
+const SIGNALS: &[i32] = &[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
 
 /// Runs the monitor of one container: the handoff comes over descriptor 3. Called by `main` before anything
 /// else when the first argument is [`ARGUMENT`].
 #[must_use]
 pub fn run() -> ExitCode {
-    todo!()
+    let Ok(channel) = fd::inherited(CHANNEL) else { return ExitCode::from(125) };
+    let (handoff, given, run_dir) = match take(&channel) {
+        Ok(taken) => taken,
+        Err(failure) => {
+            let _nobody = wire::send_document(&channel, &Reply::Failed(failure), &[]);
+            return ExitCode::from(125);
+        }
+    };
+    let (paths, id) = (handoff.paths.clone(), handoff.spec.id.clone());
+    match serve(channel, handoff, given, run_dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            note(&paths, &id, &failure.to_string());
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// The handoff with its descriptors.
+fn take(channel: &OwnedFd) -> Result<(Handoff, Given, RunDir), Failure> {
+    let step = "taking the container over";
+    let packet = wire::receive(channel).map_err(|e| Failure::internal(step, &e))?;
+    let handoff: Handoff = packet.document().map_err(|e| Failure::of(FailureKind::Unsupported, step, &e))?;
+    if handoff.version > VERSION {
+        let text = format!("the monitor speaks version {VERSION}, the command version {}", handoff.version);
+        return Err(Failure::plain(FailureKind::Unsupported, text));
+    }
+    let mut fds = packet.fds.into_iter();
+    let missing = || Failure::plain(FailureKind::Invalid, "the handoff lacks descriptors");
+    let lock = fds.next().ok_or_else(missing)?;
+    let run_dir = RunDir::adopt(&handoff.paths, &handoff.spec.id, lock);
+    let stdio = if handoff.passthrough {
+        let mut next = || fds.next().ok_or_else(missing);
+        Some([next()?, next()?, next()?])
+    } else {
+        None
+    };
+    Ok((handoff, Given { stdio, preserved: fds.collect() }, run_dir))
+}
+
+/// What a start leaves to be served.
+struct Made {
+    parts: Parts,
+    attach: Option<Streams>,
+    limited: bool,
+}
+
+fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(), Failure> {
+    let answer = make(handoff, given, run_dir);
+    let (made, running) = match answer {
+        Ok(made) => made,
+        Err(failure) => {
+            let _gone = wire::send_document(&channel, &Reply::Failed(failure), &[]);
+            return Ok(());
+        }
+    };
+    let told = wire::send_document(&channel, &Reply::Ready(Box::new(running)), &[]);
+    let attach = made.attach;
+    let limited = made.limited;
+    let mut server = Server::new(made.parts).map_err(|e| Failure::internal("setting the loop up", &e))?;
+    if limited {
+        server.watch_memory();
+    }
+    match (told, attach) {
+        // Who started it is gone and has not heard that it runs: nobody wants it.
+        (Err(_), _) => server.abandon(),
+        (Ok(()), Some(streams)) => server.foreground(channel, streams),
+        (Ok(()), None) => drop(channel),
+    }
+    server.run().map_err(|e| Failure::internal("waiting for events", &e))
+}
+
+/// Makes the container real. What was handed over is let go at the end of it.
+fn make(handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(Made, Running), Failure> {
+    shield();
+    let signals =
+        SignalFd::new(SIGNALS).map_err(|e| Failure::internal("preparing to receive signals", &e))?;
+    let mut world = World::new(&handoff, run_dir);
+    let mut undo = Undo::default();
+    undo.push("removing the run directory", |world: &mut World| match world.run_dir.take() {
+        None => Ok(()),
+        Some(dir) => dir.remove().map_err(|e| e.to_string()),
+    });
+    let outcome = prepare(&handoff, &given, &mut world, &mut undo);
+    let (listener, log, process, running) = match outcome {
+        Ok(made) => made,
+        Err(mut failure) => {
+            failure.undo.extend(undo.unwind_to(&mut world, 0));
+            return Err(failure);
+        }
+    };
+    // From here on the run directory goes only after the end has been recorded.
+    undo.forget("removing the run directory");
+    let spec = &handoff.spec;
+    let parts = Parts {
+        keep: Keep::of(&handoff),
+        checker: Checker::of(spec),
+        restart: Restart::new(spec.lifecycle.restart, handoff.restarts),
+        world,
+        undo,
+        listener,
+        signals,
+        log,
+        process,
+        running: running.clone(),
+    };
+    let limited = spec.resources.memory.is_some();
+    Ok((Made { parts, attach: handoff.attach, limited }, running))
+}
+
+type Prepared = (OwnedFd, Option<Writer>, Process, Running);
+
+fn prepare(
+    handoff: &Handoff,
+    given: &Given,
+    world: &mut World,
+    undo: &mut Undo<World>,
+) -> Result<Prepared, Failure> {
+    let log = open_log(handoff)?;
+    let path = handoff.paths.control_socket(&handoff.spec.id);
+    let listener = socket::listen(&path, socket::Kind::SeqPacket, 0o600)
+        .map_err(|e| Failure::internal("opening the control socket", &e))?;
+    let (process, running) = Start { handoff, world, undo, given }.run()?;
+    Ok((listener, log, process, running))
+}
+
+fn open_log(handoff: &Handoff) -> Result<Option<Writer>, Failure> {
+    let wish = &handoff.spec.lifecycle.log;
+    let format = match wish.driver.as_str() {
+        "json-file" | "local" => Format::JsonFile,
+        "k8s-file" => Format::K8sFile,
+        "none" | "passthrough" => return Ok(None),
+        other => {
+            let text = format!("log driver {other:?} is not one that the monitor knows");
+            return Err(Failure::plain(FailureKind::Unsupported, text));
+        }
+    };
+    let named = wish.options.iter().find(|(key, _)| key == "path").map(|(_, path)| path.into());
+    let path = named.unwrap_or_else(|| handoff.paths.log(&handoff.spec.id));
+    Writer::open(&path, format, wish.max_size, wish.max_file)
+        .map(Some)
+        .map_err(|e| Failure::internal("opening the container's log", &e))
+}
+
+/// Makes us what a monitor is: reading no terminal, hard to kill for want of memory, in nobody's way.
+fn shield() {
+    limits::set_umask(0o022);
+    // Each may be refused (no right to it, no such file): a monitor without it still does its work.
+    let _kept = std::env::set_current_dir("/");
+    let _refused = fd::write_file(std::path::Path::new("/proc/self/oom_score_adj"), b"-1000");
+    let _named = crate::sys::process::set_name(c"rcon-monitor");
 }

@@ -13,11 +13,23 @@
 pub mod client;
 pub mod detach;
 mod failure;
+mod finish;
 pub mod health;
 pub mod main;
 pub mod proto;
 mod realise;
 pub mod restart;
+mod serve;
 pub mod teardown;
 pub mod undo;
 pub mod wire;
+
+/// Writes a line into the monitor's own log: troubles that no client is there to hear. A log that cannot be
+/// written changes nothing.
+fn note(paths: &crate::storage::Paths, id: &crate::model::id::ContainerId, text: &str) {
+    use std::io::Write as _;
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(paths.monitor_log(id));
+    if let Ok(mut file) = file {
+        let _full = writeln!(file, "{} {text}", jiff::Timestamp::now());
+    }
+}

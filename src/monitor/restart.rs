@@ -25,13 +25,14 @@ pub struct Restart {
     policy: RestartPolicy,
     wait: Option<Duration>,
     count: u32,
+    forced: bool,
 }
 
 impl Restart {
     /// A policy with so many restarts behind it.
     #[must_use]
     pub fn new(policy: RestartPolicy, count: u32) -> Self {
-        Self { policy, wait: None, count }
+        Self { policy, wait: None, count, forced: false }
     }
 
     /// Starts by the policy so far.
@@ -45,10 +46,17 @@ impl Restart {
         self.policy = policy;
     }
 
+    /// The next end is followed by a start whatever the policy says (`--health-on-failure=restart`).
+    pub fn force(&mut self) {
+        self.forced = true;
+    }
+
     /// The process ended with `code` after running for `ran`. `stopped`: a user or a removal wanted it.
     pub fn ended(&mut self, code: i32, ran: Duration, stopped: bool) -> Next {
+        let forced = std::mem::take(&mut self.forced);
         let again = !stopped
             && match self.policy {
+                _ if forced => true,
                 RestartPolicy::No => false,
                 RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
                 RestartPolicy::OnFailure { max } => code != 0 && (max == 0 || self.count < max),

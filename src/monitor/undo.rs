@@ -30,6 +30,11 @@ impl<C> Undo<C> {
         self.steps.push(Step { name, undo });
     }
 
+    /// Takes a step off the stack without running it: what it would undo is to stay.
+    pub fn forget(&mut self, name: &str) {
+        self.steps.retain(|step| step.name != name);
+    }
+
     /// How many steps are registered: a mark for [`Undo::unwind_to`].
     #[must_use]
     pub fn mark(&self) -> usize {

@@ -91,7 +91,7 @@ pub(in crate::monitor) fn blocks(
 }
 
 /// The cgroup of a container: `<parent>/<id>`, or what the systemd driver understands for a slice.
-pub(super) fn cgroup_path(spec: &ContainerSpec) -> String {
+pub(in crate::monitor) fn cgroup_path(spec: &ContainerSpec) -> String {
     let parent = spec.cgroup_parent.as_str();
     let id = spec.id.as_str();
     if !spec.cgroups {

@@ -27,7 +27,7 @@ use crate::storage::Paths;
 use crate::storage::volatile::RunDir;
 use crate::sys::process::PidFd;
 
-pub(super) use facts::{blocks, host};
+pub(super) use facts::{blocks, cgroup_path, host};
 
 /// Everything of a container that lives in the kernel and must be undone, as far as it is there.
 #[derive(Debug)]
@@ -53,8 +53,6 @@ pub(super) struct Process {
     pub(super) pidfd: PidFd,
     pub(super) identity: ProcessIdentity,
     pub(super) stdio: Stdio,
-    /// User that an exec or a health check runs as, unless told otherwise: the OCI process.
-    pub(super) started: jiff::Timestamp,
 }
 
 /// Our ends of the process's stdio.

@@ -1,0 +1,80 @@
+//! The end of a container in the records: the only time at which a monitor opens the database.
+
+use super::proto::Failure;
+use super::realise::World;
+use super::serve::Keep;
+use crate::model::container::{ContainerSpec, Exited};
+use crate::model::mount::MountKind;
+use crate::model::network::Network;
+use crate::model::volume::Volume;
+use crate::storage::containers::{Desired, Stored};
+use crate::storage::{Paths, Store};
+
+/// How it ended.
+pub(super) struct End<'a> {
+    pub(super) exited: &'a Exited,
+    pub(super) keep: &'a Keep,
+    /// Someone removes the container and will remove its record.
+    pub(super) removing: bool,
+}
+
+/// Writes the end into the database, or removes the record with `--rm`; then lets the run directory go. Goes on
+/// after an error; returns all troubles.
+pub(super) fn record(world: &mut World, end: &End<'_>) -> Vec<String> {
+    let mut troubles = Vec::new();
+    match Store::open(&world.paths) {
+        Ok(store) if end.keep.auto_remove && !end.removing => {
+            troubles.extend(store.remove_container(&world.id).err().map(|e| e.to_string()));
+            for volume in &end.keep.anonymous {
+                troubles.extend(store.remove_volume(volume).err().map(|e| e.to_string()));
+            }
+        }
+        Ok(store) => {
+            let stored = Stored::Exited(end.exited.clone());
+            let written = if end.exited.stopped_by_user {
+                store.set_stored_and_desired(&world.id, &stored, Desired::Stopped)
+            } else {
+                store.set_stored(&world.id, &stored)
+            };
+            troubles.extend(written.err().map(|e| e.to_string()));
+        }
+        Err(e) => troubles.push(e.to_string()),
+    }
+    if !troubles.is_empty() {
+        // The run directory stays with its last state, so that reconcile finds the container.
+        world.run_dir = None;
+    } else if let Some(dir) = world.run_dir.take() {
+        troubles.extend(dir.remove().err().map(|e| e.to_string()));
+    }
+    troubles
+}
+
+/// Definitions that a restart needs and that are not kept in memory.
+pub(super) fn definitions(
+    paths: &Paths,
+    spec: &ContainerSpec,
+) -> Result<(Vec<Network>, Vec<Volume>), Failure> {
+    let failed = |e| Failure::internal("reading what the container uses", &e);
+    let mut networks = Vec::new();
+    let mut volumes = Vec::new();
+    let named: Vec<&str> = spec
+        .mounts
+        .iter()
+        .filter(|m| m.kind == MountKind::Volume)
+        .filter_map(|m| m.name.as_deref())
+        .collect();
+    if spec.network.attachments.is_empty() && named.is_empty() {
+        return Ok((networks, volumes));
+    }
+    let store = Store::open(paths).map_err(failed)?;
+    for attachment in &spec.network.attachments {
+        networks.push(store.find_network(&attachment.network).map_err(failed)?);
+    }
+    for name in named {
+        let volume = store.find_volume(name).map_err(failed)?;
+        if !volume.options.is_empty() {
+            volumes.push(volume);
+        }
+    }
+    Ok((networks, volumes))
+}

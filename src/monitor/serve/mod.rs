@@ -1,0 +1,393 @@
+//! The monitor's loop: bytes and events between the kernel and the state machines. One thread, one epoll, no
+//! timer but the timeout of its wait.
+//!
+//! `clients` are the connections, `requests` what they ask, `streams` the main process's stdio, `execs` further
+//! processes, `probes` the health check, `life` stop, end and restart. Each file adds methods to [`Server`].
+
+mod clients;
+mod execs;
+mod life;
+mod probes;
+mod requests;
+mod streams;
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use super::health::Checker;
+use super::proto::{Handoff, Streams as Wanted};
+use super::realise::{Process, World};
+use super::restart::Restart;
+use super::undo::Undo;
+use crate::model::container::{Exited, Phase, Running};
+use crate::model::event::Event;
+use crate::runtime::cgroup::OomWatch;
+use crate::storage::{events, logs};
+use crate::sys::event::{Epoll, Events, SignalFd, interest};
+use crate::sys::{socket, tty};
+use clients::{Clients, Role};
+
+const LISTENER: u64 = 1;
+const SIGNALS: u64 = 2;
+const INIT: u64 = 3;
+const STDIN: u64 = 4;
+const STDOUT: u64 = 5;
+const STDERR: u64 = 6;
+const OOM: u64 = 7;
+const CLIENTS: u64 = 1 << 32;
+const EXECS: u64 = 2 << 32;
+const CONSOLES: u64 = 3 << 32;
+const KIND: u64 = !0 << 32;
+
+/// What is remembered of the container's document while it runs; the document itself is let go.
+#[derive(Debug)]
+pub(super) struct Keep {
+    pub(super) name: String,
+    pub(super) image: String,
+    pub(super) labels: Vec<(String, String)>,
+    pub(super) tty: bool,
+    /// Standard input is closed when the client that started the container closes its own.
+    pub(super) stdin_once: bool,
+    pub(super) stop_signal: i32,
+    pub(super) stop_timeout: i64,
+    pub(super) timeout: u64,
+    pub(super) auto_remove: bool,
+    pub(super) anonymous: Vec<String>,
+    pub(super) on_unhealthy: crate::model::lifecycle::HealthAction,
+}
+
+impl Keep {
+    pub(super) fn of(handoff: &Handoff) -> Self {
+        let spec = &handoff.spec;
+        let life = &spec.lifecycle;
+        let once = spec.process.interactive && handoff.attach.is_some_and(|a| a.stdin);
+        Self {
+            name: spec.name.clone(),
+            image: spec.root.image_name.clone(),
+            labels: spec.labels.clone(),
+            tty: spec.process.tty,
+            stdin_once: once,
+            stop_signal: life.stop_signal,
+            stop_timeout: life.stop_timeout,
+            timeout: life.timeout,
+            auto_remove: life.auto_remove,
+            anonymous: spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect(),
+            on_unhealthy: life.health_on_failure,
+        }
+    }
+}
+
+/// The monitor while its container runs.
+pub(super) struct Server {
+    pub(super) world: World,
+    pub(super) undo: Undo<World>,
+    pub(super) keep: Keep,
+    epoll: Epoll,
+    listener: OwnedFd,
+    signals: SignalFd,
+    clients: Clients,
+    /// The main process; `None` between an end and the next start.
+    process: Option<Process>,
+    running: Running,
+    began: Instant,
+    paused: bool,
+    log: Option<logs::Writer>,
+    /// Bytes for the process's input that it does not take yet.
+    input: Vec<u8>,
+    /// Close the process's input when those bytes are through.
+    input_ends: bool,
+    /// Output is not read because the foreground client does not keep up.
+    stalled: bool,
+    execs: Vec<execs::Exec>,
+    checker: Option<Checker>,
+    probe: Option<probes::Probe>,
+    restart: Restart,
+    restart_at: Option<Instant>,
+    kill_at: Option<Instant>,
+    end_at: Option<Instant>,
+    /// It is to end and not to be restarted.
+    stopped: bool,
+    /// A user wants that.
+    by_user: bool,
+    removing: bool,
+    last: Option<Exited>,
+    oom: Option<OomWatch>,
+    pub(super) over: bool,
+}
+
+/// What the monitor is made of at the moment when the container runs.
+pub(super) struct Parts {
+    pub(super) world: World,
+    pub(super) undo: Undo<World>,
+    pub(super) keep: Keep,
+    pub(super) listener: OwnedFd,
+    pub(super) signals: SignalFd,
+    pub(super) log: Option<logs::Writer>,
+    pub(super) process: Process,
+    pub(super) running: Running,
+    pub(super) checker: Option<Checker>,
+    pub(super) restart: Restart,
+}
+
+impl Server {
+    /// Who started the container never heard that it runs: it is ended as by a stop without patience.
+    pub(super) fn abandon(&mut self) {
+        self.stopped = true;
+        self.kill_now();
+    }
+
+    pub(super) fn new(parts: Parts) -> Result<Self, crate::sys::Error> {
+        let epoll = Epoll::new()?;
+        epoll.add(&parts.listener, LISTENER, interest::READ)?;
+        epoll.add(&parts.signals, SIGNALS, interest::READ)?;
+        let mut server = Self {
+            world: parts.world,
+            undo: parts.undo,
+            keep: parts.keep,
+            epoll,
+            listener: parts.listener,
+            signals: parts.signals,
+            clients: Clients::default(),
+            process: None,
+            running: parts.running,
+            began: Instant::now(),
+            paused: false,
+            log: parts.log,
+            input: Vec::new(),
+            input_ends: false,
+            stalled: false,
+            execs: Vec::new(),
+            checker: parts.checker,
+            probe: None,
+            restart: parts.restart,
+            restart_at: None,
+            kill_at: None,
+            end_at: None,
+            stopped: false,
+            by_user: false,
+            removing: false,
+            last: None,
+            oom: None,
+            over: false,
+        };
+        server.adopt(parts.process)?;
+        Ok(server)
+    }
+
+    /// Takes a process that was just started.
+    fn adopt(&mut self, process: Process) -> Result<(), crate::sys::Error> {
+        self.epoll.add(&process.pidfd, INIT, interest::READ)?;
+        let stdio = &process.stdio;
+        if let Some(out) = stdio.console.as_ref().or(stdio.stdout.as_ref()) {
+            self.epoll.add(out, STDOUT, interest::READ)?;
+        }
+        if let Some(err) = &stdio.stderr {
+            self.epoll.add(err, STDERR, interest::READ)?;
+        }
+        self.began = Instant::now();
+        self.end_at = (self.keep.timeout > 0).then(|| self.began + Duration::from_secs(self.keep.timeout));
+        self.process = Some(process);
+        self.stalled = false;
+        self.paused = false;
+        self.event("start", &[]);
+        Ok(())
+    }
+
+    /// Watches for running out of memory; only where there is a limit to run into.
+    pub(super) fn watch_memory(&mut self) {
+        let Some(cgroup) = &self.world.cgroup else { return };
+        // Without it the event comes late, with the end: no reason to fail.
+        if let Ok(watch) = cgroup.watch_oom()
+            && self.epoll.add(&watch, OOM, interest::READ | interest::PRIORITY).is_ok()
+        {
+            self.oom = Some(watch);
+        }
+    }
+
+    /// The client that started the container and wants its streams.
+    pub(super) fn foreground(&mut self, connection: OwnedFd, streams: Wanted) {
+        let slot = self.clients.add(connection, Role::Main(streams), true);
+        self.clients.arm(&self.epoll, slot, CLIENTS);
+    }
+
+    /// Until the container is over and everyone has been told.
+    pub(super) fn run(&mut self) -> Result<(), crate::sys::Error> {
+        let mut events = Events::default();
+        while !self.over {
+            let timeout = self.timeout();
+            // Copied out: handlers need all of the server.
+            let mut came = [crate::sys::event::Event { token: 0, what: 0 }; 32];
+            let ready = self.epoll.wait(&mut events, timeout)?;
+            let count = ready.len();
+            came[..count].copy_from_slice(ready);
+            for event in &came[..count] {
+                self.handle(event.token, event.what);
+            }
+            self.tick();
+            self.balance();
+            self.balance_consoles();
+        }
+        self.deliver(&mut events)
+    }
+
+    fn handle(&mut self, token: u64, what: u32) {
+        let slot = usize::try_from(token & !KIND).unwrap_or(usize::MAX);
+        match token & KIND {
+            CLIENTS => self.client_event(slot, what),
+            EXECS => self.exec_ended(slot),
+            CONSOLES => self.console_event(slot, what),
+            _ => match token {
+                LISTENER => self.accept(),
+                SIGNALS => self.signalled(),
+                INIT => self.process_ended(),
+                STDIN => self.flush_input(),
+                STDOUT => {
+                    if what & interest::WRITE != 0 {
+                        self.flush_input();
+                    }
+                    self.output(false);
+                }
+                STDERR => self.output(true),
+                OOM => self.out_of_memory(),
+                _ => {}
+            },
+        }
+    }
+
+    fn accept(&mut self) {
+        let Ok(connection) = socket::accept(&self.listener) else { return };
+        // The file's mode keeps others out already; this holds even where someone changed it (rule R13).
+        let own = crate::sys::probe::effective_uid();
+        if !socket::peer(&connection).is_ok_and(|peer| peer.uid == 0 || peer.uid == own) {
+            return;
+        }
+        let slot = self.clients.add(connection, Role::New, false);
+        self.clients.arm(&self.epoll, slot, CLIENTS);
+    }
+
+    /// A polite end of the machine or the session: the container is stopped as by `stop`, but not as by a user,
+    /// so that it comes back at the next boot.
+    fn signalled(&mut self) {
+        while let Ok(Some(received)) = self.signals.read() {
+            if received.signal == libc::SIGTERM || received.signal == libc::SIGINT {
+                self.stopped = true;
+                if self.process.is_none() {
+                    self.give_up_restart();
+                } else {
+                    self.begin_stop(None, None);
+                }
+            }
+        }
+    }
+
+    fn out_of_memory(&mut self) {
+        let Some(watch) = &self.oom else { return };
+        watch.drain();
+        let kills = self.world.cgroup.as_ref().and_then(|c| c.oom_kills().ok()).unwrap_or(0);
+        if kills > 0 {
+            self.event("oom", &[]);
+        }
+        // Once is told; a container that lives on at its limit would tell for ever.
+        if let Some(watch) = self.oom.take() {
+            let _closed = self.epoll.remove(&watch);
+        }
+    }
+
+    /// How long to sleep at most.
+    fn timeout(&self) -> Option<Duration> {
+        let health = self.health_deadline();
+        let next = [self.restart_at, self.kill_at, self.end_at, health].into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// What is due by time.
+    fn tick(&mut self) {
+        if self.restart_at.is_none()
+            && self.kill_at.is_none()
+            && self.end_at.is_none()
+            && self.checker.is_none()
+        {
+            return;
+        }
+        let now = Instant::now();
+        if self.kill_at.is_some_and(|at| at <= now) {
+            self.kill_at = None;
+            self.kill_now();
+        }
+        if self.end_at.is_some_and(|at| at <= now) {
+            self.end_at = None;
+            self.timed_out();
+        }
+        if self.restart_at.is_some_and(|at| at <= now) {
+            self.restart_at = None;
+            self.start_again();
+        }
+        self.health_tick(now);
+    }
+
+    /// The phase as others see it.
+    fn phase(&self) -> Phase {
+        match (&self.process, &self.last) {
+            (None, Some(exited)) if self.restart_at.is_some() => Phase::Restarting(exited.clone()),
+            (None, Some(exited)) => Phase::Exited(exited.clone()),
+            _ if self.paused => Phase::Paused(self.running.clone()),
+            _ => Phase::Running(self.running.clone()),
+        }
+    }
+
+    fn publish(&self) {
+        if let Err(e) = self.world.write_phase(&self.phase()) {
+            super::note(&self.world.paths, &self.world.id, &e.to_string());
+        }
+    }
+
+    /// Writes an event of this container to the journal. A journal that cannot be written stops nobody.
+    fn event(&self, action: &str, more: &[(&str, String)]) {
+        let mut attributes: Vec<(String, String)> =
+            vec![("image".to_owned(), self.keep.image.clone()), ("name".to_owned(), self.keep.name.clone())];
+        attributes.extend(more.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+        attributes.extend(self.keep.labels.iter().cloned());
+        let event = Event {
+            time: jiff::Timestamp::now(),
+            kind: "container".to_owned(),
+            action: action.to_owned(),
+            id: self.world.id.as_str().to_owned(),
+            attributes,
+        };
+        if let Err(e) = events::append(&self.world.paths, &event) {
+            super::note(&self.world.paths, &self.world.id, &format!("event {action}: {e}"));
+        }
+    }
+
+    fn resize_main(&self, size: super::proto::TermSize) -> bool {
+        let console = self.process.as_ref().and_then(|p| p.stdio.console.as_ref());
+        console.is_some_and(|console| tty::set_size(console, size.rows, size.cols).is_ok())
+    }
+
+    /// After the container: sends what waits. The foreground client may take its time; the others get a few
+    /// seconds.
+    fn deliver(&mut self, events: &mut Events) -> Result<(), crate::sys::Error> {
+        let patience = Instant::now() + Duration::from_secs(10);
+        while self.clients.pending() {
+            let late = Instant::now() >= patience;
+            for slot in self.clients.slots(|c| c.queued() == 0 || (late && !c.foreground)) {
+                self.clients.remove(slot);
+            }
+            if !self.clients.pending() {
+                break;
+            }
+            let came: Vec<_> = self.epoll.wait(events, Some(Duration::from_secs(1)))?.to_vec();
+            for event in came {
+                if event.token & KIND == CLIENTS {
+                    let slot = usize::try_from(event.token & !KIND).unwrap_or(usize::MAX);
+                    if !self.clients.flush(slot) {
+                        self.clients.remove(slot);
+                    } else {
+                        self.clients.arm(&self.epoll, slot, CLIENTS);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
