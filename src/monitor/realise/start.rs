@@ -206,8 +206,7 @@ impl Start<'_> {
             let _gone = tty::set_size(console, size.rows, size.cols);
         }
         checkpoint(&self.world.paths, "started");
-        let process =
-            Process { pidfd: started.pidfd, identity: running.init, stdio, started: running.started };
+        let process = Process { pidfd: started.pidfd, identity: running.init, stdio };
         Ok((process, running))
     }
 }
