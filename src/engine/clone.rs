@@ -1,10 +1,16 @@
 //! `container clone`: a new container made with the options of another.
 
 use super::context::Context;
-use super::create::Created;
-use super::error::Error;
+use super::create::{self, Created, SideFiles};
+use super::error::{Error, Kind};
 use super::progress::Progress;
+use super::rm::{self, RemoveOptions};
+use super::select::Selection;
+use super::start;
+use super::update::merge_resources;
+use super::view::Container;
 use crate::model::resources::Resources;
+use crate::storage::Store;
 
 /// How to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -28,10 +34,57 @@ pub struct CloneOptions {
 /// # Errors
 /// As `create`.
 pub fn clone(
-    _ctx: &Context,
-    _name: &str,
-    _options: &CloneOptions,
-    _progress: &dyn Progress,
+    ctx: &Context,
+    name: &str,
+    options: &CloneOptions,
+    progress: &dyn Progress,
 ) -> Result<Created, Error> {
-    todo!()
+    if options.force && !options.destroy {
+        return Err(Error::new(Kind::Invalid, "--force only makes sense with --destroy"));
+    }
+    let store = ctx.store()?;
+    let original = Container::find(ctx, &store, name)?;
+    let mut wish = original.spec(&store)?.options;
+    wish.name = Some(match &options.name {
+        Some(name) => name.clone(),
+        None => free_clone_name(&store, &original.row.name)?,
+    });
+    wish.replace = false;
+    if let Some(image) = &options.image {
+        wish.image.clone_from(image);
+    }
+    merge_resources(&mut wish.resources, &options.resources);
+    if options.destroy {
+        let remove = RemoveOptions { force: options.force, ..RemoveOptions::default() };
+        let mut failed = None;
+        rm::rm(ctx, &Selection::one(original.id().as_str()), &remove, &mut |done| {
+            failed = done.result.err()
+        })?;
+        if let Some(e) = failed {
+            return Err(e);
+        }
+    }
+    let created = create::create(ctx, &wish, &SideFiles::default(), progress)?;
+    if options.run {
+        let clone = Container::find(ctx, &store, created.id.as_str())?;
+        start::one(ctx, &store, &clone, None)?;
+    }
+    Ok(created)
+}
+
+/// `NAME-clone`, or `NAME-clone2` and so on.
+fn free_clone_name(store: &Store, name: &str) -> Result<String, Error> {
+    let mut candidate = format!("{name}-clone");
+    let mut n = 1;
+    loop {
+        match store.find_container(&candidate) {
+            Ok(row) if row.name == candidate => {
+                n += 1;
+                candidate = format!("{name}-clone{n}");
+            }
+            Ok(_) => return Ok(candidate),
+            Err(e) if e.is_not_found() => return Ok(candidate),
+            Err(e) => return Err(e.into()),
+        }
+    }
 }

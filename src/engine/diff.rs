@@ -1,7 +1,13 @@
 //! `diff`: what a container changed against its image.
 
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, Kind};
+use super::view::Container;
+use crate::model::container::ContainerSpec;
+use crate::storage::diff::{ChangeKind, changes};
 
 /// Sort of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,7 +23,63 @@ pub enum Change {
 /// The changes of a container, sorted by path.
 ///
 /// # Errors
-/// No such container.
-pub fn diff(_ctx: &Context, _name: &str) -> Result<Vec<(Change, String)>, Error> {
-    todo!()
+/// No such container, or one that runs from a directory.
+pub fn diff(ctx: &Context, name: &str) -> Result<Vec<(Change, String)>, Error> {
+    let store = ctx.store()?;
+    let container = Container::find(ctx, &store, name)?;
+    let spec = container.spec(&store)?;
+    if spec.root.directory.is_some() {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "container {} runs from a directory: there is no image to compare with",
+                container.row.name
+            ),
+        ));
+    }
+    let upper = ctx.paths.upper(&spec.id);
+    let upper = match std::fs::File::open(&upper) {
+        Ok(upper) => upper,
+        // Never started: nothing was written.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => {
+            return Err(Error::with_source(Kind::Internal, format!("opening {}", upper.display()), e));
+        }
+    };
+    let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
+    let hidden = made_by_the_runtime(&spec);
+    let all = changes(upper.as_fd(), &lowers)?;
+    Ok(all
+        .into_iter()
+        .filter(|c| !hidden.iter().any(|h| c.path == *h))
+        .map(|c| {
+            let kind = match c.kind {
+                ChangeKind::Added => Change::Added,
+                ChangeKind::Modified => Change::Modified,
+                ChangeKind::Deleted => Change::Deleted,
+            };
+            (kind, c.path.to_string_lossy().into_owned())
+        })
+        .collect())
+}
+
+/// Mount points that the runtime makes in the writable layer; docker and podman do not show them either.
+fn made_by_the_runtime(spec: &ContainerSpec) -> Vec<PathBuf> {
+    let fixed = [
+        "/dev",
+        "/proc",
+        "/sys",
+        "/dev/console",
+        "/dev/pts",
+        "/dev/shm",
+        "/dev/mqueue",
+        "/etc/hosts",
+        "/etc/hostname",
+        "/etc/resolv.conf",
+        "/etc/mtab",
+        "/run/.containerenv",
+        "/.dockerenv",
+    ];
+    let fixed = fixed.iter().map(PathBuf::from);
+    fixed.chain(spec.mounts.iter().map(|m| Path::new(&m.target).to_owned())).collect()
 }

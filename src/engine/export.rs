@@ -1,14 +1,39 @@
 //! `export`: a container's file system as one tar.
 
 use std::io::Write;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, Kind};
+use super::rootfs::Rootfs;
+use super::view::Container;
+use crate::storage::diff::{TarOptions, write_tar};
 
-/// Writes the container's file system as a tar stream; returns bytes written.
+/// Writes the container's file system as a tar stream; returns bytes written. What is mounted into it (volumes, /proc,
+/// /dev …) is left out, as docker's.
 ///
 /// # Errors
 /// No such container, or the writer fails.
-pub fn export(_ctx: &Context, _name: &str, _out: &mut dyn Write) -> Result<u64, Error> {
-    todo!()
+pub fn export(ctx: &Context, name: &str, out: &mut dyn Write) -> Result<u64, Error> {
+    let store = ctx.store()?;
+    let container = Container::find(ctx, &store, name)?;
+    let spec = container.spec(&store)?;
+    let rootfs = Rootfs::open(ctx, &container, &spec)?;
+    let mut exclude: Vec<PathBuf> = Vec::new();
+    if container.phase.running().is_some() {
+        let system = ["/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
+        let targets = system.iter().map(Path::new).chain(spec.mounts.iter().map(|m| Path::new(&m.target)));
+        exclude.extend(targets.filter_map(|t| t.strip_prefix("/").ok()).map(Path::to_owned));
+    }
+    let dir = rootfs
+        .root()
+        .read_dir_fd(Path::new("/"))
+        .map_err(|e| Error::with_source(Kind::Internal, "opening the container's root", e))?;
+    let options = TarOptions { whiteouts: false, epoch: None, exclude };
+    let written = write_tar(dir.as_fd(), &options, out)?;
+    drop(dir);
+    rootfs.close()?;
+    super::journal::container(ctx, "export", &container.row, &[]);
+    Ok(written)
 }

@@ -47,6 +47,7 @@ pub mod rename;
 pub mod resolve;
 pub mod restart;
 pub mod rm;
+mod rootfs;
 pub mod run;
 pub mod select;
 pub mod start;

@@ -2,6 +2,15 @@
 
 use super::context::Context;
 use super::error::Error;
+use super::filter::{Filters, has_label};
+use super::view::{self, Container};
+use super::{journal, rm, volumes as volume_verbs};
+use crate::model::container::Phase;
+use crate::model::units::parse_timestamp;
+use crate::storage::{Error as StorageError, Store};
+
+/// Filters of every prune.
+const FILTERS: &[&str] = &["label", "label!", "until"];
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,22 +42,96 @@ pub struct PruneOptions {
 ///
 /// # Errors
 /// An unknown filter, or a store that cannot be written.
-pub fn containers(_ctx: &Context, _filters: &[String]) -> Result<Pruned, Error> {
-    todo!()
+pub fn containers(ctx: &Context, filters: &[String]) -> Result<Pruned, Error> {
+    let filters = Filters::parse(filters, FILTERS)?;
+    let store = ctx.store()?;
+    let mut pruned = Pruned::default();
+    let until = until(&filters)?;
+    for c in view::all(ctx, &store)? {
+        if idle(&c) && until.is_none_or(|t| c.row.created < t) && labels(&filters, &c.row.labels) {
+            pruned.reclaimed += store.container_size(c.id()).unwrap_or(0);
+            rm::remove_record(ctx, &store, &c.row, c.row.auto_remove)?;
+            pruned.containers.push(c.row.id.to_string());
+        }
+    }
+    Ok(pruned)
 }
 
-/// `volume prune`: removes unused volumes; `all` takes named ones too.
+fn idle(c: &Container) -> bool {
+    match c.phase {
+        Phase::Created | Phase::Failed { .. } | Phase::Exited(_) => true,
+        Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_) | Phase::Removing => false,
+    }
+}
+
+fn until(filters: &Filters) -> Result<Option<jiff::Timestamp>, Error> {
+    let parse = |text: &String| parse_timestamp(text, jiff::Timestamp::now(), &jiff::tz::TimeZone::system());
+    Ok(filters.values("until").first().map(parse).transpose()?)
+}
+
+fn labels(filters: &Filters, labels: &[(String, String)]) -> bool {
+    filters.values("label").iter().all(|l| has_label(labels, l))
+        && !filters.values("label!").iter().any(|l| has_label(labels, l))
+}
+
+/// `volume prune`: removes unused volumes; anonymous ones, with `all` named ones too.
 ///
 /// # Errors
 /// As [`containers`].
-pub fn volumes(_ctx: &Context, _filters: &[String], _all: bool) -> Result<Pruned, Error> {
-    todo!()
+pub fn volumes(ctx: &Context, filters: &[String], all: bool) -> Result<Pruned, Error> {
+    let filters = Filters::parse(filters, volume_verbs::FILTERS)?;
+    let all = all || filters.values("all").iter().any(|v| matches!(v.as_str(), "true" | "1" | "t"));
+    let store = ctx.store()?;
+    let mut pruned = Pruned::default();
+    for volume in volume_verbs::filtered(&store, &filters)? {
+        if (all || volume.anonymous) && !volume_verbs::in_use(&store, &volume)? {
+            remove_volume(ctx, &store, &volume.name, &mut pruned)?;
+        }
+    }
+    Ok(pruned)
+}
+
+fn remove_volume(ctx: &Context, store: &Store, name: &str, pruned: &mut Pruned) -> Result<(), Error> {
+    let bytes = crate::storage::tree::disk_usage(&ctx.paths.volume_data(name)).unwrap_or(0);
+    match store.remove_volume(name) {
+        Ok(()) => {
+            journal::volume(ctx, "destroy", name);
+            pruned.reclaimed += bytes;
+            pruned.volumes.push(name.to_owned());
+            Ok(())
+        }
+        // Taken or removed by someone else in this moment.
+        Err(StorageError::InUse { .. }) => Ok(()),
+        Err(e) if e.is_not_found() => Ok(()),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// `system prune`.
 ///
 /// # Errors
 /// As [`containers`].
-pub fn system(_ctx: &Context, _options: &PruneOptions) -> Result<Pruned, Error> {
-    todo!()
+pub fn system(ctx: &Context, options: &PruneOptions) -> Result<Pruned, Error> {
+    let mut pruned = containers(ctx, &options.filters)?;
+    if options.volumes {
+        // `until` is no filter of volumes: their age says nothing.
+        let filters: Vec<String> =
+            options.filters.iter().filter(|f| !f.starts_with("until")).cloned().collect();
+        pruned.add(volumes(ctx, &filters, false)?);
+    }
+    let swept = ctx.store()?.sweep()?;
+    pruned.reclaimed += swept.bytes;
+    Ok(pruned)
+}
+
+impl Pruned {
+    /// Adds what another prune removed.
+    pub fn add(&mut self, other: Self) {
+        let Self { containers, images, networks, volumes, reclaimed } = other;
+        self.containers.extend(containers);
+        self.images.extend(images);
+        self.networks.extend(networks);
+        self.volumes.extend(volumes);
+        self.reclaimed += reclaimed;
+    }
 }

@@ -2,14 +2,25 @@
 //! (recreated in place, writable layer kept) ports and mounts.
 
 use super::context::Context;
-use super::error::Error;
-use super::select::{Done, Selection};
+use super::error::{Error, Kind};
+use super::lookup::StoreWorld;
+use super::resolve::{self, Inputs};
+use super::select::{Done, Selection, targets};
+use super::start;
+use super::view::Container;
+use crate::model::container::ContainerSpec;
+use crate::model::create::CreateOptions;
 use crate::model::id::ContainerId;
 use crate::model::lifecycle::{HealthAction, HealthCheck, RestartPolicy};
 use crate::model::mount::MountRequest;
 use crate::model::network::PortRequest;
 use crate::model::process::Rlimit;
 use crate::model::resources::Resources;
+use crate::monitor::client;
+use crate::monitor::proto::{StopWish, UpdateWish};
+use crate::storage::Store;
+use crate::storage::containers::Desired;
+use crate::storage::volumes::NewVolume;
 
 /// What is to change; `None` and empty leave it as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -42,15 +53,258 @@ pub struct UpdateOptions {
     pub unmount: Vec<String>,
 }
 
-/// Changes each container.
+impl UpdateOptions {
+    /// Whether the container has to be taken down for it: what the kernel fixes when a process starts.
+    fn needs_restart(&self) -> bool {
+        !(self.env.is_empty()
+            && self.unset_env.is_empty()
+            && self.rlimits.is_empty()
+            && self.publish.is_empty()
+            && self.unpublish.is_empty()
+            && self.mounts.is_empty()
+            && self.unmount.is_empty()
+            && self.health.is_none()
+            && self.health_on_failure.is_none())
+    }
+}
+
+/// Changes each container. Limits and the restart policy of a running one change at once; for the rest it is
+/// stopped, changed and started again with its writable layer.
 ///
 /// # Errors
 /// Only what concerns the selection as a whole.
 pub fn update(
-    _ctx: &Context,
-    _which: &Selection,
-    _options: &UpdateOptions,
-    _report: &mut dyn FnMut(Done<ContainerId>),
+    ctx: &Context,
+    which: &Selection,
+    options: &UpdateOptions,
+    report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
-    todo!()
+    if *options == UpdateOptions::default() {
+        return Err(Error::new(Kind::Invalid, "you must provide one or more flags when using this command"));
+    }
+    let store = ctx.store()?;
+    for target in targets(ctx, &store, which, |_| true)? {
+        let result = target.found.and_then(|c| one(ctx, &store, &c, options));
+        report(Done { given: target.given, result });
+    }
+    Ok(())
+}
+
+fn one(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    options: &UpdateOptions,
+) -> Result<ContainerId, Error> {
+    let old = container.spec(store)?;
+    let new = changed(ctx, store, &old, options)?;
+    let id = container.id();
+    let restart = options.needs_restart() && container.alive();
+    if restart {
+        let wish = StopWish { signal: None, timeout: None, by_user: false };
+        client::stop(&ctx.paths, id, wish)
+            .map_err(|e| Error::from(e).context("stopping it for the change"))?;
+    } else if container.alive() {
+        // The kernel decides first: a limit that it refuses must not be on record.
+        let limits = (options.resources != Resources::default()).then(|| new.resources.clone());
+        let wish = UpdateWish { resources: limits, restart: options.restart };
+        if wish != UpdateWish::default() {
+            client::update(&ctx.paths, id, wish)?;
+        }
+    }
+    store.update_spec(&new)?;
+    if options.restart.is_some_and(|p| p != RestartPolicy::No) && container.alive() {
+        store.set_desired(id, Desired::Running)?;
+    }
+    super::journal::container(ctx, "update", &container.row, &[]);
+    if restart {
+        let stopped = Container::find(ctx, store, id.as_str())?;
+        start::one(ctx, store, &stopped, None)
+            .map_err(|e| e.context("the change is recorded, but the container does not start with it"))?;
+    }
+    Ok(id.clone())
+}
+
+/// The spec with the changes: the wish is changed and resolved again, so that an update obeys the same rules as a create; what
+/// was drawn or made at the creation (name, time, volumes) stays.
+fn changed(
+    ctx: &Context,
+    store: &Store,
+    old: &ContainerSpec,
+    options: &UpdateOptions,
+) -> Result<ContainerSpec, Error> {
+    let mut wish = old.options.clone();
+    apply(&mut wish, options)?;
+    let image = old.root.image_id.as_ref().map(|id| store.image(id)).transpose()?;
+    let world = StoreWorld::new(ctx, store);
+    let resolved = resolve::resolve(&Inputs {
+        options: &wish,
+        id: old.id.clone(),
+        name: old.name.clone(),
+        now: old.created,
+        image: image.as_ref(),
+        config: &ctx.config,
+        host: &ctx.host,
+        world: &world,
+    })?;
+    let mut new = resolved.spec;
+    // Anonymous volumes were given names at the creation; they are kept by their targets.
+    for mount in &mut new.mounts {
+        if mount.anonymous
+            && let Some(kept) = old.mounts.iter().find(|m| m.anonymous && m.target == mount.target)
+        {
+            mount.clone_from(kept);
+        }
+    }
+    for volume in &resolved.volumes {
+        if new.mounts.iter().any(|m| m.name.as_ref() == Some(&volume.name)) {
+            store.ensure_volume(&NewVolume {
+                name: Some(volume.name.clone()),
+                labels: volume.labels.clone(),
+                options: volume.options.clone(),
+                needs_copy_up: true,
+            })?;
+        }
+    }
+    Ok(new)
+}
+
+fn apply(wish: &mut CreateOptions, options: &UpdateOptions) -> Result<(), Error> {
+    let UpdateOptions {
+        resources,
+        restart,
+        health,
+        health_on_failure,
+        env,
+        unset_env,
+        labels,
+        unset_labels,
+        rlimits,
+        publish,
+        unpublish,
+        mounts,
+        unmount,
+    } = options;
+    merge_resources(&mut wish.resources, resources);
+    if let Some(policy) = restart {
+        wish.lifecycle.restart = Some(*policy);
+    }
+    if let Some(check) = health {
+        wish.lifecycle.health = Some(merged_health(wish.lifecycle.health.take(), check));
+    }
+    if let Some(action) = health_on_failure {
+        wish.lifecycle.health_on_failure = *action;
+    }
+    wish.process.env.retain(|(n, _)| !env.iter().any(|(e, _)| e == n) && !unset_env.contains(n));
+    wish.process.env.extend(env.iter().cloned());
+    wish.process.unset_env.extend(unset_env.iter().cloned());
+    wish.process.unset_env.retain(|n| !env.iter().any(|(e, _)| e == n));
+    wish.labels.retain(|(k, _)| !labels.iter().any(|(l, _)| l == k) && !unset_labels.contains(k));
+    wish.labels.extend(labels.iter().cloned());
+    wish.process.rlimits.retain(|l| !rlimits.iter().any(|r| r.kind == l.kind));
+    wish.process.rlimits.extend(rlimits.iter().cloned());
+    remove_ports(wish, unpublish)?;
+    wish.network.publish.extend(publish.iter().cloned());
+    for target in unmount {
+        let before = wish.mounts.len();
+        wish.mounts.retain(|m| m.target.trim_end_matches('/') != target.trim_end_matches('/'));
+        if wish.mounts.len() == before {
+            return Err(Error::new(
+                Kind::NotFound,
+                format!("nothing that was asked for is mounted at {target}"),
+            ));
+        }
+    }
+    wish.mounts.extend(mounts.iter().cloned());
+    Ok(())
+}
+
+fn remove_ports(wish: &mut CreateOptions, unpublish: &[String]) -> Result<(), Error> {
+    for text in unpublish {
+        let (first, last, protocol) = crate::model::network::parse_expose(text)?;
+        let before = wish.network.publish.len();
+        wish.network.publish.retain(|p| !(p.container == (first, last) && p.protocol == protocol));
+        if wish.network.publish.len() == before {
+            return Err(Error::new(Kind::NotFound, format!("container port {text} is not published")));
+        }
+    }
+    Ok(())
+}
+
+fn merged_health(old: Option<HealthCheck>, new: &HealthCheck) -> HealthCheck {
+    let old = old.unwrap_or_default();
+    let pick = |new: u64, old: u64| if new == 0 { old } else { new };
+    HealthCheck {
+        test: if new.test.is_empty() { old.test } else { new.test.clone() },
+        interval: pick(new.interval, old.interval),
+        timeout: pick(new.timeout, old.timeout),
+        start_period: pick(new.start_period, old.start_period),
+        start_interval: pick(new.start_interval, old.start_interval),
+        retries: if new.retries == 0 { old.retries } else { new.retries },
+    }
+}
+
+/// Puts the limits that `new` names over those of `old`.
+pub(super) fn merge_resources(old: &mut Resources, new: &Resources) {
+    let Resources {
+        memory,
+        memory_reservation,
+        memory_swap,
+        memory_swappiness,
+        oom_kill_disable,
+        nano_cpus,
+        cpu_shares,
+        cpu_period,
+        cpu_quota,
+        cpu_rt_period,
+        cpu_rt_runtime,
+        cpuset_cpus,
+        cpuset_mems,
+        pids_limit,
+        blkio_weight,
+        blkio_weight_device,
+        read_bps,
+        write_bps,
+        read_iops,
+        write_iops,
+        unified,
+    } = new.clone();
+    fn put<T>(slot: &mut Option<T>, value: Option<T>) {
+        if value.is_some() {
+            *slot = value;
+        }
+    }
+    fn list<T>(slot: &mut Vec<T>, value: Vec<T>) {
+        if !value.is_empty() {
+            *slot = value;
+        }
+    }
+    put(&mut old.memory, memory);
+    put(&mut old.memory_reservation, memory_reservation);
+    put(&mut old.memory_swap, memory_swap);
+    put(&mut old.memory_swappiness, memory_swappiness);
+    put(&mut old.oom_kill_disable, oom_kill_disable);
+    // --cpus and --cpu-quota say the same thing in two ways: the new one replaces the other.
+    if nano_cpus.is_some() {
+        (old.cpu_period, old.cpu_quota) = (None, None);
+    }
+    if cpu_period.is_some() || cpu_quota.is_some() {
+        old.nano_cpus = None;
+    }
+    put(&mut old.nano_cpus, nano_cpus);
+    put(&mut old.cpu_shares, cpu_shares);
+    put(&mut old.cpu_period, cpu_period);
+    put(&mut old.cpu_quota, cpu_quota);
+    put(&mut old.cpu_rt_period, cpu_rt_period);
+    put(&mut old.cpu_rt_runtime, cpu_rt_runtime);
+    put(&mut old.cpuset_cpus, cpuset_cpus);
+    put(&mut old.cpuset_mems, cpuset_mems);
+    put(&mut old.pids_limit, pids_limit);
+    put(&mut old.blkio_weight, blkio_weight);
+    list(&mut old.blkio_weight_device, blkio_weight_device);
+    list(&mut old.read_bps, read_bps);
+    list(&mut old.write_bps, write_bps);
+    list(&mut old.read_iops, read_iops);
+    list(&mut old.write_iops, write_iops);
+    list(&mut old.unified, unified);
 }

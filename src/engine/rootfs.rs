@@ -1,0 +1,99 @@
+//! A container's file system as seen from the host, for `cp`, `export`, `mount` and `volume import`: through the init
+//! process of a running container, by a detached overlay mount for one that does not run.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::error::{Error, Kind};
+use super::view::Container;
+use crate::model::container::ContainerSpec;
+use crate::model::mount::MountKind;
+use crate::storage::overlay::{self, Options};
+use crate::storage::volatile::RunDir;
+use crate::sys::process;
+use crate::sys::root::Root;
+
+/// A container's root, held open. Nothing is visible on the host, and nothing stays when it is dropped.
+#[derive(Debug)]
+pub(super) struct Rootfs {
+    root: Root,
+    /// Mount targets of a container that does not run, deepest first, with what is mounted there.
+    mounts: Vec<(PathBuf, Root)>,
+    /// Keeps a container that does not run from being started while its upper layer is mounted here.
+    lock: Option<RunDir>,
+}
+
+impl Rootfs {
+    /// Opens the root of a container.
+    pub(super) fn open(ctx: &Context, container: &Container, spec: &ContainerSpec) -> Result<Self, Error> {
+        if let Some(running) = container.phase.running() {
+            return live(running, &container.row.name);
+        }
+        let lock = RunDir::acquire(&ctx.paths, &spec.id)?;
+        let root = match &spec.root.directory {
+            Some(path) => {
+                Root::open_host(Path::new(path)).map_err(|e| kernel("opening the root directory", e))?
+            }
+            None => Root::new(layers(ctx, spec)?),
+        };
+        let mut mounts = Vec::new();
+        for mount in spec.mounts.iter().filter(|m| matches!(m.kind, MountKind::Volume | MountKind::Bind)) {
+            // A source that is gone shows as the directory below it, as it would be after `umount`.
+            if let Ok(source) = Root::open_host(Path::new(&mount.source)) {
+                mounts.push((PathBuf::from(&mount.target), source));
+            }
+        }
+        mounts.sort_by_key(|(target, _)| std::cmp::Reverse(target.components().count()));
+        Ok(Self { root, mounts, lock: Some(lock) })
+    }
+
+    /// The root that a path (absolute, cleaned) lies in, and the rest of the path below it.
+    pub(super) fn place(&self, path: &Path) -> (&Root, PathBuf) {
+        for (target, root) in &self.mounts {
+            if let Ok(rest) = path.strip_prefix(target) {
+                return (root, Path::new("/").join(rest));
+            }
+        }
+        (&self.root, path.to_owned())
+    }
+
+    /// The root itself.
+    pub(super) fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// Gives up the mounts and the lock.
+    pub(super) fn close(self) -> Result<(), Error> {
+        let Self { root, mounts, lock } = self;
+        drop((root, mounts));
+        if let Some(lock) = lock {
+            lock.remove()?;
+        }
+        Ok(())
+    }
+}
+
+fn kernel(what: &str, e: crate::sys::error::Error) -> Error {
+    Error::with_source(Kind::Internal, what, e)
+}
+
+/// The root of a running container, through its init.
+fn live(running: &crate::model::container::Running, name: &str) -> Result<Rootfs, Error> {
+    // The descriptor of the process proves afterwards that the number still meant it when the root was opened.
+    let gone = || Error::new(Kind::State, format!("container {name} ended meanwhile"));
+    let process = process::open_identity(&running.init).map_err(|_| gone())?;
+    let root = Root::open_host(Path::new(&format!("/proc/{}/root", running.init.pid)))
+        .map_err(|e| kernel("opening the container's root", e))?;
+    if !process.is_running().unwrap_or(false) {
+        return Err(gone());
+    }
+    Ok(Rootfs { root, mounts: Vec::new(), lock: None })
+}
+
+/// The overlay of a container that does not run, as a detached mount.
+fn layers(ctx: &Context, spec: &ContainerSpec) -> Result<OwnedFd, Error> {
+    let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
+    let (upper, work) = (ctx.paths.upper(&spec.id), ctx.paths.work(&spec.id));
+    Ok(overlay::mount(&lowers, &upper, &work, Options::default())?)
+}
