@@ -20,8 +20,11 @@ use nix::sched::{CloneFlags, unshare};
 
 pub use registry::{Registry, RegistryKind};
 
-/// The binary under test.
-pub const RCON: &str = env!("CARGO_BIN_EXE_rcon");
+/// The binary under test: `$RCON`, or the one that cargo built beside the tests.
+#[must_use]
+pub fn rcon_binary() -> PathBuf {
+    std::env::var_os("RCON").unwrap_or_else(|| env!("CARGO_BIN_EXE_rcon").into()).into()
+}
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
@@ -167,7 +170,7 @@ impl Sandbox {
     /// `rcon` with this sandbox's roots and an environment of its own.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new(RCON);
+        let mut command = Command::new(rcon_binary());
         command
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
