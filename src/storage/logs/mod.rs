@@ -2,6 +2,8 @@
 
 mod format;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use reader::{ReadOptions, Reader};
