@@ -31,10 +31,13 @@ mod schema;
 pub mod secrets;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 pub mod unpack;
 mod uses;
 pub mod volatile;
+mod volume_mount;
 pub mod volumes;
 
 pub use db::Store;

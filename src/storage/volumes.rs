@@ -1,10 +1,17 @@
-//! Volumes of the local driver: rows, `_data` directories, options, and filling a new one from the image.
+//! Volumes of the local driver: rows and `_data` directories. Mounting and filling them is in
+//! [`super::volume_mount`].
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use rusqlite::{OptionalExtension as _, params};
 
 use super::db::Store;
-use super::error::Result;
+use super::error::{Error, Kind, Result};
+use super::paths::ensure_private;
+use super::uses::Use;
+use super::{file, gc};
+use crate::model::id::check_name;
 use crate::model::volume::Volume;
+
+pub use super::volume_mount::{VolumeSource, copy_up, open};
 
 /// A volume to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,10 +30,10 @@ impl Store {
     /// Makes a volume.
     ///
     /// # Errors
-    /// [`super::Error::Exists`], [`super::Error::VolumeOptions`].
+    /// [`Error::Exists`], [`Error::VolumeOptions`].
     pub fn create_volume(&self, new: &NewVolume) -> Result<Volume> {
-        let _ = new;
-        todo!()
+        let (volume, made) = self.put_volume(new)?;
+        if made { Ok(volume) } else { Err(Error::Exists { kind: Kind::Volume, name: volume.name }) }
     }
 
     /// The volume of that name, made if it is not there.
@@ -34,17 +41,77 @@ impl Store {
     /// # Errors
     /// As [`Store::create_volume`].
     pub fn ensure_volume(&self, new: &NewVolume) -> Result<Volume> {
-        let _ = new;
-        todo!()
+        if let Some(name) = &new.name
+            && let Some(found) = self.volume(name)?
+        {
+            return Ok(found);
+        }
+        self.put_volume(new).map(|(volume, _)| volume)
+    }
+
+    /// The volume, and whether it was made now. The directory comes first: a row never lacks it.
+    fn put_volume(&self, new: &NewVolume) -> Result<(Volume, bool)> {
+        let name = match &new.name {
+            Some(name) => {
+                check_name("volume name", name)?;
+                name.clone()
+            }
+            None => file::random_hex::<32>()?,
+        };
+        super::volume_mount::check_options(&name, &new.options)?;
+        let data = self.paths.volume_data(&name);
+        ensure_private(&self.paths.volume(&name))?;
+        make_data(&data)?;
+        let volume = Volume {
+            name: name.clone(),
+            driver: "local".into(),
+            mountpoint: data.to_string_lossy().into_owned(),
+            created: jiff::Timestamp::now(),
+            labels: new.labels.clone(),
+            options: new.options.clone(),
+            anonymous: new.name.is_none(),
+            needs_copy_up: new.needs_copy_up,
+        };
+        let json = self.json(&name, &volume)?;
+        let doing = "making a volume";
+        self.write(doing, |tx| {
+            if let Some(found) = row(self, tx, &name)? {
+                return Ok((found, false));
+            }
+            tx.prepare_cached("INSERT INTO volumes (name, volume) VALUES (?1, ?2)")
+                .and_then(|mut q| q.execute(params![name, json]))
+                .map_err(|e| self.error(doing, e))?;
+            Ok((volume.clone(), true))
+        })
+    }
+
+    /// The volume of exactly that name, if any.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn volume(&self, name: &str) -> Result<Option<Volume>> {
+        row(self, &self.conn, name)
     }
 
     /// The volume of that name; a unique prefix is enough for an anonymous one.
     ///
     /// # Errors
-    /// [`super::Error::NotFound`], [`super::Error::Ambiguous`].
+    /// [`Error::NotFound`], [`Error::Ambiguous`].
     pub fn find_volume(&self, name: &str) -> Result<Volume> {
-        let _ = name;
-        todo!()
+        if let Some(found) = self.volume(name)? {
+            return Ok(found);
+        }
+        let mut fits = self.list_volumes()?;
+        fits.retain(|v| v.anonymous && !name.is_empty() && v.name.starts_with(name));
+        match fits.len() {
+            0 => Err(not_found(name)),
+            1 => Ok(fits.remove(0)),
+            _ => Err(Error::Ambiguous {
+                kind: Kind::Volume,
+                what: name.to_owned(),
+                matches: fits.into_iter().take(10).map(|v| v.name).collect(),
+            }),
+        }
     }
 
     /// All volumes by name.
@@ -52,53 +119,96 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn list_volumes(&self) -> Result<Vec<Volume>> {
-        todo!()
+        let rows: Vec<(String, String)> = self.read("listing volumes", || {
+            let sql = "SELECT name, volume FROM volumes ORDER BY name";
+            self.conn.prepare_cached(sql)?.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect()
+        })?;
+        rows.iter().map(|(name, json)| parse(name, json)).collect()
     }
 
     /// Removes a volume and its content.
     ///
     /// # Errors
-    /// [`super::Error::InUse`], [`super::Error::NotFound`].
+    /// [`Error::InUse`], [`Error::NotFound`].
     pub fn remove_volume(&self, name: &str) -> Result<()> {
-        let _ = name;
-        todo!()
+        let doing = "removing a volume";
+        self.write(doing, |tx| {
+            self.refuse_if_used(tx, Kind::Volume, name, Use::Volume(name))?;
+            let gone = tx
+                .execute("DELETE FROM volumes WHERE name = ?1", [name])
+                .map_err(|e| self.error(doing, e))?;
+            if gone == 0 { Err(not_found(name)) } else { Ok(()) }
+        })?;
+        gc::discard(&self.paths, &self.paths.volume(name));
+        Ok(())
+    }
+
+    /// Removes the volumes that no container uses: anonymous ones, or all. Returns names and bytes given back.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn prune_volumes(&self, all: bool, wanted: &dyn Fn(&Volume) -> bool) -> Result<(Vec<String>, u64)> {
+        let (mut names, mut bytes) = (Vec::new(), 0);
+        for volume in self.list_volumes()? {
+            if !(all || volume.anonymous) || !wanted(&volume) {
+                continue;
+            }
+            let size = super::tree::disk_usage(&self.paths.volume(&volume.name))?;
+            match self.remove_volume(&volume.name) {
+                Ok(()) => {
+                    bytes += size;
+                    names.push(volume.name);
+                }
+                Err(Error::InUse { .. } | Error::NotFound { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok((names, bytes))
     }
 
     /// Marks the volume as filled.
     ///
     /// # Errors
-    /// [`super::Error::NotFound`].
+    /// [`Error::NotFound`].
     pub fn volume_filled(&self, name: &str) -> Result<()> {
-        let _ = name;
-        todo!()
+        self.write("updating a volume", |tx| {
+            let mut volume = row(self, tx, name)?.ok_or_else(|| not_found(name))?;
+            volume.needs_copy_up = false;
+            let json = self.json(name, &volume)?;
+            tx.execute("UPDATE volumes SET volume = ?2 WHERE name = ?1", params![name, json])
+                .map(drop)
+                .map_err(|e| self.error("updating a volume", e))
+        })
     }
 }
 
-/// How a volume's content is had at mount time.
-#[derive(Debug)]
-pub enum VolumeSource {
-    /// A plain directory: bind it.
-    Directory(std::path::PathBuf),
-    /// A detached mount made of the volume's options (nfs, tmpfs, a block device, a bind elsewhere).
-    Mount(OwnedFd),
+/// The content's directory, for everyone in the container; the one above is private.
+fn make_data(data: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::create_dir(data) {
+        Ok(()) => std::fs::set_permissions(data, std::fs::Permissions::from_mode(0o755))
+            .map_err(|e| Error::io("change the mode of", data, e)),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(e) => Err(Error::io("create directory", data, e)),
+    }
 }
 
-/// Opens a volume for mounting, mounting its device where its options name one.
-///
-/// # Errors
-/// [`super::Error::VolumeOptions`], or what the kernel says.
-pub fn open(volume: &Volume) -> Result<VolumeSource> {
-    let _ = volume;
-    todo!()
+fn row(store: &Store, conn: &rusqlite::Connection, name: &str) -> Result<Option<Volume>> {
+    let json: Option<String> = store.read("looking for a volume", || {
+        let sql = "SELECT volume FROM volumes WHERE name = ?1";
+        conn.prepare_cached(sql)?.query_row([name], |r| r.get(0)).optional()
+    })?;
+    json.map(|json| parse(name, &json)).transpose()
 }
 
-/// Copies the image's content at `source` (a directory descriptor, resolved beneath the image root by the
-/// caller) into the volume directory `target` if that is empty: owners, modes, times, xattrs, hard links.
-/// Safe against concurrent starts: the first takes a lock, the others wait.
-///
-/// # Errors
-/// What the kernel says.
-pub fn copy_up(source: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<bool> {
-    let _ = (source, target);
-    todo!()
+fn parse(name: &str, json: &str) -> Result<Volume> {
+    serde_json::from_str(json).map_err(|e| Error::DamagedRow {
+        kind: Kind::Volume,
+        key: name.to_owned(),
+        why: e.to_string(),
+    })
+}
+
+fn not_found(what: &str) -> Error {
+    Error::NotFound { kind: Kind::Volume, what: what.to_owned() }
 }
