@@ -39,6 +39,9 @@ pub fn run() -> ExitCode {
         }
     };
     let (paths, id) = (handoff.paths.clone(), handoff.spec.id.clone());
+    let (log_paths, log_id) = (paths.clone(), id.clone());
+    // Standard error is /dev/null: what is a bug must be found in the log.
+    std::panic::set_hook(Box::new(move |info| note(&log_paths, &log_id, &info.to_string())));
     match serve(channel, handoff, given, run_dir) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -14,8 +14,6 @@ pub use exec::{ExecOutcome, ExecStarted, ExecStdio, ExecWait, exec};
 pub use relay::{Attached, Ended, Relay};
 pub use spawn::{SpawnRequest, Started, spawn};
 
-use std::path::PathBuf;
-
 use crate::model::id::ContainerId;
 
 use super::proto::Failure;
@@ -27,18 +25,18 @@ pub enum ClientError {
     #[error("{0}")]
     Refused(Failure),
     /// No monitor lives: the container does not run.
-    #[error("container {id} has no monitor: it is not running")]
+    #[error("container {} is not running", .id.short())]
     NotRunning {
         /// The container.
         id: ContainerId,
     },
     /// The monitor ended before it answered.
-    #[error("the monitor of container {id} ended without an answer, see {log}")]
+    #[error("the monitor of container {} ended without an answer{}", .id.short(), said(.last_words))]
     Lost {
         /// The container.
         id: ContainerId,
-        /// Its log.
-        log: PathBuf,
+        /// The last line of its log, if it wrote one. (The log itself goes when the container is reconciled.)
+        last_words: Option<String>,
     },
     /// The monitor could not be started.
     #[error("cannot start the monitor: {what}")]
@@ -81,7 +79,9 @@ pub enum ClientError {
 
 impl ClientError {
     pub(super) fn lost(paths: &crate::storage::Paths, id: &ContainerId) -> Self {
-        Self::Lost { id: id.clone(), log: paths.monitor_log(id) }
+        let log = crate::sys::fd::read_file(&paths.monitor_log(id)).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        Self::Lost { id: id.clone(), last_words: log.trim_end().lines().next_back().map(str::to_owned) }
     }
 
     /// The exit code of the command line that belongs to it: 125, 126 or 127.
@@ -97,4 +97,8 @@ impl ClientError {
             | Self::Terminal { .. } => 125,
         }
     }
+}
+
+fn said(last_words: &Option<String>) -> String {
+    last_words.as_ref().map(|text| format!(": {text}")).unwrap_or_default()
 }
