@@ -7,6 +7,7 @@ mod tests;
 mod writer;
 
 pub use reader::{ReadOptions, Reader};
+pub(super) use reader::{wait_readable, watch_folder};
 pub use writer::Writer;
 
 use serde::{Deserialize, Serialize};

@@ -263,7 +263,7 @@ impl Source {
 }
 
 /// An inotify descriptor that becomes readable when something happens to the log or beside it.
-fn watch_folder(path: &Path) -> Result<OwnedFd> {
+pub(crate) fn watch_folder(path: &Path) -> Result<OwnedFd> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
         .map_err(|e| Error::io("watch", folder, e))?;
