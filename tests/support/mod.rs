@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test module uses a part of it")]
 
 pub mod leaks;
+pub mod proxy;
 pub mod registry;
 
 use std::ffi::OsStr;

@@ -10,6 +10,9 @@ mod each;
 mod events;
 mod exec;
 mod export;
+mod history;
+mod image;
+mod images;
 mod info;
 mod inspect;
 mod kill;
@@ -80,6 +83,11 @@ pub static ALL: &[&Def] = &[
     &inspect::CONTAINER,
     &container::PRUNE,
     // images
+    &images::DEF,
+    &history::DEF,
+    &image::INSPECT,
+    &image::EXISTS,
+    &image::PRUNE,
     &pull::DEF,
     &rmi::DEF,
     &tag::DEF,
@@ -240,8 +248,8 @@ fn show_list(ui: &mut Ui, title: &str, items: &[String]) {
 }
 
 /// An image as `inspect` shows it.
-fn image_json(_ctx: &engine::Context, name: &str) -> Result<serde_json::Value, engine::Error> {
-    Err(engine::Error::new(engine::Kind::NotFound, format!("no such image: {name}")))
+fn image_json(ctx: &engine::Context, name: &str) -> Result<serde_json::Value, engine::Error> {
+    engine::images::inspect(ctx, name)
 }
 
 /// A network as `inspect` shows it.

@@ -8,6 +8,7 @@ mod error;
 mod history;
 mod inspect;
 mod list;
+mod prune;
 mod pull;
 mod rmi;
 mod tag;
@@ -25,6 +26,7 @@ pub use ensure::{WantedImage, ensure};
 pub use history::{HistoryEntry, history};
 pub use inspect::inspect;
 pub use list::{IMAGE_FILTERS, ListEntry, ListOptions, list};
+pub use prune::{PrunedImages, prune};
 pub use pull::{PullOptions, Pulled, pull, tags};
 pub use rmi::{Removal, RmiOptions, rmi};
 pub use tag::{tag, untag};
@@ -72,6 +74,18 @@ enum By {
 /// `No such image`, or an id prefix that fits several.
 pub fn find(_ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
     Ok(find_by(&Names::new(), store, name)?.0)
+}
+
+/// Whether the store has an image of that name or id.
+///
+/// # Errors
+/// An ambiguous id, or a store that cannot be read.
+pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
+    match find(ctx, &ctx.store()?, name) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == Kind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 fn find_by(names: &Names, store: &Store, text: &str) -> Result<(Image, By), Error> {

@@ -71,7 +71,7 @@ fn by_name(
         }
         return untag_all(ctx, store, image);
     }
-    delete(ctx, store, image)
+    Ok(delete(ctx, store, image)?.0)
 }
 
 fn by_id(
@@ -109,7 +109,7 @@ fn by_id(
         ))),
         // A container needs its layers: the image stays without a name until the container goes.
         Some(_) => untag_all(ctx, store, image),
-        None => delete(ctx, store, image),
+        None => Ok(delete(ctx, store, image)?.0),
     }
 }
 
@@ -137,7 +137,8 @@ fn untag_all(ctx: &Context, store: &Store, image: &Image) -> Result<Vec<Removal>
     Ok(done)
 }
 
-fn delete(ctx: &Context, store: &Store, image: &Image) -> Result<Vec<Removal>, Error> {
+/// Removes an image with all its names; says how many bytes that gave back.
+pub(super) fn delete(ctx: &Context, store: &Store, image: &Image) -> Result<(Vec<Removal>, u64), Error> {
     let removed = store.remove_image(&image.id)?;
     for name in &image.names {
         journal::image(ctx, "untag", &familiar(name), &image.config.labels);
@@ -146,5 +147,5 @@ fn delete(ctx: &Context, store: &Store, image: &Image) -> Result<Vec<Removal>, E
     let mut done: Vec<Removal> = removed.untagged.iter().map(|n| Removal::Untagged(familiar(n))).collect();
     done.push(Removal::Deleted(image.id.to_string()));
     done.extend(removed.layers.iter().map(|l| Removal::Deleted(l.to_string())));
-    Ok(done)
+    Ok((done, removed.bytes))
 }

@@ -1,0 +1,94 @@
+//! `rcon image inspect`, `rcon image exists`, `rcon image prune`.
+
+use crate::cli::Ctx;
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::ui::Ui;
+use crate::engine::images::{self, Removal};
+use crate::model::units::human_size;
+
+/// Flags of `image inspect`.
+#[derive(clap::Args)]
+struct InspectArgs {
+    /// Format with a Go template, or json
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Images
+    #[arg(value_name = "IMAGE", required = true, hide = true)]
+    names: Vec<String>,
+}
+
+/// Arguments of `image exists`.
+#[derive(clap::Args)]
+struct ExistsArgs {
+    /// Image
+    #[arg(value_name = "IMAGE", required = true, hide = true)]
+    name: String,
+}
+
+/// Flags of `image prune`.
+#[derive(clap::Args)]
+struct PruneArgs {
+    /// All images that no container uses, not only those without a name
+    #[arg(short, long)]
+    all: bool,
+    /// Only those that match: until, label, label!
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+}
+
+pub(super) const INSPECT: Def = def!(
+    InspectArgs,
+    inspect,
+    Section::Images,
+    ["image inspect"],
+    "[OPTIONS] IMAGE [IMAGE...]",
+    "Show all that is known of images"
+);
+
+pub(super) const EXISTS: Def = def!(
+    ExistsArgs,
+    exists,
+    Section::Images,
+    ["image exists"],
+    "IMAGE",
+    "Tell by the exit code whether an image is in the store"
+);
+
+pub(super) const PRUNE: Def =
+    def!(PruneArgs, prune, Section::Images, ["image prune"], "[OPTIONS]", "Remove unused images");
+
+fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let engine = ctx.engine()?;
+    super::inspect::show(ui, args.format.as_deref(), &args.names, |name| images::inspect(engine, name))
+}
+
+fn exists(args: ExistsArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
+    Ok(if images::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::FAILED })
+}
+
+fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let question = if args.all {
+        "This will remove all images without at least one container associated to them."
+    } else {
+        "This will remove all dangling images."
+    };
+    if !args.force && !ui.confirm(question)? {
+        return Err(Failure::new("image prune has been cancelled"));
+    }
+    let pruned = images::prune(ctx.engine()?, args.all, &args.filter)?;
+    let lines: Vec<String> = pruned
+        .removed
+        .iter()
+        .map(|r| match r {
+            Removal::Untagged(n) => format!("untagged: {n}"),
+            Removal::Deleted(n) => format!("deleted: {n}"),
+        })
+        .collect();
+    super::show_list(ui, "Deleted Images:", &lines);
+    ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
+    Ok(Exit::OK)
+}
