@@ -5,6 +5,9 @@
 mod support;
 
 mod net_reach;
+mod pull;
+mod pull_auth;
+mod pull_faults;
 
 #[test]
 fn every_file_is_listed() {

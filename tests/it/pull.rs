@@ -45,7 +45,17 @@ fn every_compression_and_media_type_gives_the_same_layers() {
     let mut seen = BTreeSet::new();
     for form in ["special", "special-zstd", "special-plain", "special-docker"] {
         s.rcon(["pull", "-q", &format!("{REGISTRY}/{form}")]).ok();
-        seen.insert(s.rcon(["image", "inspect", "--format", "{{json .RootFS.Layers}}", &format!("{REGISTRY}/{form}")]).ok().to_owned());
+        seen.insert(
+            s.rcon([
+                "image",
+                "inspect",
+                "--format",
+                "{{json .RootFS.Layers}}",
+                &format!("{REGISTRY}/{form}"),
+            ])
+            .ok()
+            .to_owned(),
+        );
     }
     assert_eq!(seen.len(), 1, "{seen:?}");
 }
@@ -69,7 +79,11 @@ fn the_platform_decides() {
     s.rcon(["pull", "-q", "--platform", "linux/arm64", "multi"]).ok();
     assert_eq!(s.rcon(["image", "inspect", "--format", "{{.Architecture}}", "multi"]).ok(), "arm64");
     let refused = s.rcon(["pull", "--platform", "linux/s390x", "multi"]);
-    assert!(refused.fails(1).contains("no image for platform linux/s390x; there are: linux/amd64, linux/arm64"), "{}", refused.stderr);
+    assert!(
+        refused.fails(1).contains("no image for platform linux/s390x; there are: linux/amd64, linux/arm64"),
+        "{}",
+        refused.stderr
+    );
     let refused = s.rcon(["pull", "--platform", "linux/arm64", "busybox"]);
     assert!(refused.fails(1).contains("there are: linux/amd64"), "{}", refused.stderr);
 }
@@ -79,15 +93,22 @@ fn names_move_and_images_stay_until_the_last_one_goes() {
     let s = Sandbox::with_registry("pull-tag");
     s.rcon(["pull", "-q", "busybox"]).ok();
     s.rcon(["tag", "busybox", "mine", "quay.io/team/app:2"]).ok();
-    let mut names: Vec<String> = s.rcon(["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok().lines().map(str::to_owned).collect();
+    let mut names: Vec<String> =
+        s.rcon(["images", "--format", "{{.Repository}}:{{.Tag}}"]).ok().lines().map(str::to_owned).collect();
     names.sort();
     assert_eq!(names, ["busybox:latest", "mine:latest", "quay.io/team/app:2"]);
     let id = s.rcon(["images", "-q"]).ok().to_owned();
     assert_eq!(id.len(), 12, "one image, one id: {id}");
-    assert!(s.rcon(["rmi", &id]).fails(1).contains("must be forced) - image is referenced in multiple repositories"));
+    assert!(
+        s.rcon(["rmi", &id])
+            .fails(1)
+            .contains("must be forced) - image is referenced in multiple repositories")
+    );
     assert!(s.rcon(["rmi", "busybox"]).ok().starts_with("Untagged: busybox:latest"));
     assert_eq!(s.rcon(["rmi", "mine"]).ok(), "Untagged: mine:latest");
-    assert!(s.rcon(["tag", "quay.io/team/app:2", "Bad/Name@x"]).fails(1).contains("invalid reference format"));
+    assert!(
+        s.rcon(["tag", "quay.io/team/app:2", "Bad/Name@x"]).fails(1).contains("invalid reference format")
+    );
     s.rcon(["untag", "quay.io/team/app:2"]).ok();
     assert_eq!(s.rcon(["images", "--filter", "dangling=true", "-q"]).ok(), id);
     s.rcon(["image", "prune", "-f"]).ok();
@@ -110,7 +131,8 @@ fn a_digest_pins_and_filters_choose() {
     let wrong = format!("busybox@sha256:{}", "0".repeat(64));
     assert!(s.rcon(["pull", &wrong]).fails(1).contains("manifest unknown"));
     s.rcon(["pull", "-q", "hello-world"]).ok();
-    let list = |filter: &str| s.rcon(["images", "--filter", filter, "--format", "{{.Repository}}"]).ok().to_owned();
+    let list =
+        |filter: &str| s.rcon(["images", "--filter", filter, "--format", "{{.Repository}}"]).ok().to_owned();
     assert_eq!(list("reference=hello*"), "hello-world");
     assert_eq!(list("reference=busybox@*"), "busybox");
     assert_eq!(list("label=no=such"), "");
@@ -127,7 +149,11 @@ fn what_is_not_there_is_said_in_one_line() {
     let e = s.rcon(["pull", &format!("{REGISTRY}/nosuchrepo")]);
     assert!(e.fails(1).contains("no such image"), "{}", e.stderr);
     let e = s.rcon(["pull", "127.0.0.1:9/x"]);
-    assert!(e.fails(1).contains("127.0.0.1:9: cannot reach the registry: Connection refused"), "{}", e.stderr);
+    assert!(
+        e.fails(1).contains("127.0.0.1:9: cannot reach the registry: Connection refused"),
+        "{}",
+        e.stderr
+    );
     let e = s.rcon(["pull", "Nginx"]);
     assert!(e.fails(1).contains("must be lowercase"), "{}", e.stderr);
     let e = s.rcon(["pull", "nosuchhost.invalid/x"]);
@@ -166,7 +192,10 @@ blocked = true
     .expect("registries.conf");
     assert_eq!(s.rcon(["pull", "-q", "busybox"]).ok(), format!("{registry}/busybox:latest"));
     assert_eq!(s.rcon(["pull", "-q", "hello"]).ok(), format!("{registry}/hello-world:latest"));
-    assert_eq!(s.rcon(["pull", "-q", "mirrored.example/team/special"]).ok(), "mirrored.example/team/special:latest");
+    assert_eq!(
+        s.rcon(["pull", "-q", "mirrored.example/team/special"]).ok(),
+        "mirrored.example/team/special:latest"
+    );
     let e = s.rcon(["pull", "evil.example/x"]);
     assert!(e.fails(1).contains("registry blocked") && e.stderr.contains("registries.conf"), "{}", e.stderr);
     let e = s.rcon(["pull", "nosuch"]);

@@ -4,7 +4,8 @@ use super::support::{RegistryKind, Sandbox, fixtures};
 
 fn auth_file(s: &Sandbox, name: &str, registry: &str, auth: &str) -> String {
     let path = s.dir().join(name);
-    std::fs::write(&path, format!(r#"{{"auths": {{"{registry}": {{"auth": "{auth}"}}}}}}"#)).expect("auth file");
+    std::fs::write(&path, format!(r#"{{"auths": {{"{registry}": {{"auth": "{auth}"}}}}}}"#))
+        .expect("auth file");
     path.display().to_string()
 }
 
@@ -112,7 +113,8 @@ fn bearer_tokens_anonymous_and_with_credentials() {
     assert!(e.fails(1).contains("incorrect username or password"), "{}", e.stderr);
     // An identity token is exchanged by OAuth2's POST.
     let path = s.dir().join("auth.json");
-    std::fs::write(&path, format!(r#"{{"auths": {{"{registry}": {{"identitytoken": "identity"}}}}}}"#)).expect("auth");
+    std::fs::write(&path, format!(r#"{{"auths": {{"{registry}": {{"identitytoken": "identity"}}}}}}"#))
+        .expect("auth");
     s.rcon(["pull", "-q", "--authfile", &path.display().to_string(), &image]).ok();
     let e = s.rcon(["pull", &format!("{registry}/private/x")]);
     assert!(e.fails(1).contains("hint: run rcon login"), "{}", e.stderr);

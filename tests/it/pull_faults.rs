@@ -13,7 +13,9 @@ fn spoilt(name: &str) -> (Sandbox, Proxy) {
 
 fn nothing_left(s: &Sandbox) {
     for dir in ["layers", "tmp", "trash"] {
-        let left: Vec<_> = std::fs::read_dir(s.root().join(dir)).map(|d| d.flatten().map(|e| e.path()).collect()).unwrap_or_default();
+        let left: Vec<_> = std::fs::read_dir(s.root().join(dir))
+            .map(|d| d.flatten().map(|e| e.path()).collect())
+            .unwrap_or_default();
         assert!(left.is_empty(), "{left:?}");
     }
     assert_eq!(s.rcon(["images", "-q"]).ok(), "");
@@ -24,9 +26,11 @@ fn a_broken_connection_goes_on_where_it_broke() {
     let (s, proxy) = spoilt("fault-cut");
     proxy.spoil("/debian/blobs/", Fault::Cut(700_000), 3);
     s.rcon(["pull", "-q", "--retry-delay", "0", &format!("{}/debian", proxy.address())]).ok();
-    let ranges: Vec<String> = proxy.requests().iter().filter_map(|r| {
-        r.lines().find(|l| l.to_ascii_lowercase().starts_with("range:")).map(str::to_owned)
-    }).collect();
+    let ranges: Vec<String> = proxy
+        .requests()
+        .iter()
+        .filter_map(|r| r.lines().find(|l| l.to_ascii_lowercase().starts_with("range:")).map(str::to_owned))
+        .collect();
     assert!(!ranges.is_empty(), "no range was asked for");
     s.rcon(["run", "--rm", "--network", "none", &format!("{}/debian", proxy.address()), "true"]).ok();
 }
@@ -62,7 +66,11 @@ fn wrong_bytes_never_become_visible() {
     for at in [12, 5_000, 400_000] {
         proxy.spoil("/busybox/blobs/", Fault::Flip(at), 2);
         let e = s.rcon(["pull", &image]);
-        assert!(e.fails(1).contains("has digest sha256:") && e.stderr.contains("expected sha256:"), "{}", e.stderr);
+        assert!(
+            e.fails(1).contains("has digest sha256:") && e.stderr.contains("expected sha256:"),
+            "{}",
+            e.stderr
+        );
         nothing_left(&s);
         // Whatever of the rule is left is used up.
         while s.rcon(["pull", "-q", &image]).code != 0 {}

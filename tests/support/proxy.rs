@@ -120,7 +120,8 @@ fn serve(mut client: TcpStream, shared: &Shared) {
     });
     if let Some(Fault::Status(status, after)) = fault {
         let after = if after { "Retry-After: 0\r\n" } else { "" };
-        let text = format!("HTTP/1.1 {status} Spoilt\r\n{after}Content-Length: 0\r\nConnection: close\r\n\r\n");
+        let text =
+            format!("HTTP/1.1 {status} Spoilt\r\n{after}Content-Length: 0\r\nConnection: close\r\n\r\n");
         drop(client.write_all(text.as_bytes()));
         return;
     }
@@ -134,7 +135,8 @@ fn serve(mut client: TcpStream, shared: &Shared) {
     let Some((answer, body)) = head(&mut upstream) else { return };
     let mut answer = without(&answer, "connection:").replacen("\r\n", "\r\nConnection: close\r\n", 1);
     if let Some(Fault::Short(n)) = fault {
-        answer = without(&answer, "content-length:").replacen("\r\n", &format!("\r\nContent-Length: {n}\r\n"), 1);
+        answer =
+            without(&answer, "content-length:").replacen("\r\n", &format!("\r\nContent-Length: {n}\r\n"), 1);
     }
     drop(client.write_all(answer.as_bytes()));
     pass_on(body, &mut upstream, &mut client, fault);
