@@ -3,7 +3,7 @@
 
 use super::Error;
 use super::firewall::{self, MAPS, SETS, TABLE, USER_CHAIN};
-use crate::sys::netlink::Socket;
+use crate::sys::netlink::{self, Socket};
 use crate::sys::nft::{self, Element, Set, TableFamily, Transaction};
 
 const ENOENT: i32 = 2;
@@ -17,23 +17,30 @@ fn begin() -> Transaction {
 }
 
 /// One message for each set, in the order of [`SETS`].
-fn by_set(elements: &Elements) -> impl Iterator<Item = (&'static str, Vec<Element>)> {
+fn by_set(elements: &Elements) -> impl Iterator<Item = (&'static Set, Vec<Element>)> {
     SETS.iter().filter_map(|set| {
         let some: Vec<_> =
             elements.iter().filter(|(s, _)| s.name == set.name).map(|(_, e)| e.clone()).collect();
-        (!some.is_empty()).then_some((set.name, some))
+        (!some.is_empty()).then_some((set, some))
     })
 }
 
 /// Makes sure that `elements` are in force, and the rules that they need.
 pub(super) fn add(socket: &mut Socket, elements: &Elements) -> Result<(), Error> {
-    let mut transaction = begin();
-    by_set(elements).for_each(|(set, some)| transaction.add(set, &some));
-    match transaction.commit(socket) {
-        Err(e) if e.errno() == ENOENT => write_table(socket, elements),
-        Err(e) if e.errno() == EEXIST => replace(socket, elements),
-        other => Ok(other?),
+    /// Others change the table at the same time, and elements expire between a look and a deed.
+    const TRIES: usize = 5;
+    let mut outcome = Ok(());
+    for _ in 0..TRIES {
+        let mut transaction = begin();
+        by_set(elements).for_each(|(set, some)| transaction.add(set, &some));
+        outcome = transaction.commit(socket);
+        match outcome.as_ref().map_err(netlink::Error::errno) {
+            Err(ENOENT) => write_table(socket, elements)?,
+            Err(EEXIST) => clear(socket, elements)?,
+            _ => break,
+        }
     }
+    Ok(outcome?)
 }
 
 /// The whole table: idempotent, keeps the elements of others and the administrator's chain.
@@ -64,32 +71,37 @@ fn table(anew: bool, elements: &Elements) -> Transaction {
 }
 
 /// A port still leads to a dead container: the port is leased and reserved for this one, so its element goes.
-fn replace(socket: &mut Socket, elements: &Elements) -> Result<(), Error> {
+fn clear(socket: &mut Socket, elements: &Elements) -> Result<(), Error> {
     let mut t = begin();
     for (set, some) in by_set(elements) {
-        let there = nft::elements(socket, TableFamily::Inet, TABLE, set)?;
-        let stale: Vec<_> = there.into_iter().filter(|e| some.iter().any(|s| s.key == e.key)).collect();
+        let there = nft::elements(socket, TableFamily::Inet, TABLE, set.name)?;
+        let is_other = |e: &Element| some.iter().any(|s| s.key == e.key && s.data != e.data);
+        let stale: Vec<_> = there.into_iter().filter(is_other).collect();
         if !stale.is_empty() {
             t.remove(set, &stale);
         }
-        t.add(set, &some);
     }
-    Ok(t.commit(socket)?)
+    match t.commit(socket) {
+        Err(e) if e.errno() == ENOENT => Ok(()),
+        other => Ok(other?),
+    }
 }
 
-/// Removes elements; those that are gone already are no error.
+/// Removes elements; those that are gone already, or lead elsewhere by now, are no error.
 pub(super) fn remove(socket: &mut Socket, elements: &Elements) -> Result<(), Error> {
     let mut t = begin();
-    by_set(elements).for_each(|(set, some)| t.remove(set, &some));
+    by_set(elements).for_each(|(set, some)| take_away(&mut t, set, &some));
     match t.commit(socket) {
-        Err(e) if e.errno() == ENOENT => {
-            remove_where(socket, |set, e| {
-                elements.iter().any(|(s, w)| s.name == set.name && w.key == e.key && w.comment == e.comment)
-            })?;
-            Ok(())
+        Err(e) if [ENOENT, EEXIST].contains(&e.errno()) => {
+            let is = |set: &Set, e: &Element| elements.iter().any(|(s, w)| s.name == set.name && w == e);
+            remove_where(socket, is).map(drop)
         }
         other => Ok(other?),
     }
+}
+
+fn take_away(t: &mut Transaction, set: &Set, some: &[Element]) {
+    if set.timed && nft::can_expire() { t.expire(set, some) } else { t.remove(set, some) }
 }
 
 /// Removes every element that `unwanted` picks; returns their number.
@@ -104,7 +116,7 @@ pub(super) fn remove_where(
         let some: Vec<_> = there.into_iter().filter(|e| unwanted(set, e)).collect();
         if !some.is_empty() {
             count += some.len();
-            t.remove(set.name, &some);
+            take_away(&mut t, set, &some);
         }
     }
     t.commit(socket)?;

@@ -35,23 +35,32 @@ pub(crate) const TABLE: &str = "rcon";
 pub(crate) const USER_CHAIN: &str = "rcon-user";
 
 /// Every bridge. Renamed when the rules change, so that an older layout is found out by a missing set.
-pub(crate) const NETWORKS: Set = Set { name: "networks", key: &[Type::Interface], data: &[] };
+pub(crate) const NETWORKS: Set = Set { name: "networks", key: &[Type::Interface], data: &[], timed: false };
 /// Bridges with a way out.
-pub(crate) const OPEN: Set = Set { name: "open", key: &[Type::Interface], data: &[] };
+pub(crate) const OPEN: Set = Set { name: "open", key: &[Type::Interface], data: &[], timed: false };
 /// Pairs of the same bridge.
-pub(crate) const SAME: Set = Set { name: "same", key: &[Type::Interface, Type::Interface], data: &[] };
+pub(crate) const SAME: Set =
+    Set { name: "same", key: &[Type::Interface, Type::Interface], data: &[], timed: false };
 /// Published on one IPv4 address.
-pub(crate) const PUBLISH4: Set =
-    Set { name: "publish4", key: &[Type::Protocol, Type::Ipv4, Type::Port], data: &[Type::Ipv4, Type::Port] };
+pub(crate) const PUBLISH4: Set = Set {
+    name: "publish4",
+    key: &[Type::Protocol, Type::Ipv4, Type::Port],
+    data: &[Type::Ipv4, Type::Port],
+    timed: true,
+};
 /// Published on every IPv4 address.
 pub(crate) const ANY4: Set =
-    Set { name: "any4", key: &[Type::Protocol, Type::Port], data: &[Type::Ipv4, Type::Port] };
+    Set { name: "any4", key: &[Type::Protocol, Type::Port], data: &[Type::Ipv4, Type::Port], timed: true };
 /// Published on one IPv6 address.
-pub(crate) const PUBLISH6: Set =
-    Set { name: "publish6", key: &[Type::Protocol, Type::Ipv6, Type::Port], data: &[Type::Ipv6, Type::Port] };
+pub(crate) const PUBLISH6: Set = Set {
+    name: "publish6",
+    key: &[Type::Protocol, Type::Ipv6, Type::Port],
+    data: &[Type::Ipv6, Type::Port],
+    timed: true,
+};
 /// Published on every IPv6 address.
 pub(crate) const ANY6: Set =
-    Set { name: "any6", key: &[Type::Protocol, Type::Port], data: &[Type::Ipv6, Type::Port] };
+    Set { name: "any6", key: &[Type::Protocol, Type::Port], data: &[Type::Ipv6, Type::Port], timed: true };
 
 /// All sets and maps.
 pub(crate) const SETS: [Set; 7] = [NETWORKS, OPEN, SAME, PUBLISH4, ANY4, PUBLISH6, ANY6];

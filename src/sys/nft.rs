@@ -71,6 +71,8 @@ pub struct Set {
     pub key: &'static [Type],
     /// Types of the data's fields; empty for a plain set.
     pub data: &'static [Type],
+    /// Elements have a life time (see [`Transaction::expire`]).
+    pub timed: bool,
 }
 
 /// nft's data types that we use.
@@ -416,12 +418,16 @@ impl Transaction {
     /// Makes a set or map unless it is there.
     pub fn set(&mut self, set: &Set) {
         const MAP: u32 = 8;
+        const TIMEOUT: u32 = 0x10;
+        /// How often the kernel looks for expired elements, in milliseconds; its default is every second.
+        const COLLECT: u32 = 30_000;
         self.sets += 1;
         let id = self.sets;
         self.begin(format!("making the firewall set {}", set.name), NEWSET, F_CREATE);
         let b = &mut self.batch;
         b.attr_str(2, set.name);
-        b.attr_be32(3, if set.data.is_empty() { 0 } else { MAP });
+        let map = if set.data.is_empty() { 0 } else { MAP };
+        b.attr_be32(3, if set.timed { map | TIMEOUT } else { map });
         let (number, length) = Type::of(set.key);
         b.attr_be32(4, number);
         b.attr_be32(5, length);
@@ -431,36 +437,35 @@ impl Transaction {
             b.attr_be32(7, length);
         }
         b.attr_be32(10, id);
+        if set.timed {
+            b.attr_be32(12, COLLECT);
+        }
     }
 
     /// Adds elements; one that is there with the same data stays.
-    pub fn add(&mut self, set: &str, elements: &[Element]) {
-        self.elements(NEWSETELEM, F_CREATE, set, elements);
+    pub fn add(&mut self, set: &Set, elements: &[Element]) {
+        self.elements(NEWSETELEM, F_CREATE, set, elements, set.timed.then_some(FOR_EVER));
     }
 
     /// Removes elements by key; all must be there.
-    pub fn remove(&mut self, set: &str, elements: &[Element]) {
-        self.elements(DELSETELEM, 0, set, elements);
+    pub fn remove(&mut self, set: &Set, elements: &[Element]) {
+        self.elements(DELSETELEM, 0, set, elements, None);
     }
 
-    fn elements(&mut self, kind: u16, flags: u16, set: &str, elements: &[Element]) {
+    /// Lets elements of a timed set expire at once (Linux 6.12; older kernels ignore it). Unlike a removal this
+    /// leaves the kernel nothing to destroy after a grace period, for which whoever next closes a netfilter socket
+    /// would wait (8 to 60 ms), and everyone else who changes the firewall with him. Fails if an element has
+    /// other data; one that is missing is made, and expires.
+    pub fn expire(&mut self, set: &Set, elements: &[Element]) {
+        self.elements(NEWSETELEM, F_CREATE, set, elements, Some(1));
+    }
+
+    fn elements(&mut self, kind: u16, flags: u16, set: &Set, elements: &[Element], timeout: Option<u64>) {
         // One message holds at most 64 KiB of elements; 200 stay far below.
         for some in elements.chunks(200) {
-            self.begin(format!("changing the firewall set {set}"), kind, flags);
-            self.batch.attr_str(2, set);
-            self.batch.nest(3, |b| {
-                for e in some {
-                    b.nest(1, |b| {
-                        b.nest(1, |b| b.attr(1, &e.key));
-                        if kind == NEWSETELEM && !e.data.is_empty() {
-                            b.nest(2, |b| b.attr(1, &e.data));
-                        }
-                        if kind == NEWSETELEM && !e.comment.is_empty() {
-                            b.attr(6, &comment_data(&e.comment));
-                        }
-                    });
-                }
-            });
+            self.begin(format!("changing the firewall set {}", set.name), kind, flags);
+            self.batch.attr_str(2, set.name);
+            self.batch.nest(3, |b| some.iter().for_each(|e| element(b, e, kind == NEWSETELEM, timeout)));
         }
     }
 
@@ -476,6 +481,27 @@ impl Transaction {
         self.batch.message("ending a firewall change", BATCH_END, 0, &header(0, SUBSYSTEM >> 8));
         socket.run(self.batch).map(drop)
     }
+}
+
+/// Life time of an element that shall stay, in milliseconds: ten years. It must have one to be given another.
+const FOR_EVER: u64 = 3650 * 86_400 * 1000;
+
+fn element(b: &mut Batch, e: &Element, new: bool, timeout: Option<u64>) {
+    b.nest(1, |b| {
+        b.nest(1, |b| b.attr(1, &e.key));
+        if !new {
+            return;
+        }
+        if !e.data.is_empty() {
+            b.nest(2, |b| b.attr(1, &e.data));
+        }
+        if let Some(milliseconds) = timeout {
+            b.attr(4, &milliseconds.to_be_bytes());
+        }
+        if !e.comment.is_empty() {
+            b.attr(6, &comment_data(&e.comment));
+        }
+    });
 }
 
 /// A comment as nft stores it: type, length, text with a zero.
@@ -602,6 +628,15 @@ pub fn rules(
         Some(RuleHandle { handle: handle?, comment })
     };
     Ok(replies.iter().filter_map(parse).collect())
+}
+
+/// Whether [`Transaction::expire`] works here.
+#[must_use]
+pub fn can_expire() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 12)
 }
 
 /// Opens an nfnetlink socket here.

@@ -200,7 +200,20 @@ fn ours() -> String {
 
 #[test]
 fn a_published_port_is_reached_by_every_way_in_and_the_source_is_kept() {
-    let world = World::new("net-reach");
+    reach("net-reach", "0");
+}
+
+#[test]
+fn the_same_where_docker_has_switched_on_br_netfilter() {
+    reach("net-reach-bridged", "1");
+}
+
+fn reach(name: &str, bridged: &str) {
+    let world = World::new(name);
+    let switch = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+    if std::fs::write(switch, bridged).is_err() {
+        println!("{switch} is not there: only the way without br_netfilter is tested");
+    }
     let net0 = network("bridge", "rcon0", 0, false);
     let ports = [port("0.0.0.0", 8080, 80, Protocol::Tcp), port("0.0.0.0", 8081, 81, Protocol::Udp)];
     let web = start(2, &net0, &ports);
@@ -337,6 +350,7 @@ fn a_sweep_removes_by_tag_what_the_dead_left() {
     let web = start(2, &net0, &ports);
     let other = start(3, &net0, &[port("0.0.0.0", 8083, 80, Protocol::Tcp)]);
     assert_eq!(net::sweep(&id(2)).expect("sweep"), 3);
+    std::thread::sleep(Duration::from_millis(20));
     assert_eq!(net::sweep(&id(2)).expect("sweep"), 0);
     let text = ours();
     assert!(!text.contains("rcon 0202") && text.contains("rcon 0303"), "{text}");
