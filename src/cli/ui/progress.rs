@@ -288,7 +288,7 @@ mod tests {
         ]);
         let lines = picture(&s, 60, 24);
         assert_eq!(lines[0], "aaaaaaaaaaaa: Pull complete");
-        assert_eq!(lines[1], "bbbbbbbbbbbb: Downloading [==========>         ] 500B/1kB");
+        assert_eq!(lines[1], "bbbbbbbbbbbb: Downloading [===========>          ] 500B/1kB");
         assert_eq!(lines[2], "1/2 layers  1.5kB/2kB  0B/s");
         assert!(lines.iter().all(|l| l.chars().count() < 60));
     }
