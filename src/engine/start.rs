@@ -74,9 +74,10 @@ pub(super) fn one(
     }
     let run_dir = RunDir::acquire(&ctx.paths, &spec.id)?;
     // Normally nothing is there; after a crash this makes room.
-    let swept = teardown::sweep(&ctx.paths, &spec.id);
-    for trouble in &swept.troubles {
-        tracing::warn!(container = %spec.id, "sweeping before the start: {trouble}");
+    if teardown::is_needed(&ctx.paths, &spec.id) {
+        for trouble in &teardown::sweep(&ctx.paths, &spec.id).troubles {
+            tracing::warn!(container = %spec.id, "sweeping before the start: {trouble}");
+        }
     }
     store.set_stored(&spec.id, &Stored::started_now()?)?;
     let what = Launch { spec: &spec, row: &container.row, networks: &networks, attach };

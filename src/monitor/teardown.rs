@@ -3,6 +3,8 @@
 //! The kernel has done most of it by then: mounts, namespaces and veth pairs are gone with their processes. What
 //! is left carries the container's id, so that nothing but the id is needed to find it.
 
+use std::path::PathBuf;
+
 use super::realise;
 use crate::model::container::ContainerSpec;
 use crate::model::id::ContainerId;
@@ -21,8 +23,8 @@ pub struct Swept {
 }
 
 /// Removes all that a dead monitor left of a container: its processes (cgroup.kill), cgroup, network elements,
-/// leases, run directory. The caller holds the container's lock (so it is certain that no monitor lives). Does
-/// nothing where nothing is left; never stops at an error.
+/// leases, and what is in its run directory beside the lock, which the caller holds (so it is certain that no
+/// monitor lives). Does nothing where nothing is left; never stops at an error.
 #[must_use]
 pub fn sweep(paths: &Paths, id: &ContainerId) -> Swept {
     let mut swept = Swept::default();
@@ -35,10 +37,26 @@ pub fn sweep(paths: &Paths, id: &ContainerId) -> Swept {
     if let Err(e) = leases::release_all(paths, id) {
         swept.troubles.push(format!("releasing leases: {}", chain(&e)));
     }
-    if let Err(e) = tree::remove(&paths.run_container(id)) {
-        swept.troubles.push(format!("removing the run directory: {}", chain(&e)));
+    // Last, because the files there are what says that there is something to sweep.
+    for path in left(paths, id) {
+        if let Err(e) = tree::remove(&path) {
+            swept.troubles.push(format!("removing {}: {}", path.display(), chain(&e)));
+        }
     }
     swept
+}
+
+/// Whether a monitor died here without taking its container apart: it removes its files last. Cheap, for the
+/// start of a container.
+#[must_use]
+pub fn is_needed(paths: &Paths, id: &ContainerId) -> bool {
+    !left(paths, id).is_empty()
+}
+
+/// What is in the run directory beside the lock, which the caller holds.
+fn left(paths: &Paths, id: &ContainerId) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(paths.run_container(id)) else { return Vec::new() };
+    entries.flatten().filter(|entry| entry.file_name() != "lock").map(|entry| entry.path()).collect()
 }
 
 /// The cgroup as the monitor last recorded it, and as it would have been made where it recorded nothing yet.
