@@ -208,7 +208,9 @@ impl Server {
             exec.console = None;
             exec.input = Vec::new();
         }
-        self.event("exec_die", &[("execID", id.clone()), ("exitCode", status.to_string())]);
+        if !self.is_probe(&id) {
+            self.event("exec_die", &[("execID", id.clone()), ("exitCode", status.to_string())]);
+        }
         let exited = Exited { code: status, started, ..super::requests::nothing() };
         let reply = Reply::Exited(exited);
         self.tell(|role| matches!(role, Role::Exec(of) if *of == id), &reply);

@@ -63,7 +63,10 @@ impl Keep {
         let once = spec.process.interactive && handoff.attach.is_some_and(|a| a.stdin);
         Self {
             name: spec.name.clone(),
-            image: spec.root.image_name.clone(),
+            image: match &spec.root.directory {
+                Some(directory) if spec.root.image_name.is_empty() => directory.clone(),
+                _ => spec.root.image_name.clone(),
+            },
             labels: spec.labels.clone(),
             tty: spec.process.tty,
             stdin_once: once,

@@ -81,6 +81,11 @@ impl Server {
         Ok(())
     }
 
+    /// Whether this exec is the probe that runs: those make no events, or the journal would hold nothing else.
+    pub(super) fn is_probe(&self, id: &str) -> bool {
+        self.probe.as_ref().is_some_and(|probe| probe.id == id)
+    }
+
     /// An exec ended: if it was the probe, its result counts.
     pub(super) fn probe_ended(&mut self, id: &str, code: i32) {
         let Some(probe) = self.probe.take_if(|p| p.id == id) else { return };

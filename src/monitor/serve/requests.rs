@@ -176,7 +176,6 @@ impl Server {
         cgroup.freeze().map_err(|e| Failure::internal("freezing", &e))?;
         self.paused = true;
         self.publish();
-        self.event("pause", &[]);
         Ok(Some(Reply::Done))
     }
 
@@ -188,7 +187,6 @@ impl Server {
         cgroup.thaw().map_err(|e| Failure::internal("thawing", &e))?;
         self.paused = false;
         self.publish();
-        self.event("unpause", &[]);
         Ok(Some(Reply::Done))
     }
 
