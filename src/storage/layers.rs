@@ -64,13 +64,19 @@ pub struct Blob {
 pub fn chain_ids(diff_ids: &[DiffId]) -> Vec<ChainId> {
     let mut chains: Vec<ChainId> = Vec::with_capacity(diff_ids.len());
     for diff_id in diff_ids {
-        let chain = match chains.last() {
-            None => diff_id.clone(),
-            Some(below) => Digest::sha256(Sha256::digest(format!("{below} {diff_id}")).into()),
-        };
+        let chain = chain_after(chains.last(), diff_id);
         chains.push(chain);
     }
     chains
+}
+
+/// The key of a layer upon `below`.
+#[must_use]
+pub fn chain_after(below: Option<&ChainId>, diff_id: &DiffId) -> ChainId {
+    match below {
+        None => diff_id.clone(),
+        Some(below) => Digest::sha256(Sha256::digest(format!("{below} {diff_id}")).into()),
+    }
 }
 
 /// What a pull needs, lowest first.

@@ -23,6 +23,9 @@ use crate::model::network::Protocol;
 /// given again at once (stale ARP and connection tracking entries of the former owner).
 const LAST: &str = ".last";
 
+/// Lock file of who replaces dead leases in a directory.
+const TAKEOVER: &str = ".takeover";
+
 /// Longest text of a link on tmpfs.
 const MAX_TEXT: usize = 4000;
 
@@ -199,15 +202,48 @@ pub fn release_port(
 /// # Errors
 /// What the kernel says.
 pub fn release_all(paths: &Paths, id: &ContainerId) -> Result<()> {
-    let nets = paths.run.join("leases").join("net");
-    let mut dirs: Vec<PathBuf> = file_names(&nets)?.into_iter().map(|n| nets.join(n)).collect();
-    dirs.push(paths.port_leases());
-    for dir in dirs {
+    for dir in lease_dirs(paths)? {
         for name in file_names(&dir)? {
             release(&dir.join(name), id)?;
         }
     }
     Ok(())
+}
+
+/// Deletes leases whose containers do not run; returns how many.
+///
+/// # Errors
+/// What the kernel says.
+pub fn sweep(paths: &Paths) -> Result<u64> {
+    let mut count = 0;
+    for dir in lease_dirs(paths)? {
+        let names = file_names(&dir)?;
+        if names.is_empty() {
+            continue;
+        }
+        let guard = FileLock::acquire(&dir.join(TAKEOVER))?;
+        for name in names.iter().filter(|n| !n.starts_with('.')) {
+            let path = dir.join(name);
+            let holder = read_link(&path).as_deref().and_then(Lease::parse);
+            if holder.is_some_and(|l| !monitor_alive(paths, &l.id)) {
+                match rustix::fs::unlink(&path) {
+                    Ok(()) => count += 1,
+                    Err(Errno::NOENT) => {}
+                    Err(e) => return Err(Error::io("delete lease", path, e)),
+                }
+            }
+        }
+        drop(guard);
+    }
+    Ok(count)
+}
+
+/// Every directory that has leases.
+fn lease_dirs(paths: &Paths) -> Result<Vec<PathBuf>> {
+    let nets = paths.run.join("leases").join("net");
+    let mut dirs: Vec<PathBuf> = file_names(&nets)?.into_iter().map(|n| nets.join(n)).collect();
+    dirs.push(paths.port_leases());
+    Ok(dirs)
 }
 
 fn word(protocol: Protocol) -> &'static str {
@@ -258,7 +294,7 @@ fn take_over(
     id: &ContainerId,
     text: &str,
 ) -> Result<Option<ContainerId>> {
-    let _guard = FileLock::acquire(&dir.join(".takeover"))?;
+    let _guard = FileLock::acquire(&dir.join(TAKEOVER))?;
     if let Some(holder) = living_holder(paths, path, id) {
         return Ok(Some(holder));
     }

@@ -8,6 +8,7 @@
 //! Not here: what an image's documents mean (`image`), when to write a phase (`engine`, `monitor`), which
 //! address to lease (`net`).
 
+mod commit;
 pub mod containers;
 mod copy;
 pub mod db;
@@ -29,6 +30,7 @@ mod pull;
 mod recipe;
 mod schema;
 pub mod secrets;
+mod tar_write;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

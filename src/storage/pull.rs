@@ -161,8 +161,7 @@ impl Pull {
     /// # Errors
     /// The staging directory cannot be made.
     pub fn writer(&self, wanted: &Wanted, limits: &Limits) -> Result<LayerWriter> {
-        let staging = Staging::new(&self.paths, "layer")?;
-        Ok(LayerWriter { wanted: wanted.clone(), limits: limits.clone(), staging })
+        LayerWriter::new(&self.paths, wanted.clone(), limits.clone())
     }
 
     /// Makes layers, image, names and blob facts visible: one flush, then one transaction. `image` is `None`
@@ -227,6 +226,11 @@ fn inherit_root(parent: &Path, diff: &Path) -> Result<()> {
 }
 
 impl LayerWriter {
+    /// A writer with a staging directory of its own.
+    pub(super) fn new(paths: &Paths, wanted: Wanted, limits: Limits) -> Result<Self> {
+        Ok(Self { wanted, limits, staging: Staging::new(paths, "layer")? })
+    }
+
     /// Unpacks the uncompressed tar into staging. The caller hashes the same bytes and checks the diffID
     /// before it publishes.
     ///

@@ -20,6 +20,7 @@ CREATE TABLE layers (
     size    INTEGER NOT NULL,
     entries INTEGER NOT NULL,
     tar_size INTEGER NOT NULL,
+    disk    INTEGER,
     created INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX layers_parent ON layers(parent);

@@ -276,3 +276,162 @@ fn a_pull_that_is_given_up_leaves_nothing() {
     assert_eq!(std::fs::read_dir(store.paths().tmp()).expect("tmp").count(), 0);
     assert!(store.list_layers().expect("list").is_empty());
 }
+
+/// An upper directory as overlayfs leaves it after some changes over a two-layer image.
+fn changed_upper(dir: &std::path::Path) -> (Vec<std::path::PathBuf>, std::path::PathBuf) {
+    let script = "
+        mkdir -p low/etc low/opq/sub upper work m
+        echo a > low/etc/a; echo b > low/etc/b; echo c > low/opq/c; echo d > low/opq/sub/d; echo k > low/keep
+        mount -t overlay overlay -o lowerdir=low,upperdir=upper,workdir=work m
+        echo changed > m/etc/a; rm m/etc/b; rm -r m/opq; mkdir m/opq; echo new > m/opq/new
+        ln m/opq/new m/hard; ln -s /x m/link; mkfifo m/fifo; setfattr -n user.k -v v m/hard 2>/dev/null || true
+        touch m/$(printf 'y%.0s' $(seq 150)); chown 3000000:5 m/etc/a; truncate -s 100000 m/holes
+        umount m";
+    assert!(
+        std::process::Command::new("sh")
+            .arg("-ec")
+            .arg(script)
+            .current_dir(dir)
+            .status()
+            .expect("sh")
+            .success()
+    );
+    (vec![dir.join("low")], dir.join("upper"))
+}
+
+#[test]
+fn changes_of_a_container() {
+    let dir = scratch("changes");
+    let (lowers, upper) = changed_upper(dir.path());
+    let upper = std::fs::File::open(upper).expect("open");
+    let changes = diff::changes(std::os::fd::AsFd::as_fd(&upper), &lowers).expect("changes");
+    let shown: Vec<String> = changes
+        .iter()
+        .map(|c| {
+            format!(
+                "{} {}",
+                match c.kind {
+                    diff::ChangeKind::Added => 'A',
+                    diff::ChangeKind::Modified => 'C',
+                    diff::ChangeKind::Deleted => 'D',
+                },
+                c.path.display()
+            )
+        })
+        .filter(|l| !l.contains("yyy"))
+        .collect();
+    let want = [
+        "C /etc",
+        "C /etc/a",
+        "D /etc/b",
+        "A /fifo",
+        "A /hard",
+        "A /holes",
+        "A /link",
+        "C /opq",
+        "D /opq/c",
+        "A /opq/new",
+        "D /opq/sub",
+    ];
+    assert_eq!(shown, want);
+}
+
+#[test]
+fn a_commit_gives_the_same_tree() {
+    let (dir, store) = store("commit");
+    let (lowers, upper) = changed_upper(dir.path());
+    let upper = std::fs::File::open(upper).expect("open");
+    let options = diff::TarOptions { whiteouts: true, ..diff::TarOptions::default() };
+    let staged = store.stage_diff(std::os::fd::AsFd::as_fd(&upper), &options, None).expect("stage");
+    let listing = |top: &std::path::Path| {
+        let options = overlay::Options::default();
+        let mount = overlay::mount_readonly(&[top.to_owned(), lowers[0].clone()], options).expect("mount");
+        let path = crate::sys::fd::proc_path(&mount);
+        let out = std::process::Command::new("sh")
+            .arg("-c")
+            .arg("find . -mindepth 1 ! -type d -printf '%p %y %m %U %G %s %n %l %T@\\n' | sed 's/[.][0-9]*$//' | LC_ALL=C sort; find . -type d -printf '%p %m %U\\n' | LC_ALL=C sort; find . -type f | LC_ALL=C sort | xargs cat | sha256sum")
+            .current_dir(path)
+            .output()
+            .expect("find");
+        String::from_utf8(out.stdout).expect("text")
+    };
+    assert_eq!(listing(&staged.diff()), listing(&dir.path().join("upper")));
+    let chain = staged.layer().chain.clone();
+    assert_eq!(chain, staged.layer().diff_id);
+    let pull = store.begin_pull(layers::wanted(std::slice::from_ref(&chain)), &mut |_| {}).expect("begin");
+    assert_eq!(pull.missing().len(), 1);
+    pull.publish(&store, vec![staged], None, &[]).expect("publish");
+    let mut again = Vec::new();
+    store.layer_tar(&chain, &mut again).expect("tar");
+    assert_eq!(sha(&again), chain, "the recipe of a committed layer");
+    let mut entries = std::process::Command::new("tar")
+        .args(["-tf", "-"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("tar");
+    std::io::Write::write_all(&mut entries.stdin.take().expect("stdin"), &again).expect("write");
+    let listed = String::from_utf8(entries.wait_with_output().expect("tar").stdout).expect("text");
+    for name in ["etc/.wh.b", "opq/.wh..wh..opq", "opq/new", "holes"] {
+        assert!(listed.lines().any(|l| l == name), "{name} in {listed}");
+    }
+}
+
+#[test]
+fn sweeping_takes_garbage_only() {
+    let (dir, store) = store("sweep");
+    let layer = tar("x", b"1");
+    let kept = image("a", "h/r:1", std::slice::from_ref(&layer));
+    pull(&store, &kept, std::slice::from_ref(&layer));
+    store.insert_container(&spec(1, "kept"), &Stored::Created).expect("insert");
+    let paths = dir.paths();
+    // What a kill -9 leaves: staging, a container without a row, a layer without a row, trash, a run directory.
+    std::fs::create_dir_all(paths.tmp().join("layer-dead/diff/etc")).expect("mkdir");
+    std::fs::create_dir_all(paths.trash().join("dead")).expect("mkdir");
+    std::fs::create_dir_all(paths.container(&spec(2, "x").id)).expect("mkdir");
+    let orphan = sha(b"orphan");
+    std::fs::create_dir_all(paths.layer_diff(&orphan)).expect("mkdir");
+    drop(volatile::RunDir::acquire(&paths, &spec(3, "x").id).expect("run"));
+    let living = pull::Staging::new(&paths, "layer").expect("staging");
+    let swept = store.sweep().expect("sweep");
+    assert_eq!((swept.staging, swept.orphans, swept.layers.len()), (2, 3, 0), "{swept:?}");
+    assert!(living.path.exists(), "its maker lives");
+    assert!(paths.container(&spec(1, "kept").id).exists());
+    assert!(!paths.layer(&orphan).exists());
+    drop(living);
+    assert_eq!(store.sweep().expect("again"), gc::Swept::default());
+    assert_eq!(
+        store.check(true).expect("check"),
+        vec![gc::Damage {
+            kind: Kind::Image,
+            key: kept.0.id.to_string(),
+            why: format!("its document {} is missing", kept.0.manifest)
+        }]
+    );
+    std::fs::write(paths.layer_diff(&kept.0.layers[0]).join("x"), "2").expect("tamper");
+    let damage = store.check(true).expect("check");
+    assert!(damage.iter().any(|d| d.kind == Kind::Layer && d.why.contains("changed")), "{damage:?}");
+}
+
+#[test]
+fn usage_is_what_du_says() {
+    let (dir, store) = store("df");
+    let layers = [tar("x", &[7; 300_000]), tar("y", &[8; 100_000])];
+    pull(&store, &image("a", "h/r:1", &layers[..1]), &layers);
+    pull(&store, &image("b", "h/r:2", &layers), &layers);
+    store.insert_container(&spec(1, "c"), &Stored::Created).expect("insert");
+    let volume =
+        store.create_volume(&NewVolume { name: Some("v".into()), ..NewVolume::default() }).expect("volume");
+    std::fs::write(std::path::Path::new(&volume.mountpoint).join("f"), vec![1; 200_000]).expect("write");
+    store.usage().expect("first, writes its measures");
+    let usage = store.usage().expect("usage");
+    let du = tree::disk_usage(&dir.paths().root).expect("du");
+    let off = du.abs_diff(usage.total());
+    assert!(off * 100 <= du * 5, "{off} of {du} bytes are not told of");
+    let (a, b) = (
+        usage.images.iter().find(|i| i.unique == 0).expect("a"),
+        usage.images.iter().find(|i| i.unique > 0).expect("b"),
+    );
+    assert_eq!(a.shared, b.shared);
+    assert!(b.unique >= 100_000 && b.unique < 150_000);
+}

@@ -17,6 +17,7 @@ mod pax;
 mod source;
 mod sparse;
 mod tar;
+pub(super) use tar::EntryKind;
 #[cfg(test)]
 mod tests;
 pub(super) mod whiteout;
@@ -40,6 +41,14 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { entries: 10_000_000, bytes: 1 << 40, path: 4095, pax: 1 << 20, xattrs: 256 << 10 }
+    }
+}
+
+impl Limits {
+    /// For an archive of our own making: bounded only by what a file system holds.
+    #[must_use]
+    pub fn unbounded() -> Self {
+        Self { entries: u64::MAX, bytes: u64::MAX, ..Self::default() }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Limits, UnpackError, pax, sparse};
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EntryKind {
+pub(in crate::storage) enum EntryKind {
     File,
     HardLink,
     Symlink,
