@@ -22,7 +22,7 @@ pub const CAPABILITIES: &[&str] = &[
 ];
 
 /// Every capability that the kernel knows, in the order of their numbers.
-pub const ALL_CAPABILITIES: &[&str] = &[
+pub const ALL_CAPABILITIES: [&str; 41] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_DAC_READ_SEARCH",

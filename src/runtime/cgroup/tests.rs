@@ -12,7 +12,7 @@ struct Scratch(Cgroup);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        drop(self.0.kill());
         self.0.remove().expect("the test's cgroup can be removed");
     }
 }

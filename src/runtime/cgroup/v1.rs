@@ -53,7 +53,7 @@ pub(super) fn create(h: &Hierarchies, relative: &str, limits: &LinuxResources) -
     if done.is_err() {
         for path in made.iter().rev() {
             // The first failure is what is reported; what cannot be removed now a later sweep will.
-            let _ = sys::remove_dir(path);
+            drop(sys::remove_dir(path));
         }
     }
     done

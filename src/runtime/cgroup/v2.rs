@@ -25,7 +25,7 @@ pub(super) fn create(mount: &Path, relative: &str, limits: &LinuxResources) -> R
     let done = fill(&path, relative, &settings, &access);
     if done.is_err() {
         // The failure is what is reported; a cgroup that cannot be removed now a later sweep will take.
-        let _ = sys::remove_dir(&path);
+        drop(sys::remove_dir(&path));
     }
     done
 }
@@ -54,7 +54,7 @@ pub(super) fn make(mount: &Path, relative: &str, settings: &[Setting]) -> Result
     let done = hand_down(mount, relative, settings);
     if done.is_err() {
         // As above.
-        let _ = sys::remove_dir(&path);
+        drop(sys::remove_dir(&path));
     }
     done
 }

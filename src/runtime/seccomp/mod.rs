@@ -1,15 +1,31 @@
 //! seccomp: from a policy (docker's default, a profile in docker's form, the OCI's form) to a program
 //! for the kernel.
 //!
-//! `profile` reads docker's form and decides what applies here (architecture, capabilities, kernel),
-//! `table` is the default policy, `policy` is what both forms become: rules by name; `compile` turns it into
-//! a binary search over system call numbers for each architecture. `sys::seccomp` loads it.
+//! `profile` reads docker's form and picks what applies here (architecture, capabilities, kernel), `table` is
+//! the default policy, `policy` is what all forms become: rules by name; `compile` turns it into a binary
+//! search over system call numbers for each architecture; `cache` keeps the default's program.
+//! `sys::seccomp` loads it.
+//!
+//! Names that this program does not know are ignored, as libseccomp ignores them: a profile may be newer or
+//! for more machines.
+
+mod cache;
+mod compile;
+mod numbers;
+mod policy;
+mod profile;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::LinuxSeccomp;
+use oci_spec::runtime as oci;
+
+use policy::{Action, Operator, Policy};
 
 use crate::model::security::SeccompChoice;
+use crate::sys::seccomp as sys;
 use crate::sys::seccomp::Instruction;
 
 /// A program ready to be loaded by [`crate::sys::seccomp::load`].
@@ -64,8 +80,26 @@ pub fn for_container(
     capabilities: &[String],
     cache: Option<&Path>,
 ) -> Result<Option<Filter>, Error> {
-    let _ = (choice, capabilities, cache);
-    todo!()
+    match choice {
+        SeccompChoice::Unconfined => Ok(None),
+        SeccompChoice::Profile { path: _, json } => {
+            let release = rustix::system::uname().release().to_string_lossy().into_owned();
+            let here = profile::Here { capabilities, kernel: &release };
+            from_oci(&profile::to_oci(json, &here)?).map(Some)
+        }
+        SeccompChoice::Default => {
+            let file = cache.map(|dir| cache::file(dir, capabilities));
+            let cached = file.as_deref().and_then(cache::load);
+            let program = cached.unwrap_or_else(|| {
+                let program = compile::compile(&table::policy(capabilities));
+                if let Some(file) = &file {
+                    cache::store(file, &program);
+                }
+                program
+            });
+            Ok(Some(Filter { program, flags: sys::FLAG_SPEC_ALLOW, listener: None }))
+        }
+    }
 }
 
 /// Checks a profile when a container is created, so that a bad one is refused then and not at start.
@@ -73,23 +107,139 @@ pub fn for_container(
 /// # Errors
 /// [`Error`].
 pub fn check_profile(json: &str) -> Result<(), Error> {
-    let _ = json;
-    todo!()
+    // Every rule is looked at for what can be wrong with it, whichever capabilities there will be.
+    for capabilities in [&[][..], &crate::runtime::defaults::ALL_CAPABILITIES.map(str::to_owned)] {
+        let here = profile::Here { capabilities, kernel: "999.0" };
+        from_oci(&profile::to_oci(json, &here)?)?;
+    }
+    Ok(())
 }
 
 /// The filter of an OCI bundle.
 ///
 /// # Errors
 /// [`Error`].
-pub fn from_oci(seccomp: &LinuxSeccomp) -> Result<Filter, Error> {
-    let _ = seccomp;
-    todo!()
+pub fn from_oci(seccomp: &oci::LinuxSeccomp) -> Result<Filter, Error> {
+    let policy = Policy::from_oci(seccomp)?;
+    let program = compile::compile(&policy);
+    if program.len() > sys::MAX_INSTRUCTIONS {
+        return Err(Error::TooLong(program.len()));
+    }
+    let mut flags = flags(seccomp);
+    let path = seccomp.listener_path().clone().filter(|p| !p.as_os_str().is_empty());
+    let listener = match (policy.notifies(), path) {
+        (false, _) => None,
+        (true, Some(path)) => {
+            flags |= sys::FLAG_NEW_LISTENER;
+            if flags & sys::FLAG_TSYNC != 0 {
+                flags |= sys::FLAG_TSYNC_ESRCH;
+            }
+            let metadata = seccomp.listener_metadata().clone().unwrap_or_default();
+            Some(Listener { path, metadata })
+        }
+        (true, None) => {
+            return Err(Error::Invalid {
+                what: "listenerPath".to_owned(),
+                why: "SCMP_ACT_NOTIFY needs it".to_owned(),
+            });
+        }
+    };
+    if listener.is_none() {
+        // The kernel refuses it without a listener; it changes nothing then.
+        flags &= !sys::FLAG_WAIT_KILLABLE_RECV;
+    }
+    Ok(Filter { program, flags, listener })
+}
+
+/// The flags of a document. Without any, the slow mitigation of speculative store bypass is left off, as
+/// runc has it: kernels since 5.16 do not couple it to seccomp any more.
+fn flags(seccomp: &oci::LinuxSeccomp) -> u32 {
+    use oci::LinuxSeccompFilterFlag as F;
+    let Some(given) = seccomp.flags() else { return sys::FLAG_SPEC_ALLOW };
+    given.iter().fold(0, |flags, f| {
+        flags
+            | match f {
+                F::SeccompFilterFlagLog => sys::FLAG_LOG,
+                F::SeccompFilterFlagTsync => sys::FLAG_TSYNC,
+                F::SeccompFilterFlagSpecAllow => sys::FLAG_SPEC_ALLOW,
+                F::SeccompFilterFlagWaitKillableRecv => sys::FLAG_WAIT_KILLABLE_RECV,
+            }
+    })
 }
 
 /// Docker's default policy for a set of capabilities, in the OCI's form (for `rcon runtime spec`, other
 /// OCI runtimes and people who want to start from it).
+///
+/// The OCI's form compares whole arguments, so that its rules for `socket` are docker's own ones.
 #[must_use]
-pub fn default_oci(capabilities: &[String]) -> LinuxSeccomp {
-    let _ = capabilities;
-    todo!()
+pub fn default_oci(capabilities: &[String]) -> oci::LinuxSeccomp {
+    let policy = table::policy(capabilities);
+    let mut calls = Vec::new();
+    for rule in &policy.rules {
+        let mut call = oci::LinuxSyscall::default();
+        call.set_names(rule.names.iter().map(|n| n.clone().into_owned()).collect());
+        match rule.action {
+            Action::Errno(errno) => {
+                call.set_action(oci::LinuxSeccompAction::ScmpActErrno).set_errno_ret(Some(errno.into()));
+            }
+            _ => {
+                call.set_action(oci::LinuxSeccompAction::ScmpActAllow);
+            }
+        }
+        if rule.names == ["socket"] {
+            for (op, value) in table::SOCKET_FAMILIES {
+                calls.push(call.clone().with_args(vec![argument(0, *op, *value, None)]));
+            }
+            continue;
+        }
+        let args: Vec<_> = rule.conditions.iter().map(from_condition).collect();
+        if !args.is_empty() {
+            call.set_args(Some(args));
+        }
+        calls.push(call);
+    }
+    let mut out = oci::LinuxSeccomp::default();
+    out.set_default_action(oci::LinuxSeccompAction::ScmpActErrno)
+        .set_default_errno_ret(Some(table::EPERM.into()))
+        .set_architectures(Some(policy.architectures.iter().map(|a| profile::oci_arch(*a)).collect()))
+        .set_syscalls(Some(calls));
+    out
+}
+
+trait WithArgs {
+    fn with_args(self, args: Vec<oci::LinuxSeccompArg>) -> Self;
+}
+
+impl WithArgs for oci::LinuxSyscall {
+    fn with_args(mut self, args: Vec<oci::LinuxSeccompArg>) -> Self {
+        self.set_args(Some(args));
+        self
+    }
+}
+
+fn from_condition(c: &policy::Condition) -> oci::LinuxSeccompArg {
+    use oci::LinuxSeccompOperator as O;
+    let index = usize::from(c.argument);
+    match c.operator {
+        Operator::Eq if c.mask != u64::MAX => argument(index, O::ScmpCmpMaskedEq, c.mask, Some(c.value)),
+        Operator::Eq => argument(index, O::ScmpCmpEq, c.value, None),
+        Operator::Ne => argument(index, O::ScmpCmpNe, c.value, None),
+        Operator::Lt => argument(index, O::ScmpCmpLt, c.value, None),
+        Operator::Le => argument(index, O::ScmpCmpLe, c.value, None),
+        Operator::Gt => argument(index, O::ScmpCmpGt, c.value, None),
+        Operator::Ge => argument(index, O::ScmpCmpGe, c.value, None),
+    }
+}
+
+fn argument(
+    index: usize,
+    op: oci::LinuxSeccompOperator,
+    value: u64,
+    two: Option<u64>,
+) -> oci::LinuxSeccompArg {
+    let mut made = oci::LinuxSeccompArgBuilder::default().index(index).op(op).value(value);
+    if let Some(two) = two {
+        made = made.value_two(two);
+    }
+    made.build().expect("every part has a default")
 }
