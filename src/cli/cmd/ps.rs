@@ -185,7 +185,8 @@ fn row(c: &ContainerListing, now: jiff::Timestamp, cut: bool) -> Data {
         "Names": c.name,
         "Networks": networks.join(","),
         "Platform": c.platform,
-        "Ports": ports::ports(&c.ports, &c.exposed),
+        // As docker: a container that does not run has no ports.
+        "Ports": ports::ports(&c.ports, if c.pid == 0 { &[] } else { &c.exposed }),
         "RunningFor": format!("{age} ago"),
         "Size": size,
         "State": c.state,
