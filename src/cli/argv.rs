@@ -295,7 +295,12 @@ pub fn clap_failure(e: &clap::Error, called: &str) -> Failure {
             None => format!("invalid argument {value:?} for \"{flag}\" flag"),
         },
         ErrorKind::ValueValidation => {
-            let why = std::error::Error::source(e).map(ToString::to_string).unwrap_or_default();
+            let source = std::error::Error::source(e);
+            // The flag and the value are named already.
+            let why = match source.and_then(|s| s.downcast_ref::<crate::model::ParseError>()) {
+                Some(parse) => parse.why.clone(),
+                None => source.map(ToString::to_string).unwrap_or_default(),
+            };
             format!("invalid argument {value:?} for \"{flag}\" flag: {why}")
         }
         ErrorKind::ArgumentConflict => {

@@ -67,9 +67,10 @@ impl Def {
             .disable_help_flag(true)
             .disable_version_flag(true)
             .args_override_self(true)
-            .override_usage(format!("rcon {called} {}", self.usage))
-            .about(self.about);
-        (self.define)(tree)
+            .hide_possible_values(true)
+            .override_usage(format!("rcon {called} {}", self.usage));
+        // After `define`, which would set the comment of the struct.
+        (self.define)(tree).about(self.about).long_about(None)
     }
 }
 
@@ -98,3 +99,32 @@ macro_rules! def {
     }};
 }
 pub(crate) use def;
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::cmd;
+
+    /// clap checks a tree when it is built: flags that clash are found here, not by a user.
+    #[test]
+    fn every_tree_is_sound() {
+        for def in cmd::ALL {
+            let mut tree = def.tree(def.names[0]);
+            tree.build();
+            tree.clone().debug_assert();
+            assert!(!def.about.ends_with('.'), "{}", def.names[0]);
+            for arg in tree.get_arguments() {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(arg.is_hide_set() || !help.is_empty(), "{} {}", def.names[0], arg.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_commands_have_the_same_name() {
+        let mut all: Vec<&str> = cmd::ALL.iter().flat_map(|d| d.names.iter().copied()).collect();
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}

@@ -15,6 +15,7 @@ pub mod def;
 pub mod exit;
 pub mod globals;
 mod help;
+mod log;
 mod relay;
 mod suggest;
 pub mod ui;
@@ -92,7 +93,6 @@ fn strings(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure>
 /// Finds the command of `args` (without the program's name) and runs it.
 fn run(args: Vec<String>, ui: &mut Ui) -> Outcome {
     let (globals, rest) = globals::parse(args)?;
-    ui.configure(&globals);
     if globals.version {
         ui.line(format_args!("rcon version {}", env!("CARGO_PKG_VERSION")));
         return Ok(Exit::OK);
@@ -126,7 +126,7 @@ fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals,
         .clone()
         .try_get_matches_from(canonical.into_words())
         .map_err(|e| argv::clap_failure(&e, &called))?;
-    ui.configure(&globals);
+    log::init(&globals);
     let ctx = Ctx { globals, engine: std::cell::OnceCell::new() };
     (def.run)(&matches, &ctx, ui)
 }

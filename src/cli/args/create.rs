@@ -42,8 +42,7 @@ pub struct CreateArgs {
     #[command(flatten)]
     refused: RefusedArgs,
     /// When to pull the image: always, missing (default), never, newer
-    #[arg(long, value_name = "POLICY", help_heading = "Image", num_args = 0..=1, require_equals = true,
-          default_missing_value = "always")]
+    #[arg(long, value_name = "POLICY", help_heading = "Image")]
     pull: Option<PullPolicy>,
     /// Do not show the progress of the pull
     #[arg(short, long, help_heading = "Image")]

@@ -8,8 +8,8 @@ use crate::cli::exit::Outcome;
 use crate::cli::ui::Ui;
 use crate::engine::rm::RemoveOptions;
 
-/// Flags of `rm`. `-l` is docker's `--link`, so it is refused by the engine rather than taken for podman's
-/// `--latest`, which would remove something else.
+/// Flags of `rm`. `-f` is `--force`, so `--filter` has no short form; `-l` is podman's `--latest`, and docker's
+/// `--link` is refused by name.
 #[derive(clap::Args)]
 struct RmArgs {
     /// Kill it first if it runs; what does not exist is no error
@@ -30,8 +30,18 @@ struct RmArgs {
     /// What does not exist is no error
     #[arg(short, long)]
     ignore: bool,
-    #[command(flatten)]
-    choice: SelectArgs,
+    /// Take all containers
+    #[arg(short, long)]
+    all: bool,
+    /// Take the container created last
+    #[arg(short, long)]
+    latest: bool,
+    /// Take those that match
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Read an id from a file
+    #[arg(long, value_name = "FILE")]
+    cidfile: Vec<String>,
     /// Containers
     #[arg(value_name = "CONTAINER", hide = true)]
     containers: Vec<String>,
@@ -47,7 +57,9 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    let which = selection(args.containers, args.choice, args.ignore, "rm")?;
+    let choice =
+        SelectArgs { all: args.all, latest: args.latest, filter: args.filter, cidfile: args.cidfile };
+    let which = selection(args.containers, choice, args.ignore, "rm")?;
     let options = RemoveOptions {
         force: args.force,
         volumes: args.volumes,

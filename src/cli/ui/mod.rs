@@ -13,13 +13,11 @@ use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::cli::exit::Failure;
-use crate::cli::globals::Globals;
 
 /// The user's terminal or pipes.
 pub struct Ui {
     out: io::BufWriter<io::Stdout>,
     closed: bool,
-    color: bool,
 }
 
 impl Default for Ui {
@@ -32,12 +30,7 @@ impl Ui {
     /// A `Ui` on the process's own stdout and stderr.
     #[must_use]
     pub fn new() -> Self {
-        Self { out: io::BufWriter::with_capacity(8192, io::stdout()), closed: false, color: false }
-    }
-
-    /// Takes notice of global flags.
-    pub fn configure(&mut self, _globals: &Globals) {
-        self.color = std::env::var_os("NO_COLOR").is_none() && self.stderr_is_terminal();
+        Self { out: io::BufWriter::with_capacity(8192, io::stdout()), closed: false }
     }
 
     /// Whether stdout is a terminal.
@@ -123,7 +116,8 @@ impl Ui {
         if failure.is_silent() {
             return;
         }
-        let (red, plain) = if self.color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+        let color = std::env::var_os("NO_COLOR").is_none() && self.stderr_is_terminal();
+        let (red, plain) = if color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
         self.note(format_args!("{red}Error:{plain} {}", failure.message));
         if let Some(hint) = &failure.hint {
             self.note(format_args!("hint: {hint}"));
