@@ -11,6 +11,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// What is asked does not go with what is.
+    #[error("{0}")]
+    Refused(String),
+    /// No container of that id.
+    #[error("container {0:?} does not exist")]
+    NoContainer(String),
     /// The command is not there (exit code 127).
     #[error("exec: {command:?}: {why}")]
     CommandNotFound {
@@ -82,6 +88,11 @@ impl Error {
             Self::CommandNotExecutable { .. } => 126,
             _ => 125,
         }
+    }
+
+    /// What is asked does not go with the state of the container.
+    pub fn refused(why: impl Into<String>) -> Self {
+        Self::Refused(why.into())
     }
 
     /// A wrong or unsupported field of the spec.

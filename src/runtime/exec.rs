@@ -91,7 +91,7 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
 /// A container whose first process has ended cannot be entered.
 fn gone(e: crate::sys::Error) -> Error {
     if e.is(libc::ESRCH) {
-        return Error::spec("container", "it is not running");
+        return Error::refused("it is not running");
     }
     e.into()
 }

@@ -6,18 +6,22 @@
 //! single deeds; [`exec`] puts a second process into a running container with the same steps.
 //! Not here: overlay mounts, networks, logs, records; those come in as descriptors or stay outside.
 
+pub mod bundle;
 pub mod cgroup;
 pub mod defaults;
 pub mod devices;
 pub mod error;
 pub mod exec;
+pub mod features;
 pub mod hooks;
 mod init;
+pub mod manage;
 pub mod oci;
 mod plan;
 pub mod reaper;
 pub mod seccomp;
 pub mod spawn;
+pub mod state;
 mod steps;
 mod sync;
 pub mod user;

@@ -129,6 +129,15 @@ pub fn inherited(number: RawFd) -> Result<OwnedFd> {
     Ok(fd)
 }
 
+/// A copy (at 3 or above, close-on-exec) of an open descriptor known only by its number.
+pub fn dup_number(number: RawFd) -> Result<OwnedFd> {
+    // SAFETY: duplicates, or fails with EBADF; the number itself is not touched.
+    let raw = unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 3) };
+    let raw = check(raw, "fcntl", || format!("{number}, F_DUPFD_CLOEXEC"))?;
+    // SAFETY: the kernel has just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
 /// Whether a number is an open descriptor.
 #[must_use]
 pub fn is_open(number: RawFd) -> bool {

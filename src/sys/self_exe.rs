@@ -27,6 +27,15 @@ pub fn open_program(path: &Path) -> Result<OwnedFd> {
     }
 }
 
+/// Whether we run from a file that nobody can write through: one on a read-only mount, or sealed.
+#[must_use]
+pub fn is_unwritable() -> bool {
+    let Ok(file) = fd::open(Path::new("/proc/self/exe"), OFlags::RDONLY, 0) else { return false };
+    let read_only =
+        rustix::fs::fstatvfs(&file).is_ok_and(|s| s.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    read_only || rustix::fs::fcntl_get_seals(&file).is_ok_and(|s| s.contains(rustix::fs::SealFlags::WRITE))
+}
+
 fn detached(path: &Path) -> Result<OwnedFd> {
     let tree = mount::open_tree_path(path, false)?;
     let wish = mount::Attributes { set: mount::attr::RDONLY, ..Default::default() };

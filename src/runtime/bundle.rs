@@ -1,0 +1,74 @@
+//! A bundle on disk: `config.json` read and checked, and the example that `rcon runtime spec` writes.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
+
+use super::Error;
+use crate::sys::fd;
+
+/// A loaded bundle.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Its directory, absolute.
+    pub path: PathBuf,
+    /// What it says.
+    pub spec: Spec,
+    /// The text as it was read: kept beside the state, because the file may change.
+    pub text: Vec<u8>,
+    /// Its root file system, absolute.
+    pub rootfs: PathBuf,
+}
+
+impl Bundle {
+    /// Reads `config.json` of a directory.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] naming what is wrong.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let absolute = std::path::absolute(path).map_err(|e| Error::spec("bundle", e.to_string()))?;
+        let file = absolute.join("config.json");
+        let text = fd::read_file(&file).map_err(|e| match e.is(libc::ENOENT) {
+            true => {
+                Error::spec("config.json", format!("JSON specification file {} not found", file.display()))
+            }
+            false => e.into(),
+        })?;
+        let spec = parse(&text)?;
+        let rootfs = match spec.root() {
+            Some(root) if root.path().is_absolute() => root.path().clone(),
+            Some(root) => absolute.join(root.path()),
+            None => return Err(Error::spec("root", "there is none")),
+        };
+        if !rootfs.is_dir() {
+            return Err(Error::spec("root.path", format!("{} is no directory", rootfs.display())));
+        }
+        Ok(Self { path: absolute, spec, text, rootfs })
+    }
+}
+
+/// Parses a spec and checks its version.
+///
+/// # Errors
+/// [`Error::Spec`].
+pub fn parse(text: &[u8]) -> Result<Spec, Error> {
+    let spec: Spec = serde_json::from_slice(text).map_err(|e| Error::spec("config.json", e.to_string()))?;
+    match spec.version().split('.').next() {
+        Some("1") => Ok(spec),
+        _ => Err(Error::spec("ociVersion", format!("{:?} is not 1.x", spec.version()))),
+    }
+}
+
+/// The example spec, as JSON: a shell in a read-only root with everything private.
+#[must_use]
+pub fn example(rootless: Option<(u32, u32)>) -> String {
+    let mut spec = match rootless {
+        Some((uid, gid)) => Spec::rootless(uid, gid),
+        None => Spec::default(),
+    };
+    spec.set_version(super::oci::OCI_VERSION.to_owned());
+    let mut value = serde_json::to_value(&spec).expect("a spec has only string keys");
+    value["process"]["terminal"] = true.into();
+    value["hostname"] = "rcon".into();
+    format!("{:#}\n", value)
+}

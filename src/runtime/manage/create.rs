@@ -1,0 +1,319 @@
+//! create, start and run.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use crate::runtime::bundle::Bundle;
+use crate::runtime::cgroup::{Cgroup, Manager};
+use crate::runtime::seccomp::{self, Filter};
+use crate::runtime::spawn::{self, Created, Rootfs, StartOn, Started, Stdio};
+use crate::runtime::state::{CONFIG, Container, START_SOCKET, State, Status, Store};
+use crate::runtime::sync::{self, Up};
+use crate::runtime::{Error, hooks};
+use crate::sys::atomic::{self, Durability};
+use crate::sys::process::PidFd;
+use crate::sys::{fd, process, socket};
+
+/// What to create.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where containers are.
+    pub store: &'a Store,
+    /// Its id.
+    pub id: &'a str,
+    /// Its bundle.
+    pub bundle: &'a Path,
+    /// Socket that gets the terminal's master.
+    pub console_socket: Option<&'a Path>,
+    /// File that gets the pid.
+    pub pid_file: Option<&'a Path>,
+    /// Descriptors from 3 that go into the container.
+    pub preserve_fds: u32,
+    /// Use systemd for cgroups.
+    pub systemd: bool,
+    /// The container ends with us (run in the foreground).
+    pub dies_with_us: bool,
+}
+
+/// A container that waits to be started by us.
+#[derive(Debug)]
+pub struct Waiting {
+    created: Created,
+    filter: Option<Filter>,
+    bundle: Bundle,
+    /// Its record.
+    pub container: Container,
+    /// Its terminal, where no console socket took it.
+    pub console: Option<OwnedFd>,
+}
+
+/// Creates a container that waits for [`start`]; it lives on without us.
+///
+/// # Errors
+/// [`Error`]; nothing is left then.
+pub fn create(request: &Request<'_>) -> Result<(), Error> {
+    let waiting = prepare(request, true)?;
+    let _detached = waiting.created.detach();
+    Ok(())
+}
+
+/// Creates a container that [`Waiting::go`] starts.
+///
+/// # Errors
+/// [`Error`]; nothing is left then.
+pub fn create_attached(request: &Request<'_>) -> Result<Waiting, Error> {
+    prepare(request, false)
+}
+
+/// Undoes what was made, unless it is kept.
+struct Undo<'a> {
+    dir: &'a Path,
+    cgroup: Option<&'a Cgroup>,
+    armed: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let _swept_later = self.cgroup.map(Cgroup::remove);
+            let _swept_later = std::fs::remove_dir_all(self.dir);
+        }
+    }
+}
+
+fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
+    let bundle = Bundle::load(request.bundle)?;
+    check_console(&bundle, request, detached)?;
+    let (dir, _lock) = request.store.reserve(request.id)?;
+    let mut early = Undo { dir: &dir, cgroup: None, armed: true };
+    atomic::create_new(&dir.join(CONFIG), &bundle.text, 0o600)?;
+    let cgroup = make_cgroup(&bundle, request)?;
+    early.armed = false;
+    let mut undo = Undo { dir: &dir, cgroup: cgroup.as_ref(), armed: true };
+    let filter =
+        bundle.spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()).map(seccomp::from_oci).transpose()?;
+    let preserved = take_preserved(request.preserve_fds)?;
+    let listener = if detached {
+        Some(socket::listen(&dir.join(START_SOCKET), socket::Kind::SeqPacket, 0o600)?)
+    } else {
+        None
+    };
+    let mut created =
+        clone_container(request, &bundle, cgroup.as_ref(), filter.as_ref(), &preserved, listener.as_ref())?;
+    created.wait_ready()?;
+    let mut console = created.take_console();
+    if let (Some(path), Some(master)) = (request.console_socket, &console) {
+        send_console(path, master)?;
+        console = None;
+    }
+    let state = State {
+        version: 0,
+        id: request.id.to_owned(),
+        bundle: bundle.path.clone(),
+        rootfs: bundle.rootfs.clone(),
+        init: process::identity(created.pid())?,
+        cgroup: cgroup.as_ref().map(|c| c.path().to_owned()).unwrap_or_default(),
+        created: jiff::Timestamp::now(),
+        owner: crate::sys::probe::effective_uid(),
+        systemd: request.systemd,
+    };
+    let container = Container::save(dir.clone(), state)?;
+    if let Some(file) = request.pid_file {
+        atomic::write(file, created.pid().to_string().as_bytes(), 0o644, Durability::None)?;
+    }
+    undo.armed = false;
+    drop(undo);
+    Ok(Waiting { created, filter, bundle, container, console })
+}
+
+fn clone_container(
+    request: &Request<'_>,
+    bundle: &Bundle,
+    cgroup: Option<&Cgroup>,
+    filter: Option<&Filter>,
+    preserved: &[OwnedFd],
+    listener: Option<&OwnedFd>,
+) -> Result<Created, Error> {
+    let terminal = bundle.spec.process().as_ref().and_then(|p| p.terminal()).unwrap_or(false);
+    let size = bundle.spec.process().as_ref().and_then(|p| p.console_size());
+    let number = |n: u64| u16::try_from(n).unwrap_or(0);
+    let stdio = if terminal {
+        Stdio::Terminal {
+            rows: size.map_or(0, |s| number(s.height())),
+            columns: size.map_or(0, |s| number(s.width())),
+        }
+    } else {
+        Stdio::Fds([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()])
+    };
+    let preserved: Vec<BorrowedFd<'_>> = preserved.iter().map(AsFd::as_fd).collect();
+    spawn::create(spawn::Request {
+        id: request.id,
+        spec: &bundle.spec,
+        bundle: &bundle.path,
+        rootfs: Rootfs::Path(&bundle.rootfs),
+        mounts: Vec::new(),
+        namespaces: Vec::new(),
+        cgroup,
+        seccomp: filter,
+        stdio,
+        preserved: &preserved,
+        parent_death_signal: request.dies_with_us.then_some(libc::SIGKILL),
+        start_on: listener.map_or(StartOn::Go, |l| StartOn::Connection(l.as_fd())),
+        init: false,
+    })
+}
+
+fn check_console(bundle: &Bundle, request: &Request<'_>, detached: bool) -> Result<(), Error> {
+    let terminal = bundle.spec.process().as_ref().and_then(|p| p.terminal()).unwrap_or(false);
+    match (terminal, request.console_socket.is_some(), detached) {
+        (true, false, true) => Err(Error::spec(
+            "process.terminal",
+            "cannot allocate tty if the runtime will detach without setting console socket",
+        )),
+        (false, true, _) => Err(Error::spec(
+            "process.terminal",
+            "cannot use console socket if the runtime will not detach or allocate tty",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn make_cgroup(bundle: &Bundle, request: &Request<'_>) -> Result<Option<Cgroup>, Error> {
+    let linux = bundle.spec.linux().as_ref();
+    let given = linux.and_then(|l| l.cgroups_path().as_ref()).map(|p| p.to_string_lossy().into_owned());
+    let path = match given.filter(|p| !p.is_empty()) {
+        Some(path) if request.systemd || path.starts_with('/') => path,
+        Some(path) => format!("/{path}"),
+        None if request.systemd => format!("system.slice:rcon:{}", request.id),
+        None => format!("/{}", request.id),
+    };
+    let resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
+    Ok(Some(Manager::detect()?.create(&path, &resources)?))
+}
+
+/// Descriptors 3 to 2 + n, which must be open.
+pub(super) fn take_preserved(count: u32) -> Result<Vec<OwnedFd>, Error> {
+    let listen = std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
+    (3..3 + i32::try_from(count.saturating_add(listen).min(1024)).unwrap_or(0))
+        .map(|n| {
+            // A copy, so that the number itself stays nobody's.
+            if !fd::is_open(n) {
+                return Err(Error::spec("preserve-fds", format!("descriptor {n} is not open")));
+            }
+            Ok(fd::dup_number(n)?)
+        })
+        .collect()
+}
+
+/// Sends the master of a terminal as runc does: one message, the descriptor, and its name.
+pub(super) fn send_console(path: &Path, master: &OwnedFd) -> Result<(), Error> {
+    let connection = socket::connect(path, socket::Kind::Stream)?;
+    socket::send_all(&connection, b"/dev/ptmx", &[master.as_fd()])?;
+    Ok(())
+}
+
+impl Waiting {
+    /// Lets it exec.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn go(self) -> Result<(Started, Container, Option<OwnedFd>), Error> {
+        let pid = self.created.pid();
+        let mut started = self.created.go()?;
+        if let (Some(fd), Some(filter)) = (started.seccomp_listener.take(), &self.filter) {
+            hand_over_listener(filter, &self.container, &self.bundle.spec, fd, pid)?;
+        }
+        let after = hooks::poststart(&self.bundle.spec);
+        if !after.is_empty() {
+            let state = hooks::state_json(
+                &self.container.state.id,
+                "running",
+                pid,
+                &self.bundle.path,
+                &self.bundle.spec,
+            );
+            hooks::run("poststart", after, &state)?;
+        }
+        Ok((started, self.container, self.console))
+    }
+}
+
+/// Gives the seccomp agent its descriptor.
+pub(super) fn hand_over_listener(
+    filter: &Filter,
+    container: &Container,
+    spec: &oci_spec::runtime::Spec,
+    fd: OwnedFd,
+    pid: i32,
+) -> Result<(), Error> {
+    let Some(listener) = &filter.listener else { return Ok(()) };
+    let state = hooks::state_json(&container.state.id, "creating", pid, &container.state.bundle, spec);
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap_or_default();
+    let message = serde_json::json!({
+        "ociVersion": spec.version(),
+        "fds": ["seccompFd"],
+        "pid": pid,
+        "metadata": listener.metadata,
+        "state": state,
+    });
+    let connection = socket::connect(&listener.path, socket::Kind::Stream)?;
+    socket::send_all(&connection, message.to_string().as_bytes(), &[fd.as_fd()])?;
+    Ok(())
+}
+
+/// Starts a created container.
+///
+/// # Errors
+/// [`Error::Spec`] where it is not created; what its exec failed with.
+pub fn start(store: &Store, id: &str) -> Result<(), Error> {
+    let container = store.open(id)?;
+    let _lock = container.lock()?;
+    match container.status() {
+        Status::Created => {}
+        Status::Stopped => return Err(Error::refused("cannot start a container that has stopped")),
+        Status::Running | Status::Paused => {
+            return Err(Error::refused("cannot start an already running container"));
+        }
+    }
+    let path: PathBuf = container.start_socket();
+    let connection = socket::connect(&path, socket::Kind::SeqPacket)?;
+    sync::send(&connection, sync::GO, &[])?;
+    let spec = container.spec()?;
+    loop {
+        match sync::receive_up(&connection)? {
+            Up::End => break,
+            Up::Tag(sync::LISTENER, mut fds) => {
+                let filter = spec
+                    .linux()
+                    .as_ref()
+                    .and_then(|l| l.seccomp().as_ref())
+                    .map(seccomp::from_oci)
+                    .transpose()?;
+                if let (Some(fd), Some(filter)) = (fds.pop(), filter) {
+                    hand_over_listener(&filter, &container, &spec, fd, container.state.init.pid)?;
+                }
+            }
+            Up::Tag(..) => {}
+            Up::Failed(failure) => {
+                let _gone = std::fs::remove_file(&path);
+                return Err(failure.into());
+            }
+        }
+    }
+    std::fs::remove_file(&path)
+        .map_err(|e| crate::sys::Error::from_io("unlink", path.display().to_string(), &e))?;
+    let after = hooks::poststart(&spec);
+    if after.is_empty() {
+        return Ok(());
+    }
+    let state = hooks::state_json(id, "running", container.state.init.pid, &container.state.bundle, &spec);
+    hooks::run("poststart", after, &state)
+}
+
+/// A handle on the first process of a container that has not ended.
+///
+/// # Errors
+/// [`Error::Spec`] where it has.
+pub fn init_of(container: &Container) -> Result<PidFd, Error> {
+    process::open_identity(&container.state.init).map_err(|_| Error::refused("container not running"))
+}

@@ -1,0 +1,87 @@
+//! delete: what is left of a container goes.
+
+use std::time::Duration;
+
+use crate::runtime::state::{Container, Status, Store};
+use crate::runtime::{Error, hooks};
+use crate::sys::{event, process};
+
+/// Deletes a stopped container; a created or, with `force`, running one is killed first.
+///
+/// # Errors
+/// [`Error::NoContainer`] unless forced; [`Error::Spec`] where it runs.
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), Error> {
+    let container = match store.open(id) {
+        Ok(container) => container,
+        // Half-made: its maker was killed before the state was written.
+        Err(Error::NoContainer(_)) if force => {
+            let _nothing_there = std::fs::remove_dir_all(store.dir(id)?);
+            return Ok(());
+        }
+        Err(e) => return Err(e),
+    };
+    match container.status() {
+        Status::Stopped => {}
+        Status::Created => kill(&container)?,
+        Status::Running | Status::Paused if force => kill(&container)?,
+        status => {
+            let word = status.word();
+            return Err(Error::refused(format!("cannot delete container {id} that is not stopped: {word}")));
+        }
+    }
+    destroy(container)
+}
+
+fn kill(container: &Container) -> Result<(), Error> {
+    let Ok(init) = process::open_identity(&container.state.init) else { return Ok(()) };
+    if let Some(cgroup) = container.cgroup()? {
+        cgroup.kill()?;
+        // A frozen process does not die before it thaws.
+        let _never_frozen = cgroup.thaw();
+    }
+    let _gone = init.signal(libc::SIGKILL);
+    if !event::wait_readable(&init, Some(Duration::from_secs(10)))? {
+        return Err(Error::refused("its first process did not end within 10 s of SIGKILL"));
+    }
+    Ok(())
+}
+
+/// Removes cgroup and state of a container that has ended, then runs its poststop hooks.
+///
+/// # Errors
+/// The first of what failed; all was tried.
+pub fn destroy(container: Container) -> Result<(), Error> {
+    let spec = container.spec();
+    let mut first: Result<(), Error> = Ok(());
+    let mut note = |result: Result<(), Error>| {
+        if first.is_ok() {
+            first = result;
+        }
+    };
+    match container.cgroup() {
+        // Without a pid namespace of its own, processes may be left.
+        Ok(Some(cgroup)) => {
+            let _none_left = cgroup.kill();
+            note(cgroup.remove().map_err(Into::into));
+        }
+        Ok(None) => {}
+        Err(e) => note(Err(e)),
+    }
+    let removed = std::fs::remove_dir_all(&container.dir);
+    note(
+        removed
+            .map_err(|e| crate::sys::Error::from_io("rmdir", container.dir.display().to_string(), &e).into()),
+    );
+    if let Ok(spec) = spec {
+        let after = hooks::poststop(&spec);
+        if !after.is_empty() {
+            let state = &container.state;
+            note(hooks::run(
+                "poststop",
+                after,
+                &hooks::state_json(&state.id, "stopped", 0, &state.bundle, &spec),
+            ));
+        }
+    }
+    first
+}

@@ -1,0 +1,106 @@
+//! exec.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use oci_spec::runtime::{Process, Spec};
+
+use crate::runtime::exec::{self, Executed};
+use crate::runtime::spawn::Stdio;
+use crate::runtime::state::{Container, Status, Store};
+use crate::runtime::{Error, seccomp};
+use crate::sys::atomic::{self, Durability};
+
+/// What to run in a container.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Where containers are.
+    pub store: &'a Store,
+    /// The container.
+    pub id: &'a str,
+    /// The process, from [`Container::spec`]'s or a file, changed by flags.
+    pub process: &'a Process,
+    /// Socket that gets the terminal's master.
+    pub console_socket: Option<&'a Path>,
+    /// File that gets the pid.
+    pub pid_file: Option<&'a Path>,
+    /// Descriptors from 3 that go into the container.
+    pub preserve_fds: u32,
+    /// The process ends with us.
+    pub dies_with_us: bool,
+    /// Run in a paused container, where it will wait.
+    pub ignore_paused: bool,
+}
+
+/// Starts the process; the terminal comes back where no console socket took it.
+///
+/// # Errors
+/// [`Error`].
+pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
+    let container = request.store.open(request.id)?;
+    match container.status() {
+        Status::Running => {}
+        Status::Created => {}
+        Status::Paused if request.ignore_paused => {}
+        Status::Paused => {
+            return Err(Error::refused(
+                "cannot exec in a paused container (use --ignore-paused to override)",
+            ));
+        }
+        Status::Stopped => return Err(Error::refused("cannot exec in a stopped container")),
+    }
+    let init = super::create::init_of(&container)?;
+    let spec = container.spec()?;
+    let filter = filter_of(&spec)?;
+    let cgroup = container.cgroup()?;
+    let preserved = super::create::take_preserved(request.preserve_fds)?;
+    let preserved: Vec<BorrowedFd<'_>> = preserved.iter().map(AsFd::as_fd).collect();
+    let terminal = request.process.terminal().unwrap_or(false);
+    let size = request.process.console_size();
+    let number = |n: u64| u16::try_from(n).unwrap_or(0);
+    let stdio = if terminal {
+        Stdio::Terminal {
+            rows: size.map_or(0, |s| number(s.height())),
+            columns: size.map_or(0, |s| number(s.width())),
+        }
+    } else {
+        Stdio::Fds([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()])
+    };
+    let mut executed = exec::exec(exec::Request {
+        init: &init,
+        init_pid: container.state.init.pid,
+        process: request.process,
+        cgroup: cgroup.as_ref(),
+        seccomp: filter.as_ref(),
+        stdio,
+        preserved: &preserved,
+        parent_death_signal: request.dies_with_us.then_some(libc::SIGKILL),
+    })?;
+    finish(request, &container, &spec, filter.as_ref(), &mut executed)?;
+    Ok(executed)
+}
+
+/// Whoever has to get something of the new process gets it.
+fn finish(
+    request: &Request<'_>,
+    container: &Container,
+    spec: &Spec,
+    filter: Option<&seccomp::Filter>,
+    executed: &mut Executed,
+) -> Result<(), Error> {
+    if let (Some(fd), Some(filter)) = (executed.seccomp_listener.take(), filter) {
+        super::create::hand_over_listener(filter, container, spec, fd, executed.pid)?;
+    }
+    if let (Some(path), Some(master)) = (request.console_socket, executed.console.as_ref()) {
+        super::create::send_console(path, master)?;
+        let _sent: Option<OwnedFd> = executed.console.take();
+    }
+    if let Some(file) = request.pid_file {
+        atomic::write(file, executed.pid.to_string().as_bytes(), 0o644, Durability::None)?;
+    }
+    Ok(())
+}
+
+fn filter_of(spec: &Spec) -> Result<Option<seccomp::Filter>, Error> {
+    Ok(spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()).map(seccomp::from_oci).transpose()?)
+}

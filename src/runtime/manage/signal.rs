@@ -1,0 +1,59 @@
+//! kill, pause, resume.
+
+use crate::runtime::Error;
+use crate::runtime::cgroup::Cgroup;
+use crate::runtime::state::{Container, Status, Store};
+
+/// Sends a signal to the first process, or to all.
+///
+/// # Errors
+/// [`Error::Spec`] where it is not running.
+pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Error> {
+    let container = store.open(id)?;
+    if all {
+        return match container.cgroup()? {
+            Some(cgroup) if signal == libc::SIGKILL => Ok(cgroup.kill()?),
+            Some(cgroup) => Ok(cgroup.signal(signal)?),
+            None => Ok(()),
+        };
+    }
+    let init = super::create::init_of(&container)?;
+    init.signal(signal)?;
+    if signal == libc::SIGKILL
+        && let Some(cgroup) = container.cgroup()?
+        && cgroup.is_frozen().unwrap_or(false)
+    {
+        cgroup.thaw()?;
+    }
+    Ok(())
+}
+
+/// Freezes all processes.
+///
+/// # Errors
+/// [`Error::Spec`] where it does not run or has no cgroup.
+pub fn pause(store: &Store, id: &str) -> Result<(), Error> {
+    let container = store.open(id)?;
+    let _lock = container.lock()?;
+    match container.status() {
+        Status::Running | Status::Created => Ok(cgroup(&container)?.freeze()?),
+        status => Err(Error::refused(format!("container not running or created: {}", status.word()))),
+    }
+}
+
+/// Lets all processes run on.
+///
+/// # Errors
+/// [`Error::Spec`] where it is not paused.
+pub fn resume(store: &Store, id: &str) -> Result<(), Error> {
+    let container = store.open(id)?;
+    let _lock = container.lock()?;
+    match container.status() {
+        Status::Paused => Ok(cgroup(&container)?.thaw()?),
+        status => Err(Error::refused(format!("container not paused: {}", status.word()))),
+    }
+}
+
+fn cgroup(container: &Container) -> Result<Cgroup, Error> {
+    container.cgroup()?.ok_or_else(|| Error::refused("it has no cgroup"))
+}
