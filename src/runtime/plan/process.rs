@@ -117,12 +117,14 @@ fn capabilities(process: &Process) -> CapPlan {
         list.iter().flatten().filter_map(number).for_each(|n| out.insert(n));
         out
     };
+    let (permitted, inheritable) = (set(given.permitted()), set(given.inheritable()));
     CapPlan {
         bounding: set(given.bounding()),
         effective: set(given.effective()),
-        permitted: set(given.permitted()),
-        inheritable: set(given.inheritable()),
-        ambient: set(given.ambient()),
+        permitted,
+        inheritable,
+        // The kernel lets nothing else be ambient; specs name more, and runc and crun pass over it too.
+        ambient: CapSet(set(given.ambient()).0 & permitted.0 & inheritable.0),
     }
 }
 
