@@ -27,6 +27,19 @@ pub(crate) fn image(ctx: &Context, action: &str, name: &str, labels: &[(String, 
     note(ctx, "image", action, name, attributes);
 }
 
+/// Notes that something happened to a network.
+pub(crate) fn network(
+    ctx: &Context,
+    action: &str,
+    network: &crate::model::network::Network,
+    extra: &[(&str, String)],
+) {
+    let mut attributes =
+        vec![("name".to_owned(), network.name.clone()), ("type".to_owned(), network.driver.clone())];
+    attributes.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+    note(ctx, "network", action, &network.id, attributes);
+}
+
 fn note(ctx: &Context, kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) {
     let event = Event {
         time: jiff::Timestamp::now(),

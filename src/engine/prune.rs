@@ -113,6 +113,7 @@ fn remove_volume(ctx: &Context, store: &Store, name: &str, pruned: &mut Pruned) 
 /// As [`containers`].
 pub fn system(ctx: &Context, options: &PruneOptions) -> Result<Pruned, Error> {
     let mut pruned = containers(ctx, &options.filters)?;
+    pruned.add(super::networks::prune(ctx, &options.filters)?);
     if options.volumes {
         // `until` is no filter of volumes: their age says nothing.
         let filters: Vec<String> =

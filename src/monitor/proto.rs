@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::container::ContainerSpec;
 use crate::model::container::{Exited, Health, HealthResult, Phase, Running};
 use crate::model::lifecycle::RestartPolicy;
-use crate::model::network::Network;
+use crate::model::network::{AttachmentSpec, Network};
 use crate::model::resources::Resources;
 
 use crate::storage::Paths;
@@ -158,8 +158,21 @@ pub enum Request {
     HealthRun,
     /// The container has a new name (for events and hosts).
     Renamed(String),
+    /// Attach it to a further network.
+    Connect(Box<ConnectWish>),
+    /// Detach it from a network, by name.
+    Disconnect(String),
     /// End the container and its record because it is being removed: no restart, no waiting.
     Remove,
+}
+
+/// What to attach to, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectWish {
+    /// Addresses and names asked for.
+    pub attachment: AttachmentSpec,
+    /// The network.
+    pub network: Network,
 }
 
 /// How to stop.

@@ -108,7 +108,7 @@ fn mtu_option(network: &Network) -> Option<u32> {
 
 /// The MTU of the interface that leads out, if it is smaller than Ethernet's: packets of containers shall fit.
 fn uplink_mtu(socket: &mut Socket) -> Result<Option<u32>, Error> {
-    let Some(index) = rtnl::default_interface(socket)? else { return Ok(None) };
+    let Some(index) = rtnl::default_interface(socket, false)? else { return Ok(None) };
     let links = rtnl::links(socket)?;
     let mtu = links.iter().find(|l| l.index.cast_unsigned() == index).map_or(1500, |l| l.mtu);
     Ok((1280..1500).contains(&mtu).then_some(mtu))

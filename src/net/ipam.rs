@@ -39,6 +39,13 @@ fn overlap(a: (IpAddr, u8), b: (IpAddr, u8)) -> bool {
     aw == bw && a1 <= b2 && b1 <= a2
 }
 
+/// First and last address of a prefix.
+#[must_use]
+pub fn span(ip: IpAddr, prefix: u8) -> (IpAddr, IpAddr) {
+    let (first, last, width) = bounds(ip, prefix);
+    (address(first, width), address(last, width))
+}
+
 /// Whether `ip` is in `subnet`.
 #[must_use]
 pub fn contains(subnet: &Subnet, ip: IpAddr) -> bool {

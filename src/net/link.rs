@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use super::{Attachment, Error, bridge};
+use crate::model::container::AttachmentState;
 use crate::model::id::ContainerId;
 use crate::sys::netlink::{self, Batch, Family, Socket};
 use crate::sys::rtnl::{self, Change, Link, Veth, Which};
@@ -40,7 +41,8 @@ pub(super) fn make(netns: BorrowedFd<'_>, attachments: &[Attachment], fresh: boo
         let up = Change { up: true, ..Change::default() };
         rtnl::change_link(&mut batch, Which::Index(LOOPBACK), up);
     }
-    let mut routed = (!fresh, !fresh);
+    let mut has_default = |six| Ok::<_, Error>(rtnl::default_interface(&mut inside, six)?.is_some());
+    let mut routed = if fresh { (false, false) } else { (has_default(false)?, has_default(true)?) };
     for (attachment, index) in made {
         let index = match index {
             0 => rtnl::link(&mut inside, &attachment.interface)?
@@ -125,6 +127,20 @@ fn configure(batch: &mut Batch, attachment: &Attachment, index: i32, routed: &mu
             *routed = true;
         }
     }
+}
+
+/// Makes the default routes lead through an attachment's gateways where there are none.
+pub(super) fn route(netns: BorrowedFd<'_>, state: &AttachmentState) -> Result<(), Error> {
+    let mut inside = Socket::open_in(netns, Family::Route)?;
+    let Some(link) = rtnl::link(&mut inside, &state.interface)? else { return Ok(()) };
+    let mut batch = Batch::new();
+    for gateway in [state.gateway.map(IpAddr::V4), state.gateway6.map(IpAddr::V6)].into_iter().flatten() {
+        if rtnl::default_interface(&mut inside, gateway.is_ipv6())?.is_none() {
+            rtnl::add_default_route(&mut batch, link.index, gateway);
+        }
+    }
+    inside.run(batch)?;
+    Ok(())
 }
 
 /// Removes an interface of the host; a missing one is no error.

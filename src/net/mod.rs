@@ -128,6 +128,15 @@ pub fn detach(container: &ContainerId, state: &AttachmentState, ports: &[PortMap
     removed.map(drop)
 }
 
+/// Makes a running container's default route lead through an attachment, unless it has one (after its former
+/// one went with a [`detach`]).
+///
+/// # Errors
+/// The kernel's answer.
+pub fn route(netns: BorrowedFd<'_>, state: &AttachmentState) -> Result<(), Error> {
+    link::route(netns, state)
+}
+
 /// Puts the firewall as `applied` needs it, whatever is there now; idempotent and cheap. For use after a
 /// foreign `nft flush ruleset` or firewall reload.
 ///

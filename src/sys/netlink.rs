@@ -131,6 +131,9 @@ impl Socket {
     /// # Errors
     /// The failed message or call.
     pub fn run(&mut self, batch: Batch) -> Result<Vec<Reply>, Error> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
         let first = self.sequence;
         let (buffer, names) = batch.finish(first);
         let count = u32::try_from(names.len()).unwrap_or(u32::MAX);

@@ -375,14 +375,14 @@ pub fn routes(socket: &mut Socket) -> Result<Vec<Route>, Error> {
     Ok(socket.run(batch)?.iter().filter_map(parse).collect())
 }
 
-/// Index of the interface that IPv4's default route goes through.
+/// Index of the interface that the default route of a family goes through.
 ///
 /// # Errors
 /// The kernel's answer.
-pub fn default_interface(socket: &mut Socket) -> Result<Option<u32>, Error> {
+pub fn default_interface(socket: &mut Socket, six: bool) -> Result<Option<u32>, Error> {
     const RT_TABLE_MAIN: u8 = 254;
     let mut header = [0; 12];
-    header[0] = libc::AF_INET as u8;
+    header[0] = if six { libc::AF_INET6 } else { libc::AF_INET } as u8;
     let mut batch = Batch::new();
     batch.message("looking for the default route", RTM_GETROUTE, F_DUMP, &header);
     let parse = |reply: &Reply| {

@@ -3,7 +3,7 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::super::proto::{
-    ExecInfo, Hello, Reply, Request, StopWish, Streams, TermSize, UpdateWish, VERSION, WaitFor,
+    ConnectWish, ExecInfo, Hello, Reply, Request, StopWish, Streams, TermSize, UpdateWish, VERSION, WaitFor,
 };
 use super::super::wire::{self, WireError};
 use super::{Attached, ClientError};
@@ -154,6 +154,22 @@ pub fn health_run(paths: &Paths, id: &ContainerId) -> Result<(HealthResult, Heal
 /// It does not run.
 pub fn renamed(paths: &Paths, id: &ContainerId, name: &str) -> Result<(), ClientError> {
     done(paths, id, Request::Renamed(name.to_owned()))
+}
+
+/// Attaches the running container to a further network.
+///
+/// # Errors
+/// It does not run, or the address is taken, or the kernel refuses.
+pub fn connect(paths: &Paths, id: &ContainerId, wish: ConnectWish) -> Result<(), ClientError> {
+    done(paths, id, Request::Connect(Box::new(wish)))
+}
+
+/// Detaches the running container from a network.
+///
+/// # Errors
+/// It does not run, or is not attached to it.
+pub fn disconnect(paths: &Paths, id: &ContainerId, network: &str) -> Result<(), ClientError> {
+    done(paths, id, Request::Disconnect(network.to_owned()))
 }
 
 /// Kills the container for removal: no restart; returns when all is torn down. The caller removes the record

@@ -7,6 +7,7 @@
 mod clients;
 mod execs;
 mod life;
+mod networks;
 mod probes;
 mod requests;
 mod streams;

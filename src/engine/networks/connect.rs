@@ -1,0 +1,176 @@
+//! `network connect`, `disconnect` and `reload`. A container's document says what it is attached to; for a
+//! running one its monitor, which holds the leases and the namespace, does it at once.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::super::context::Context;
+use super::super::error::{Error, Kind};
+use super::super::select::{Done, Selection, targets};
+use super::super::view::Container;
+use super::super::{journal, lookup};
+use super::find;
+use crate::model::container::ContainerSpec;
+use crate::model::id::ContainerId;
+use crate::model::network::{AttachmentRequest, AttachmentSpec, NetworkMode, NetworkModeSpec};
+use crate::monitor::client;
+use crate::monitor::proto::ConnectWish;
+use crate::net::{self, Mac, ipam};
+use crate::storage::Store;
+
+/// What `network connect` is asked for beyond the two names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectOptions {
+    /// `--ip`.
+    pub ip: Option<Ipv4Addr>,
+    /// `--ip6`.
+    pub ip6: Option<Ipv6Addr>,
+    /// `--mac-address`.
+    pub mac: Option<String>,
+    /// `--alias`.
+    pub aliases: Vec<String>,
+}
+
+/// Attaches a container to a network.
+///
+/// # Errors
+/// Either is missing, it is attached already, it shares the host's or another's namespace, the address does not
+/// fit or is taken.
+pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectOptions) -> Result<(), Error> {
+    let store = ctx.store()?;
+    let network = find(ctx, &store, network)?;
+    let container = Container::find(ctx, &store, container)?;
+    let mut spec = container.spec(&store)?;
+    match spec.network.mode {
+        NetworkModeSpec::Bridge | NetworkModeSpec::None => {}
+        NetworkModeSpec::Host => return Err(shares("the host's")),
+        NetworkModeSpec::Container(_) | NetworkModeSpec::Path(_) => return Err(shares("another")),
+    }
+    if spec.network.attachments.iter().any(|a| a.network == network.name) {
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("container {} is already connected to network {}", spec.name, network.name),
+        ));
+    }
+    let attachment = attachment(&spec, &network.name, options)?;
+    for (ip, v6) in [(options.ip.map(Into::into), false), (options.ip6.map(Into::into), true)] {
+        let Some(ip): Option<std::net::IpAddr> = ip else { continue };
+        let subnet = network.subnets.iter().find(|s| s.address.is_ipv6() == v6).ok_or_else(|| {
+            Error::new(Kind::Invalid, format!("network {} has no subnet for the address {ip}", network.name))
+        })?;
+        ipam::check(subnet, ip)?;
+    }
+    if container.alive() {
+        let wish = ConnectWish { attachment: attachment.clone(), network: network.clone() };
+        client::connect(&ctx.paths, container.id(), wish)?;
+    }
+    spec.network.mode = NetworkModeSpec::Bridge;
+    spec.network.attachments.push(attachment);
+    remember(&mut spec);
+    store.update_spec(&spec)?;
+    let id = ("container", container.id().to_string());
+    journal::network(ctx, "connect", &network, &[id]);
+    Ok(())
+}
+
+fn shares(whose: &str) -> Error {
+    Error::new(
+        Kind::State,
+        format!("container sharing {whose} network namespace cannot be connected to any other network"),
+    )
+}
+
+fn attachment(
+    spec: &ContainerSpec,
+    network: &str,
+    options: &ConnectOptions,
+) -> Result<AttachmentSpec, Error> {
+    let ConnectOptions { ip, ip6, mac, aliases } = options.clone();
+    let mac = mac.map(|m| m.parse::<Mac>()).transpose()?.map(|m| m.to_string());
+    let taken = |name: &String| spec.network.attachments.iter().any(|a| a.interface == *name);
+    let interface = (0..).map(|n| format!("eth{n}")).find(|n| !taken(n)).unwrap_or_default();
+    Ok(AttachmentSpec { network: network.to_owned(), interface, ip, ip6, mac, aliases })
+}
+
+/// Detaches a container from a network; with `force` a missing container or attachment is no error.
+///
+/// # Errors
+/// Either is missing, or it is not attached.
+pub fn disconnect(ctx: &Context, network: &str, container: &str, force: bool) -> Result<(), Error> {
+    let store = ctx.store()?;
+    let network = find(ctx, &store, network)?;
+    let container = match Container::find(ctx, &store, container) {
+        Err(e) if force && e.kind() == Kind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let mut spec = container.spec(&store)?;
+    let before = spec.network.attachments.len();
+    spec.network.attachments.retain(|a| a.network != network.name);
+    if spec.network.attachments.len() == before {
+        if force {
+            return Ok(());
+        }
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("container {} is not connected to network {}", spec.name, network.name),
+        ));
+    }
+    if container.alive() {
+        client::disconnect(&ctx.paths, container.id(), &network.name)?;
+    }
+    if spec.network.attachments.is_empty() {
+        spec.network.mode = NetworkModeSpec::None;
+    }
+    remember(&mut spec);
+    store.update_spec(&spec)?;
+    let id = ("container", container.id().to_string());
+    journal::network(ctx, "disconnect", &network, &[id]);
+    Ok(())
+}
+
+/// What the caller said follows what is: `inspect --as-run` and a recreation in place tell the same.
+fn remember(spec: &mut ContainerSpec) {
+    let requests = spec.network.attachments.iter().map(|a| AttachmentRequest {
+        network: a.network.clone(),
+        ip: a.ip,
+        ip6: a.ip6,
+        mac: a.mac.clone(),
+        aliases: a.aliases.clone(),
+        interface: Some(a.interface.clone()),
+    });
+    let requests: Vec<_> = requests.collect();
+    spec.options.network.mode =
+        Some(if requests.is_empty() { NetworkMode::None } else { NetworkMode::Networks(requests) });
+}
+
+/// `network reload`: puts the firewall of running containers back, after someone else flushed it.
+///
+/// # Errors
+/// Only what concerns the selection as a whole.
+pub fn reload(
+    ctx: &Context,
+    which: &Selection,
+    report: &mut dyn FnMut(Done<ContainerId>),
+) -> Result<(), Error> {
+    let store = ctx.store()?;
+    for target in targets(ctx, &store, which, Container::alive)? {
+        let result = target.found.and_then(|c| reload_one(ctx, &store, &c));
+        report(Done { given: target.given, result });
+    }
+    Ok(())
+}
+
+fn reload_one(ctx: &Context, store: &Store, container: &Container) -> Result<ContainerId, Error> {
+    let running = container.running()?;
+    let mut networks = Vec::new();
+    for attachment in &running.network {
+        networks.push(lookup::network(ctx, store, &attachment.network)?);
+    }
+    let applied = net::Applied {
+        container: container.id().clone(),
+        networks,
+        attachments: running.network.clone(),
+        ports: running.ports.clone(),
+    };
+    net::ensure(&applied)?;
+    Ok(container.id().clone())
+}

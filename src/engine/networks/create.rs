@@ -1,0 +1,290 @@
+//! `network create`: from docker's flags to a [`Network`].
+
+use std::net::IpAddr;
+
+use super::super::context::Context;
+use super::super::error::{Error, Kind};
+use super::super::{journal, random};
+use super::{find, is_reserved};
+use crate::model::id::check_name;
+use crate::model::network::{DEFAULT_NETWORK, Network, Subnet};
+use crate::net::ipam;
+
+/// What `network create` is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkOptions {
+    /// Name.
+    pub name: String,
+    /// `-d`: only `bridge`.
+    pub driver: Option<String>,
+    /// `--subnet`, each `ADDRESS/PREFIX`.
+    pub subnets: Vec<String>,
+    /// `--gateway`, each belongs to the subnet that it is in.
+    pub gateways: Vec<IpAddr>,
+    /// `--ip-range`, each `ADDRESS/PREFIX` or `FIRST-LAST`.
+    pub ranges: Vec<String>,
+    /// `--ipv6`.
+    pub ipv6: bool,
+    /// `--internal`.
+    pub internal: bool,
+    /// `--disable-dns`.
+    pub disable_dns: bool,
+    /// `--interface-name`.
+    pub interface: Option<String>,
+    /// `-o`.
+    pub options: Vec<(String, String)>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+    /// `--ignore`: one that exists is no error.
+    pub ignore: bool,
+}
+
+/// Options of the bridge driver that mean something here.
+const OPTIONS: &[&str] = &[
+    "mtu",
+    "com.docker.network.driver.mtu",
+    "com.docker.network.bridge.name",
+    "com.docker.network.bridge.enable_icc",
+    "icc",
+    "isolate",
+];
+
+/// Makes a network. Its bridge is made when the first container comes.
+///
+/// # Errors
+/// A bad name, subnet, gateway or option; a name or subnet that is taken; no free subnet.
+pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error> {
+    let name = options.name.as_str();
+    check_name("network name", name)?;
+    if is_reserved(name) {
+        return Err(Error::new(
+            Kind::Conflict,
+            format!("operation is not permitted on predefined {name} network"),
+        ));
+    }
+    match options.driver.as_deref() {
+        None | Some("" | "bridge") => {}
+        Some(other) => {
+            return Err(Error::new(Kind::Unsupported, format!("network driver {other:?} is not supported"))
+                .hint("only bridge networks exist yet"));
+        }
+    }
+    let interface = check_options(options)?;
+    let wanted = parse_subnets(options)?;
+    let store = ctx.store()?;
+    // So that the default network gets its usual subnet, not what is left.
+    find(ctx, &store, DEFAULT_NETWORK)?;
+    let id = random::id().as_str().to_owned();
+    let network = store.ensure_network(name, |existing| {
+        let subnets = choose_subnets(&wanted, options, existing)?;
+        let interface = interface.clone().unwrap_or_else(|| format!("br-{}", &id[..12]));
+        if let Some(other) = existing.iter().find(|n| n.interface == interface) {
+            let text = format!("bridge name {interface} is in use by network {}", other.name);
+            return Err(Error::new(Kind::Conflict, text));
+        }
+        Ok::<_, Error>(Network {
+            id: id.clone(),
+            name: name.to_owned(),
+            driver: "bridge".to_owned(),
+            interface,
+            ipv6: subnets.iter().any(|s| s.address.is_ipv6()),
+            subnets,
+            internal: options.internal,
+            dns_enabled: !options.disable_dns,
+            options: options.options.clone(),
+            labels: options.labels.clone(),
+            created: jiff::Timestamp::now(),
+        })
+    })?;
+    if network.id == id {
+        journal::network(ctx, "create", &network, &[]);
+    } else if !options.ignore {
+        return Err(Error::new(Kind::Conflict, format!("network with name {name} already exists")));
+    }
+    Ok(network)
+}
+
+/// Refuses options that would do nothing; returns the bridge's name if one is asked for.
+fn check_options(options: &NetworkOptions) -> Result<Option<String>, Error> {
+    let mut interface = options.interface.clone();
+    for (key, value) in &options.options {
+        let bad = |why: &str| Error::new(Kind::Invalid, format!("invalid option {key}={value}: {why}"));
+        match key.as_str() {
+            "mtu" | "com.docker.network.driver.mtu" => {
+                let mtu = value.parse::<u32>().ok().filter(|m| (68..=65_535).contains(m));
+                mtu.ok_or_else(|| bad("want a number from 68 to 65535"))?;
+            }
+            "com.docker.network.bridge.name" => interface = Some(value.clone()),
+            "com.docker.network.bridge.enable_icc" | "icc" => {
+                value.parse::<bool>().map_err(|_| bad("want true or false"))?;
+            }
+            // Networks are isolated from each other, always.
+            "isolate" if matches!(value.as_str(), "true" | "1" | "strict") => {}
+            "isolate" => return Err(bad("networks are always isolated from each other")),
+            _ => {
+                let text = format!("network option {key:?} is not supported");
+                return Err(Error::new(Kind::Unsupported, text)
+                    .hint(format!("known options: {}", OPTIONS.join(", "))));
+            }
+        }
+    }
+    if let Some(name) = &interface {
+        let fits = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b':';
+        if name.is_empty() || name.len() > 15 || !name.bytes().all(fits) || name == "." || name == ".." {
+            let text = format!("invalid interface name {name:?}: want 1 to 15 letters, no slash or colon");
+            return Err(Error::new(Kind::Invalid, text));
+        }
+    }
+    Ok(interface)
+}
+
+/// The subnets as asked for, with their gateways and ranges.
+fn parse_subnets(options: &NetworkOptions) -> Result<Vec<Subnet>, Error> {
+    let mut subnets: Vec<Subnet> = Vec::new();
+    for text in &options.subnets {
+        let (address, prefix) = parse_cidr("subnet", text)?;
+        subnets.push(Subnet { address, prefix, gateway: None, range: None });
+    }
+    let of = |subnets: &mut Vec<Subnet>, ip: IpAddr, what: &str| -> Result<usize, Error> {
+        let text = format!("no matching subnet for {what} {ip}");
+        let found = subnets.iter().position(|s| ipam::contains(s, ip));
+        found.ok_or_else(|| Error::new(Kind::Invalid, text).hint("give its subnet with --subnet"))
+    };
+    for gateway in &options.gateways {
+        let index = of(&mut subnets, *gateway, "gateway")?;
+        if subnets[index].gateway.replace(*gateway).is_some() {
+            return Err(Error::new(Kind::Invalid, format!("more than one gateway for a subnet: {gateway}")));
+        }
+    }
+    for text in &options.ranges {
+        let (first, last) = parse_range(text)?;
+        let index = of(&mut subnets, first, "range")?;
+        if !ipam::contains(&subnets[index], last) {
+            return Err(Error::new(Kind::Invalid, format!("range {text} does not fit into its subnet")));
+        }
+        subnets[index].range = Some((first, last));
+    }
+    for subnet in &mut subnets {
+        if subnet.gateway.is_none() {
+            subnet.gateway = ipam::candidates(&Subnet { range: None, ..subnet.clone() }, None).next();
+        }
+        let gateway = subnet.gateway.ok_or_else(|| {
+            let text = format!("subnet {}/{} has no address for a gateway", subnet.address, subnet.prefix);
+            Error::new(Kind::Invalid, text)
+        })?;
+        ipam::check(&Subnet { gateway: None, ..subnet.clone() }, gateway)?;
+    }
+    Ok(subnets)
+}
+
+fn choose_subnets(
+    wanted: &[Subnet],
+    options: &NetworkOptions,
+    existing: &[Network],
+) -> Result<Vec<Subnet>, Error> {
+    for (i, subnet) in wanted.iter().enumerate() {
+        ipam::check_subnet(subnet, existing)?;
+        if wanted[..i].iter().any(|s| ipam::contains(s, subnet.address) || ipam::contains(subnet, s.address))
+        {
+            let text = format!("subnet {}/{} overlaps with another one given", subnet.address, subnet.prefix);
+            return Err(Error::new(Kind::Invalid, text));
+        }
+    }
+    let mut subnets = wanted.to_vec();
+    if wanted.is_empty() {
+        subnets.push(ipam::pick_subnet(existing, false)?);
+    }
+    if options.ipv6 && !subnets.iter().any(|s| s.address.is_ipv6()) {
+        subnets.push(ipam::pick_subnet6(existing)?);
+    }
+    Ok(subnets)
+}
+
+/// `ADDRESS/PREFIX`; the address must be the network's own, as docker demands.
+fn parse_cidr(what: &str, text: &str) -> Result<(IpAddr, u8), Error> {
+    let bad = |why: &str| Error::new(Kind::Invalid, format!("invalid {what} {text:?}: {why}"));
+    let (address, prefix) = text.split_once('/').ok_or_else(|| bad("want ADDRESS/PREFIX"))?;
+    let address: IpAddr = address.parse().map_err(|_| bad("not an IP address"))?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.parse::<u8>().ok().filter(|p| (1..=width).contains(p));
+    let prefix = prefix.ok_or_else(|| bad("the prefix length does not fit"))?;
+    let (first, _) = ipam::span(address, prefix);
+    if first != address {
+        return Err(bad(&format!("it should be {first}/{prefix}")));
+    }
+    Ok((address, prefix))
+}
+
+/// `ADDRESS/PREFIX` (docker) or `FIRST-LAST` (podman).
+fn parse_range(text: &str) -> Result<(IpAddr, IpAddr), Error> {
+    let Some((first, last)) = text.split_once('-') else {
+        let (address, prefix) = parse_cidr("ip range", text)?;
+        return Ok(ipam::span(address, prefix));
+    };
+    let parse = |t: &str| {
+        t.parse::<IpAddr>()
+            .map_err(|_| Error::new(Kind::Invalid, format!("invalid ip range {text:?}: want FIRST-LAST")))
+    };
+    let (first, last) = (parse(first)?, parse(last)?);
+    if first.is_ipv4() != last.is_ipv4() || first > last {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("invalid ip range {text:?}: it ends before it begins"),
+        ));
+    }
+    Ok((first, last))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(subnets: &[&str], gateways: &[&str], ranges: &[&str]) -> NetworkOptions {
+        NetworkOptions {
+            subnets: subnets.iter().map(|s| (*s).to_owned()).collect(),
+            gateways: gateways.iter().map(|g| g.parse().expect("address")).collect(),
+            ranges: ranges.iter().map(|r| (*r).to_owned()).collect(),
+            ..NetworkOptions::default()
+        }
+    }
+
+    #[test]
+    fn subnets_get_their_gateways_and_ranges() {
+        let o = options(&["10.5.0.0/16", "fd00::/64"], &["10.5.9.9"], &["10.5.4.0/24", "fd00::10-fd00::20"]);
+        let s = parse_subnets(&o).expect("fine");
+        assert_eq!(s[0].gateway, Some("10.5.9.9".parse().expect("ip")));
+        assert_eq!(s[0].range.map(|r| r.1.to_string()).as_deref(), Some("10.5.4.255"));
+        assert_eq!(s[1].gateway, Some("fd00::1".parse().expect("ip")));
+        assert_eq!(s[1].range.map(|r| r.0.to_string()).as_deref(), Some("fd00::10"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        for (subnets, gateways, ranges) in [
+            (&["10.5.0.1/16"][..], &[][..], &[][..]),
+            (&["10.5.0.0/33"], &[], &[]),
+            (&["10.5.0.0"], &[], &[]),
+            (&["10.5.0.0/16"], &["10.6.0.1"], &[]),
+            (&["10.5.0.0/16"], &["10.5.0.0"], &[]),
+            (&["10.5.0.0/16"], &[], &["10.6.0.0/24"]),
+            (&["10.5.0.0/16"], &[], &["10.5.0.9-10.5.0.2"]),
+            (&[], &["10.5.0.1"], &[]),
+        ] {
+            assert!(parse_subnets(&options(subnets, gateways, ranges)).is_err(), "{subnets:?} {gateways:?}");
+        }
+    }
+
+    #[test]
+    fn options_that_would_do_nothing_are_refused() {
+        let with = |key: &str, value: &str| NetworkOptions {
+            options: vec![(key.to_owned(), value.to_owned())],
+            ..NetworkOptions::default()
+        };
+        assert!(check_options(&with("mtu", "1400")).is_ok());
+        assert!(check_options(&with("mtu", "many")).is_err());
+        assert!(check_options(&with("vlan", "5")).is_err());
+        let name = check_options(&with("com.docker.network.bridge.name", "br0")).expect("fine");
+        assert_eq!(name.as_deref(), Some("br0"));
+        assert!(check_options(&with("com.docker.network.bridge.name", "a-very-long-name")).is_err());
+    }
+}

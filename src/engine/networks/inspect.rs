@@ -1,0 +1,112 @@
+//! `network inspect`: docker's JSON, with what podman's templates ask for beside it.
+
+use serde_json::{Map, Value, json};
+
+use super::super::context::Context;
+use super::super::error::Error;
+use super::{MODES, find, mode};
+use crate::model::network::{DEFAULT_NETWORK, Network, Subnet};
+use crate::storage::leases;
+
+/// One network.
+///
+/// # Errors
+/// No such network.
+pub fn inspect(ctx: &Context, name: &str) -> Result<Value, Error> {
+    let network = match MODES.iter().find(|(n, _)| *n == name) {
+        Some((name, driver)) => mode(name, driver),
+        None => find(ctx, &ctx.store()?, name)?,
+    };
+    let containers = containers(ctx, &network)?;
+    Ok(value(&network, &containers))
+}
+
+/// Containers attached now: by their leases.
+fn containers(ctx: &Context, network: &Network) -> Result<Map<String, Value>, Error> {
+    let mut found: Map<String, Value> = Map::new();
+    for (ip, lease) in leases::list_addresses(&ctx.paths, &network.name)? {
+        let prefix =
+            network.subnets.iter().find(|s| crate::net::ipam::contains(s, ip)).map_or(0, |s| s.prefix);
+        let entry = found.entry(lease.id.as_str()).or_insert_with(|| {
+            json!({
+                "Name": lease.name,
+                "EndpointID": "",
+                "MacAddress": lease.mac.clone().unwrap_or_default(),
+                "IPv4Address": "",
+                "IPv6Address": "",
+            })
+        });
+        let key = if ip.is_ipv4() { "IPv4Address" } else { "IPv6Address" };
+        entry[key] = format!("{ip}/{prefix}").into();
+        if let (std::net::IpAddr::V4(v4), None) = (ip, &lease.mac) {
+            entry["MacAddress"] = crate::net::Mac::for_ip(v4).to_string().into();
+        }
+    }
+    Ok(found)
+}
+
+fn value(n: &Network, containers: &Map<String, Value>) -> Value {
+    let map = |pairs: &[(String, String)]| {
+        pairs.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect::<Map<String, Value>>()
+    };
+    json!({
+        "Name": n.name,
+        "Id": n.id,
+        "Created": n.created.to_string(),
+        "Scope": "local",
+        "Driver": n.driver,
+        "EnableIPv4": n.subnets.iter().any(|s| s.address.is_ipv4()),
+        "EnableIPv6": n.ipv6,
+        "IPAM": {
+            "Driver": "default",
+            "Options": {},
+            "Config": n.subnets.iter().map(config).collect::<Vec<_>>(),
+        },
+        "Internal": n.internal,
+        "Attachable": false,
+        "Ingress": false,
+        "ConfigFrom": { "Network": "" },
+        "ConfigOnly": false,
+        "Containers": containers,
+        "Options": options(n, &map(&n.options)),
+        "Labels": map(&n.labels),
+        // podman's words for what docker has no field for.
+        "NetworkInterface": n.interface,
+        "DNSEnabled": n.dns_enabled,
+        "IPv6Enabled": n.ipv6,
+        "Subnets": n.subnets.iter().map(subnet).collect::<Vec<_>>(),
+    })
+}
+
+/// Scripts read the default bridge's name from docker's option.
+fn options(n: &Network, given: &Map<String, Value>) -> Value {
+    let mut all = given.clone();
+    if n.name == DEFAULT_NETWORK {
+        all.insert("com.docker.network.bridge.default_bridge".to_owned(), "true".into());
+        all.insert("com.docker.network.bridge.name".to_owned(), n.interface.clone().into());
+    }
+    all.into()
+}
+
+fn config(s: &Subnet) -> Value {
+    let mut config = Map::new();
+    config.insert("Subnet".to_owned(), format!("{}/{}", s.address, s.prefix).into());
+    if let Some((first, last)) = s.range {
+        config.insert("IPRange".to_owned(), format!("{first}-{last}").into());
+    }
+    if let Some(gateway) = s.gateway {
+        config.insert("Gateway".to_owned(), gateway.to_string().into());
+    }
+    config.into()
+}
+
+fn subnet(s: &Subnet) -> Value {
+    let mut value = json!({ "Subnet": format!("{}/{}", s.address, s.prefix) });
+    if let Some(gateway) = s.gateway {
+        value["Gateway"] = gateway.to_string().into();
+    }
+    if let Some((first, last)) = s.range {
+        value["LeaseRange"] = json!({ "StartIP": first.to_string(), "EndIP": last.to_string() });
+    }
+    value
+}

@@ -1,0 +1,280 @@
+//! `rcon network …`: named networks of containers, and the default one. Here: finding, listing, removing;
+//! `create` makes one from docker's flags, `inspect` shows it, `connect` attaches and detaches containers.
+
+mod connect;
+mod create;
+mod inspect;
+
+pub use connect::{ConnectOptions, connect, disconnect, reload};
+pub use create::{NetworkOptions, create};
+pub use inspect::inspect;
+
+use super::context::Context;
+use super::error::{Error, Kind};
+use super::filter::{Filters, has_label, pattern};
+use super::journal;
+use super::prune::Pruned;
+use super::rm::{self, RemoveOptions};
+use super::select::{Done, Selection};
+use crate::model::network::{DEFAULT_NETWORK, Network};
+use crate::model::units::parse_timestamp;
+use crate::net::{self, ipam};
+use crate::storage::{Error as StorageError, Store, Use};
+
+/// The default network's bridge.
+const DEFAULT_BRIDGE: &str = "rcon0";
+/// docker's two networks that are modes rather than networks; listed because scripts look for them.
+const MODES: [(&str, &str); 2] = [("host", "host"), ("none", "null")];
+/// Filters of `network ls`.
+const FILTERS: &[&str] =
+    &["dangling", "driver", "id", "label", "label!", "name", "scope", "since", "type", "until"];
+
+/// A network by name, id or prefix; `bridge`, `podman` and `default` are the default one, which is made (its
+/// subnet chosen, its row stored) when it is not there yet.
+///
+/// # Errors
+/// No such network, or no free subnet for the default one.
+pub fn find(ctx: &Context, store: &Store, name: &str) -> Result<Network, Error> {
+    let _ = ctx;
+    if !is_default(name) {
+        return Ok(store.find_network(name)?);
+    }
+    store.ensure_network(DEFAULT_NETWORK, |existing| default_network(existing))
+}
+
+fn is_default(name: &str) -> bool {
+    [DEFAULT_NETWORK, "podman", "default"].contains(&name)
+}
+
+/// Names that no network of a user may have.
+fn is_reserved(name: &str) -> bool {
+    is_default(name) || ["host", "none", "container", "private", "ns", "pasta", "slirp4netns"].contains(&name)
+}
+
+fn default_network(existing: &[Network]) -> Result<Network, Error> {
+    Ok(Network {
+        id: super::random::id().as_str().to_owned(),
+        name: DEFAULT_NETWORK.to_owned(),
+        driver: "bridge".to_owned(),
+        interface: DEFAULT_BRIDGE.to_owned(),
+        subnets: vec![ipam::pick_subnet(existing, true)?],
+        ipv6: false,
+        internal: false,
+        dns_enabled: false,
+        options: Vec::new(),
+        labels: Vec::new(),
+        created: jiff::Timestamp::now(),
+    })
+}
+
+/// A network of the kind that is only a mode (`host`, `none`).
+fn mode(name: &str, driver: &str) -> Network {
+    Network {
+        // Always the same, and spelt as an id.
+        id: name.bytes().map(|b| format!("{b:02x}")).collect::<String>().repeat(8),
+        name: name.to_owned(),
+        driver: driver.to_owned(),
+        interface: String::new(),
+        subnets: Vec::new(),
+        ipv6: false,
+        internal: false,
+        dns_enabled: false,
+        options: Vec::new(),
+        labels: Vec::new(),
+        created: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// Lists networks by name. Filters: `dangling`, `driver`, `id`, `label`, `name`, `scope`, `type`, `until`.
+///
+/// # Errors
+/// An unknown filter, or a store that cannot be read.
+pub fn ls(ctx: &Context, filters: &[String]) -> Result<Vec<Network>, Error> {
+    let store = ctx.store()?;
+    find(ctx, &store, DEFAULT_NETWORK)?;
+    let mut all = store.list_networks()?;
+    all.extend(MODES.iter().map(|(name, driver)| mode(name, driver)));
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    filtered(&store, all, &Filters::parse(filters, FILTERS)?)
+}
+
+/// Those that pass.
+fn filtered(store: &Store, mut all: Vec<Network>, filters: &Filters) -> Result<Vec<Network>, Error> {
+    let zone = jiff::tz::TimeZone::system();
+    let time = |text: &String| parse_timestamp(text, jiff::Timestamp::now(), &zone);
+    let until = filters.values("until").first().map(time).transpose()?;
+    let since = match filters.values("since").first() {
+        Some(name) => Some(store.find_network(name)?.created),
+        None => None,
+    };
+    let custom = match filters.values("type").first().map(String::as_str) {
+        None => None,
+        Some("custom") => Some(true),
+        Some("builtin") => Some(false),
+        Some(other) => return Err(Error::new(Kind::Invalid, format!("invalid filter 'type={other}'"))),
+    };
+    let dangling = match filters.values("dangling").first().map(String::as_str) {
+        None => None,
+        Some("true" | "1" | "t") => Some(true),
+        Some("false" | "0" | "f") => Some(false),
+        Some(other) => return Err(Error::new(Kind::Invalid, format!("invalid filter 'dangling={other}'"))),
+    };
+    let any = |key: &str, fits: &dyn Fn(&String) -> bool| {
+        filters.values(key).is_empty() || filters.values(key).iter().any(fits)
+    };
+    all.retain(|n| {
+        any("id", &|v| pattern(v, &n.id, true))
+            && any("name", &|v| pattern(v, &n.name, false))
+            && any("driver", &|v| *v == n.driver)
+            && any("scope", &|v| v == "local")
+            && filters.values("label").iter().all(|l| has_label(&n.labels, l))
+            && !filters.values("label!").iter().any(|l| has_label(&n.labels, l))
+            && until.is_none_or(|t| n.created < t)
+            && since.is_none_or(|t| n.created > t)
+            && custom.is_none_or(|c| c == is_custom(n))
+    });
+    if let Some(dangling) = dangling {
+        let mut kept = Vec::new();
+        for network in all {
+            let unused =
+                is_custom(&network) && store.containers_using(Use::Network(&network.name))?.is_empty();
+            if unused == dangling {
+                kept.push(network);
+            }
+        }
+        return Ok(kept);
+    }
+    Ok(all)
+}
+
+fn is_custom(network: &Network) -> bool {
+    network.name != DEFAULT_NETWORK && network.driver == "bridge"
+}
+
+/// Whether it exists.
+///
+/// # Errors
+/// A store that cannot be read.
+pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
+    if is_default(name) || MODES.iter().any(|(n, _)| *n == name) {
+        return Ok(true);
+    }
+    match ctx.store()?.find_network(name) {
+        Ok(_) => Ok(true),
+        Err(e) if e.is_not_found() => Ok(false),
+        Err(StorageError::Ambiguous { .. }) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Removes networks; `force` removes their containers too and makes a missing one no error.
+///
+/// # Errors
+/// Only what concerns all; in use or missing goes to `report`.
+pub fn rm(
+    ctx: &Context,
+    names: &[String],
+    force: bool,
+    report: &mut dyn FnMut(Done<String>),
+) -> Result<(), Error> {
+    let store = ctx.store()?;
+    for given in names {
+        let result = match one(ctx, &store, given, force) {
+            Err(e) if force && e.kind() == Kind::NotFound => Ok(given.clone()),
+            other => other.map(|_| given.clone()),
+        };
+        report(Done { given: given.clone(), result });
+    }
+    Ok(())
+}
+
+fn one(ctx: &Context, store: &Store, name: &str, force: bool) -> Result<String, Error> {
+    if is_default(name) || MODES.iter().any(|(n, _)| *n == name) {
+        return Err(Error::new(
+            Kind::Denied,
+            format!("{name} is a pre-defined network and cannot be removed"),
+        ));
+    }
+    let network = store.find_network(name)?;
+    match store.remove_network(&network.name) {
+        Ok(()) => {}
+        Err(StorageError::InUse { containers, .. }) if force => {
+            let users: Vec<String> = containers.iter().map(|(id, _)| id.to_string()).collect();
+            remove_users(ctx, &users, &network.name)?;
+            store.remove_network(&network.name)?;
+        }
+        Err(StorageError::InUse { containers, .. }) => {
+            let names: Vec<&str> = containers.iter().map(|(_, name)| name.as_str()).collect();
+            let text =
+                format!("network {} has containers attached to it: {}", network.name, names.join(", "));
+            return Err(Error::new(Kind::Conflict, text)
+                .hint("disconnect or remove them first, or use --force, which removes them"));
+        }
+        Err(e) => return Err(e.into()),
+    }
+    gone(ctx, &network)?;
+    Ok(network.name)
+}
+
+fn remove_users(ctx: &Context, users: &[String], network: &str) -> Result<(), Error> {
+    let options = RemoveOptions { force: true, ..RemoveOptions::default() };
+    let mut failed = None;
+    rm::rm(ctx, &Selection::names(users), &options, &mut |done| {
+        failed = failed.take().or(done.result.err());
+    })?;
+    failed.map_or(Ok(()), |e| Err(e.context(format!("removing the containers of network {network}"))))
+}
+
+/// The record is gone: the kernel's part follows.
+fn gone(ctx: &Context, network: &Network) -> Result<(), Error> {
+    journal::network(ctx, "destroy", network, &[]);
+    net::remove_network(network)
+        .map_err(|e| Error::from(e).context(format!("removing the bridge of network {}", network.name)))
+}
+
+/// `network prune`: removes networks that no container uses.
+///
+/// # Errors
+/// An unknown filter, or a store that cannot be written.
+pub fn prune(ctx: &Context, filters: &[String]) -> Result<Pruned, Error> {
+    let filters = Filters::parse(filters, &["label", "label!", "until"])?;
+    let store = ctx.store()?;
+    let mut pruned = Pruned::default();
+    for network in filtered(&store, store.list_networks()?, &filters)?.iter().filter(|n| is_custom(n)) {
+        match store.remove_network(&network.name) {
+            Ok(()) => {
+                gone(ctx, network)?;
+                pruned.networks.push(network.name.clone());
+            }
+            Err(StorageError::InUse { .. }) => {}
+            Err(e) if e.is_not_found() => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(pruned)
+}
+
+impl From<net::Error> for Error {
+    fn from(e: net::Error) -> Self {
+        use std::error::Error as _;
+        let kind = match &e {
+            net::Error::AddrInUse { .. } | net::Error::Clash { .. } | net::Error::NoSubnet => Kind::Conflict,
+            net::Error::NoSuchAddress(_) | net::Error::Mac(_) | net::Error::Invalid(_) => Kind::Invalid,
+            net::Error::Kernel { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Kind::Denied
+            }
+            net::Error::Kernel { .. } => Kind::Internal,
+        };
+        let error = match e.source() {
+            Some(cause) => Self::with_source(kind, e.to_string(), cause.to_string()),
+            None => Self::new(kind, e.to_string()),
+        };
+        match (&e, kind) {
+            (net::Error::Clash { .. }, _) => {
+                error.hint("give a free one with --subnet, or remove that route")
+            }
+            (_, Kind::Denied) => error.hint("rcon needs root here: run it with sudo"),
+            _ => error,
+        }
+    }
+}
