@@ -17,6 +17,7 @@ mod info;
 mod inspect;
 mod kill;
 mod logs;
+mod network;
 mod pause;
 mod port;
 mod ps;
@@ -93,6 +94,15 @@ pub static ALL: &[&Def] = &[
     &tag::DEF,
     &tag::UNTAG,
     // networks
+    &network::CREATE,
+    &network::LS,
+    &network::INSPECT,
+    &network::RM,
+    &network::PRUNE,
+    &network::CONNECT,
+    &network::DISCONNECT,
+    &network::RELOAD,
+    &network::EXISTS,
     // volumes
     &volume::CREATE,
     &volume::LS,
@@ -253,6 +263,6 @@ fn image_json(ctx: &engine::Context, name: &str) -> Result<serde_json::Value, en
 }
 
 /// A network as `inspect` shows it.
-fn network_json(_ctx: &engine::Context, name: &str) -> Result<serde_json::Value, engine::Error> {
-    Err(engine::Error::new(engine::Kind::NotFound, format!("no such network: {name}")))
+fn network_json(ctx: &engine::Context, name: &str) -> Result<serde_json::Value, engine::Error> {
+    engine::networks::inspect(ctx, name)
 }

@@ -1,0 +1,338 @@
+//! `rcon network …`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::json;
+
+use super::each::Each;
+use crate::cli::Ctx;
+use crate::cli::args::select::{SelectArgs, selection};
+use crate::cli::args::{env, unique_pairs};
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::ui::Ui;
+use crate::cli::ui::listing::{self, Layout, Style};
+use crate::cli::ui::template::Data;
+use crate::engine::networks::{self, ConnectOptions, NetworkOptions};
+use crate::model::network::Network;
+
+/// Flags of `network create`.
+#[derive(clap::Args)]
+struct CreateArgs {
+    /// Driver: only bridge
+    #[arg(short, long, value_name = "NAME")]
+    driver: Option<String>,
+    /// Subnet; once for each of IPv4 and IPv6, or more
+    #[arg(long, value_name = "ADDRESS/PREFIX")]
+    subnet: Vec<String>,
+    /// Gateway, in one of the subnets
+    #[arg(long, value_name = "ADDRESS")]
+    gateway: Vec<IpAddr>,
+    /// Give containers addresses of this part of the subnet only
+    #[arg(long, value_name = "RANGE")]
+    ip_range: Vec<String>,
+    /// With IPv6; a subnet is chosen if none is given
+    #[arg(long)]
+    ipv6: bool,
+    /// No way out of the network
+    #[arg(long)]
+    internal: bool,
+    /// Containers do not find each other by name
+    #[arg(long)]
+    disable_dns: bool,
+    /// Name of the bridge on the host
+    #[arg(long, value_name = "NAME")]
+    interface_name: Option<String>,
+    /// Options: mtu, com.docker.network.bridge.name, com.docker.network.bridge.enable_icc
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    opt: Vec<String>,
+    /// Set a label
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    label: Vec<String>,
+    /// One that exists is no error
+    #[arg(long)]
+    ignore: bool,
+    /// Name
+    #[arg(required = true, value_name = "NETWORK", hide = true)]
+    name: String,
+}
+
+/// Flags of `network ls`.
+#[derive(clap::Args)]
+struct LsArgs {
+    /// Show those that match
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Format with a Go template: json, table, table TEMPLATE, TEMPLATE
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Do not cut ids
+    #[arg(long)]
+    no_trunc: bool,
+    /// Do not print the titles
+    #[arg(short, long)]
+    noheading: bool,
+    /// Show only ids
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Flags of `network inspect`.
+#[derive(clap::Args)]
+struct InspectArgs {
+    /// Format with a Go template, or json
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Networks
+    #[arg(required = true, value_name = "NETWORK", hide = true)]
+    names: Vec<String>,
+}
+
+/// Flags of `network rm`.
+#[derive(clap::Args)]
+struct RmArgs {
+    /// Remove their containers too; what does not exist is no error
+    #[arg(short, long)]
+    force: bool,
+    /// Networks
+    #[arg(required = true, value_name = "NETWORK", hide = true)]
+    names: Vec<String>,
+}
+
+/// Flags of `network prune`.
+#[derive(clap::Args)]
+struct PruneArgs {
+    /// Only those that match
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Flags of `network connect`.
+#[derive(clap::Args)]
+struct ConnectArgs {
+    /// Further name on this network
+    #[arg(long, value_name = "NAME")]
+    alias: Vec<String>,
+    /// IPv4 address
+    #[arg(long, value_name = "ADDRESS")]
+    ip: Option<Ipv4Addr>,
+    /// IPv6 address
+    #[arg(long, value_name = "ADDRESS")]
+    ip6: Option<Ipv6Addr>,
+    /// MAC address
+    #[arg(long, value_name = "MAC")]
+    mac_address: Option<String>,
+    /// Network
+    #[arg(required = true, value_name = "NETWORK", hide = true)]
+    network: String,
+    /// Container
+    #[arg(required = true, value_name = "CONTAINER", hide = true)]
+    container: String,
+}
+
+/// Flags of `network disconnect`.
+#[derive(clap::Args)]
+struct DisconnectArgs {
+    /// What is not connected is no error
+    #[arg(short, long)]
+    force: bool,
+    /// Network
+    #[arg(required = true, value_name = "NETWORK", hide = true)]
+    network: String,
+    /// Container
+    #[arg(required = true, value_name = "CONTAINER", hide = true)]
+    container: String,
+}
+
+/// Flags of `network reload`.
+#[derive(clap::Args)]
+struct ReloadArgs {
+    #[command(flatten)]
+    choice: SelectArgs,
+    /// Containers
+    #[arg(value_name = "CONTAINER", hide = true)]
+    containers: Vec<String>,
+}
+
+/// A network's name alone.
+#[derive(clap::Args)]
+struct NameArg {
+    /// Network
+    #[arg(required = true, value_name = "NETWORK", hide = true)]
+    name: String,
+}
+
+pub(super) const CREATE: Def =
+    def!(CreateArgs, create, Section::Networks, ["network create"], "[OPTIONS] NETWORK", "Create a network");
+pub(super) const LS: Def =
+    def!(LsArgs, ls, Section::Networks, ["network ls", "network list"], "[OPTIONS]", "List networks");
+pub(super) const INSPECT: Def = def!(
+    InspectArgs,
+    inspect,
+    Section::Networks,
+    ["network inspect"],
+    "[OPTIONS] NETWORK [NETWORK...]",
+    "Show all that is known of networks"
+);
+pub(super) const RM: Def = def!(
+    RmArgs,
+    rm,
+    Section::Networks,
+    ["network rm", "network remove"],
+    "[OPTIONS] NETWORK [NETWORK...]",
+    "Remove networks"
+);
+pub(super) const PRUNE: Def = def!(
+    PruneArgs,
+    prune,
+    Section::Networks,
+    ["network prune"],
+    "[OPTIONS]",
+    "Remove networks that no container uses"
+);
+pub(super) const CONNECT: Def = def!(
+    ConnectArgs,
+    connect,
+    Section::Networks,
+    ["network connect"],
+    "[OPTIONS] NETWORK CONTAINER",
+    "Attach a container to a network"
+);
+pub(super) const DISCONNECT: Def = def!(
+    DisconnectArgs,
+    disconnect,
+    Section::Networks,
+    ["network disconnect"],
+    "[OPTIONS] NETWORK CONTAINER",
+    "Detach a container from a network"
+);
+pub(super) const RELOAD: Def = def!(
+    ReloadArgs,
+    reload,
+    Section::Networks,
+    ["network reload"],
+    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "Put the firewall of containers back after it was flushed"
+);
+pub(super) const EXISTS: Def = def!(
+    NameArg,
+    exists,
+    Section::Networks,
+    ["network exists"],
+    "NETWORK",
+    "Tell by the exit code whether a network exists"
+);
+
+const LAYOUT: Layout = Layout {
+    titles: &[
+        ("CreatedAt", "CREATED AT"),
+        ("Driver", "DRIVER"),
+        ("ID", "NETWORK ID"),
+        ("IPv4", "IPV4"),
+        ("IPv6", "IPV6"),
+        ("Internal", "INTERNAL"),
+        ("Labels", "LABELS"),
+        ("Name", "NAME"),
+        ("Scope", "SCOPE"),
+    ],
+    columns: &["ID", "Name", "Driver", "Scope"],
+};
+
+fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let options = NetworkOptions {
+        name: args.name,
+        driver: args.driver,
+        subnets: args.subnet,
+        gateways: args.gateway,
+        ranges: args.ip_range,
+        ipv6: args.ipv6,
+        internal: args.internal,
+        disable_dns: args.disable_dns,
+        interface: args.interface_name,
+        options: unique_pairs(args.opt.iter().map(|t| crate::cli::args::pair(t))),
+        labels: env::labels(&[], &args.label)?,
+        ignore: args.ignore,
+    };
+    ui.line(networks::create(ctx.engine()?, &options)?.id);
+    Ok(Exit::OK)
+}
+
+fn ls(args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let all = networks::ls(ctx.engine()?, &args.filter)?;
+    if args.quiet && args.format.is_none() {
+        for network in &all {
+            ui.line(id(network, args.no_trunc));
+        }
+        return Ok(Exit::OK);
+    }
+    let rows: Vec<Data> = all.iter().map(|n| row(n, args.no_trunc)).collect();
+    let style = Style { format: args.format.as_deref(), no_heading: args.noheading };
+    listing::show(ui, &LAYOUT, style, &rows)?;
+    Ok(Exit::OK)
+}
+
+fn id(network: &Network, whole: bool) -> &str {
+    if whole { &network.id } else { network.id.get(..12).unwrap_or(&network.id) }
+}
+
+fn row(n: &Network, whole: bool) -> Data {
+    let value = json!({
+        "CreatedAt": n.created.to_string(),
+        "Driver": n.driver,
+        "ID": id(n, whole),
+        "IPv4": n.subnets.iter().any(|s| s.address.is_ipv4()).to_string(),
+        "IPv6": n.ipv6.to_string(),
+        "Internal": n.internal.to_string(),
+        "Labels": listing::labels_text(&n.labels),
+        "Name": n.name,
+        "Scope": "local",
+        "NetworkInterface": n.interface,
+    });
+    Data { value, lookups: listing::label_lookup(&n.labels) }
+}
+
+fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let engine = ctx.engine()?;
+    super::inspect::show(ui, args.format.as_deref(), &args.names, |name| networks::inspect(engine, name))
+}
+
+fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let mut each = Each::new(ui);
+    networks::rm(ctx.engine()?, &args.names, args.force, &mut |done| each.echo(done))?;
+    Ok(each.exit())
+}
+
+fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let question = "This will remove all custom networks not used by at least one container.";
+    if !args.force && !ui.confirm(question)? {
+        return Err(Failure::new("network prune has been cancelled"));
+    }
+    let pruned = networks::prune(ctx.engine()?, &args.filter)?;
+    super::show_list(ui, "Deleted Networks:", &pruned.networks);
+    Ok(Exit::OK)
+}
+
+fn connect(args: ConnectArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
+    let options = ConnectOptions { ip: args.ip, ip6: args.ip6, mac: args.mac_address, aliases: args.alias };
+    networks::connect(ctx.engine()?, &args.network, &args.container, &options)?;
+    Ok(Exit::OK)
+}
+
+fn disconnect(args: DisconnectArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
+    networks::disconnect(ctx.engine()?, &args.network, &args.container, args.force)?;
+    Ok(Exit::OK)
+}
+
+fn reload(args: ReloadArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let which = selection(args.containers, args.choice, false, "network reload")?;
+    let mut each = Each::new(ui);
+    networks::reload(ctx.engine()?, &which, &mut |done| each.show(done, |_, id| id.to_string()))?;
+    Ok(each.exit())
+}
+
+fn exists(args: NameArg, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
+    Ok(if networks::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::FAILED })
+}
