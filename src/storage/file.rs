@@ -1,7 +1,7 @@
 //! Small whole files: read with a bound, write beside and rename; random names.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -9,23 +9,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{Error, Result};
+use crate::sys;
 
 /// Largest document that we read back: a spec with a big seccomp profile is well below.
 const MAX_DOCUMENT: u64 = 16 << 20;
 
 /// Writes `bytes` to `path` so that a reader sees the old or the new content: beside, then renamed. No fsync.
 pub(super) fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.new", random_hex::<4>()?));
-    let beside = std::path::PathBuf::from(beside);
-    let write = || {
-        let mut file = create_new(&beside)?;
-        file.write_all(bytes).map_err(|e| Error::io("write", &beside, e))?;
-        std::fs::rename(&beside, path).map_err(|e| Error::io("rename into place", path, e))
-    };
-    write().inspect_err(|_| {
-        let _ = std::fs::remove_file(&beside);
-    })
+    Ok(sys::atomic::write(path, bytes, 0o600, sys::atomic::Durability::None)?)
 }
 
 /// Makes a file that must not exist, for the owner only.

@@ -64,6 +64,11 @@ impl FileLock {
         }
     }
 
+    /// Lets others share an exclusive lock. Another taker may come in between.
+    pub fn share(&self) -> Result<()> {
+        flock(&self.fd, FlockOperation::LockShared, Path::new("<fd>"))
+    }
+
     /// Takes over a descriptor whose open file already carries the lock (handed on by another
     /// process).
     #[must_use]
@@ -94,11 +99,16 @@ impl AsFd for FileLock {
     }
 }
 
-/// Whether someone holds an exclusive lock on the file; a file that is not there is not held.
+/// Whether someone holds an exclusive lock on the file; a file that is not there is not held. The look is a shared
+/// try: two lookers do not take each other for a holder.
 pub fn is_held(path: &Path) -> Result<bool> {
-    match FileLock::try_exclusive_existing(path) {
-        Ok(lock) => Ok(lock.is_none()),
-        Err(e) if e.is(libc::ENOENT) => Ok(false),
+    let fd = match fd::open(path, OFlags::RDONLY | OFlags::NOFOLLOW, 0) {
+        Err(e) if e.is(libc::ENOENT) => return Ok(false),
+        other => other?,
+    };
+    match flock(&fd, FlockOperation::NonBlockingLockShared, path) {
+        Ok(()) => Ok(false),
+        Err(e) if e.is(libc::EWOULDBLOCK) => Ok(true),
         Err(e) => Err(e),
     }
 }

@@ -16,13 +16,20 @@ use super::{Options, UnpackError, path};
 /// Result of one step, with the name of the call that failed.
 type Step<T> = Result<T, (&'static str, Errno)>;
 
+/// A directory's time, and its mode where that is too narrow to put something into it.
+struct Later {
+    path: Vec<u8>,
+    mtime: (i64, u32),
+    mode: Option<u32>,
+}
+
 /// Makes entries beneath a root.
 pub(super) struct Writer<'a> {
     root: BorrowedFd<'a>,
     parents: Parents<'a>,
     options: &'a Options,
     /// Directories whose times (and narrow modes) are set at the end, when nothing is put into them any more.
-    directories: Vec<(Vec<u8>, (i64, u32), Option<u32>)>,
+    directories: Vec<Later>,
     /// Bytes of file content so far.
     pub(super) bytes: u64,
     /// Whether the archive had an entry for its root.
@@ -78,7 +85,7 @@ impl<'a> Writer<'a> {
         self.has_root = true;
         let root = self.root;
         self.directory_metadata(entry, root).map_err(|(call, e)| fail(b".", call, e))?;
-        self.directories.push((Vec::new(), entry.mtime, None));
+        self.directories.push(Later { path: Vec::new(), mtime: entry.mtime, mode: None });
         skip(entry, source)
     }
 
@@ -211,7 +218,7 @@ impl<'a> Writer<'a> {
         self.directory_metadata(entry, fd.as_fd())?;
         // Without all rights of its owner it could not be filled by one who is not root: later.
         let narrow = (entry.mode & 0o700 != 0o700).then_some(entry.mode);
-        self.directories.push((clean.to_vec(), entry.mtime, narrow));
+        self.directories.push(Later { path: clean.to_vec(), mtime: entry.mtime, mode: narrow });
         Ok(())
     }
 
@@ -326,7 +333,7 @@ impl<'a> Writer<'a> {
     /// Sets what had to wait until everything was in its place.
     pub(super) fn finish(mut self) -> Result<(), UnpackError> {
         self.parents.forget();
-        for (path, mtime, _) in &self.directories {
+        for Later { path, mtime, .. } in &self.directories {
             let opened = if path.is_empty() { Ok(None) } else { open_beneath(self.root, path).map(Some) };
             let set = match &opened {
                 Ok(Some(fd)) => rustix::fs::futimens(fd, &times(*mtime)),
@@ -337,7 +344,7 @@ impl<'a> Writer<'a> {
             };
             set.map_err(|e| fail(path, "set its time", e))?;
         }
-        for (path, _, mode) in self.directories.iter().rev() {
+        for Later { path, mode, .. } in self.directories.iter().rev() {
             let Some(mode) = mode else { continue };
             if let Ok(fd) = open_beneath(self.root, path) {
                 rustix::fs::fchmod(&fd, Mode::from_raw_mode(*mode))
