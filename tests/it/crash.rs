@@ -87,7 +87,14 @@ fn interrupt_during_foreground() {
     let s = Sandbox::with_images("interrupt", &["busybox"]);
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut command = s.command();
-        command.args(["run", "--rm", "busybox", "sh", "-c", "trap 'exit 9' INT TERM; echo up; while :; do sleep 0.05; done"]);
+        command.args([
+            "run",
+            "--rm",
+            "busybox",
+            "sh",
+            "-c",
+            "trap 'exit 9' INT TERM; echo up; while :; do sleep 0.05; done",
+        ]);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("rcon starts");
         let mut up = [0; 3];
         std::io::Read::read_exact(child.stdout.as_mut().expect("piped"), &mut up).expect("it says up");

@@ -4,6 +4,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crash;
+mod errors;
+mod main_job;
 mod net_reach;
 mod pull;
 mod pull_auth;
