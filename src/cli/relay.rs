@@ -53,6 +53,12 @@ pub(super) fn with_streams<T>(work: impl FnOnce(Streams<'_>) -> T) -> T {
     work(Streams { stdin: stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd() })
 }
 
+/// The failure of an exec: as docker's, 1 unless the command itself could not be started.
+pub(super) fn exec_failure(e: engine::Error) -> Failure {
+    let code = e.exit_code().filter(|c| *c != Exit::ENGINE.0).unwrap_or(1);
+    Failure::from(e).code(code)
+}
+
 /// Relays until the process ends; its exit code is ours.
 pub(super) fn relay(attached: Attached, ui: &mut Ui) -> Outcome {
     for warning in &attached.warnings {

@@ -56,7 +56,7 @@ pub(super) fn launch(
             let attached = started.attached.map(|relay| Attached::main(spec.id.clone(), relay, what.attach));
             Ok((started.running, attached))
         }
-        Err(e) => Err(failed(ctx, store, what.row, e.into())),
+        Err(e) => Err(failed(ctx, store, what.row, named(store, e.into()))),
     }
 }
 
@@ -71,6 +71,16 @@ fn with_options(store: &Store, spec: &ContainerSpec) -> Result<Vec<Volume>, Erro
         }
     }
     Ok(found)
+}
+
+/// The monitor knows other containers by their ids only; people know them by their names.
+fn named(store: &Store, error: Error) -> Error {
+    let Some(hint) = error.hint_text() else { return error };
+    let words = hint.split(' ');
+    let id = words.clone().find(|w| w.len() == 12 && w.bytes().all(|b| b.is_ascii_hexdigit()));
+    let Some(row) = id.and_then(|id| store.find_container(id).ok()) else { return error };
+    let hint = hint.replace(row.id.short(), &row.name);
+    error.hint(hint)
 }
 
 /// Records that a start failed; with `--rm` nothing stays.

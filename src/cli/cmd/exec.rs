@@ -75,7 +75,7 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     };
     let options = ExecOptions { process, attach };
     let handle = relay::with_streams(|streams| {
-        crate::engine::exec::exec(ctx.engine()?, &name, &options, streams).map_err(relay::start_failure)
+        crate::engine::exec::exec(ctx.engine()?, &name, &options, streams).map_err(relay::exec_failure)
     })?;
     match handle {
         ExecHandle::Detached(_) => Ok(Exit::OK),
