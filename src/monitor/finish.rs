@@ -1,7 +1,7 @@
 //! The end of a container in the records: the only time at which a monitor opens the database.
 
 use super::proto::Failure;
-use super::realise::World;
+use super::realise::{World, checkpoint};
 use super::serve::Keep;
 use crate::model::container::{ContainerSpec, Exited};
 use crate::model::mount::MountKind;
@@ -40,6 +40,7 @@ pub(super) fn record(world: &mut World, end: &End<'_>) -> Vec<String> {
         }
         Err(e) => troubles.push(e.to_string()),
     }
+    checkpoint(&world.paths, "written");
     if !troubles.is_empty() {
         // The run directory stays with its last state, so that reconcile finds the container.
         world.run_dir = None;

@@ -43,12 +43,23 @@ impl<C> Undo<C> {
 
     /// Undoes everything above the mark, last first. Returns `name: trouble` of each step that failed.
     pub fn unwind_to(&mut self, context: &mut C, mark: usize) -> Vec<String> {
+        self.unwind_watched(context, mark, |_, _| {})
+    }
+
+    /// [`Undo::unwind_to`] that calls `done` after each step with its name.
+    pub fn unwind_watched(
+        &mut self,
+        context: &mut C,
+        mark: usize,
+        done: impl Fn(&C, &'static str),
+    ) -> Vec<String> {
         let mut troubles = Vec::new();
         while self.steps.len() > mark {
             let Some(step) = self.steps.pop() else { break };
             if let Err(trouble) = (step.undo)(context) {
                 troubles.push(format!("{}: {trouble}", step.name));
             }
+            done(context, step.name);
         }
         troubles
     }

@@ -7,6 +7,7 @@ mod support;
 mod crash;
 mod errors;
 mod main_job;
+mod monitor_crash;
 mod net_reach;
 mod pull;
 mod pull_auth;

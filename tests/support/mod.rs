@@ -8,6 +8,7 @@
 pub mod leaks;
 pub mod proxy;
 pub mod registry;
+pub mod rootfs;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -109,15 +109,15 @@ impl World {
     }
 }
 
-/// Step by step for the crash tests: stops the monitor for ever (until it is killed) at the step that
-/// `<run>/stop-at` names. Compiled only where debug assertions are.
+/// Step by step for the crash tests: waits here while `<run>/stop-at` names this step, and says so in
+/// `<run>/stopped-at` with our pid. Compiled only where debug assertions are.
 pub(super) fn checkpoint(paths: &Paths, step: &str) {
     if cfg!(debug_assertions) {
-        let Ok(wanted) = std::fs::read_to_string(paths.run.join("stop-at")) else { return };
-        if wanted.trim() == step {
-            let _told = std::fs::write(paths.run.join("stopped-at"), step);
-            loop {
-                std::thread::park();
+        let wanted = || std::fs::read_to_string(paths.run.join("stop-at")).is_ok_and(|w| w.trim() == step);
+        if wanted() {
+            let _told = std::fs::write(paths.run.join("stopped-at"), crate::sys::process::pid().to_string());
+            while wanted() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
             }
         }
     }

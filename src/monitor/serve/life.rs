@@ -6,7 +6,7 @@ use super::Server;
 use super::clients::Role;
 use crate::model::container::Exited;
 use crate::monitor::proto::{Handoff, Reply, VERSION};
-use crate::monitor::realise::{Given, Start};
+use crate::monitor::realise::{Given, Start, checkpoint};
 use crate::monitor::restart::Next;
 use crate::monitor::{finish, note};
 use crate::sys::event::wait_readable;
@@ -124,8 +124,13 @@ impl Server {
         // Nobody new comes in from here on.
         let _told = self.epoll.remove(&self.listener);
         let end = finish::End { exited: &exited, keep: &self.keep, removing: self.removing };
-        let mut troubles = self.undo.unwind_to(&mut self.world, 0);
+        checkpoint(&self.world.paths, "ended");
+        let mut troubles = self.undo.unwind_watched(&mut self.world, 0, |world, step| {
+            checkpoint(&world.paths, step);
+        });
+        checkpoint(&self.world.paths, "unwound");
         troubles.extend(finish::record(&mut self.world, &end));
+        checkpoint(&self.world.paths, "recorded");
         for trouble in troubles {
             note(&self.world.paths, &self.world.id, &trouble);
         }
