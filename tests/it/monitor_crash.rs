@@ -10,8 +10,10 @@ use std::time::Duration;
 use crate::support::rootfs::busybox;
 use crate::support::{Sandbox, eventually};
 
-const START: &[&str] =
-    &["begin", "root", "sources", "leases", "files", "cgroup", "created", "network", "ready", "state", "started"];
+const START: &[&str] = &[
+    "begin", "root", "sources", "leases", "files", "cgroup", "created", "network", "ready", "state",
+    "started",
+];
 const END: &[&str] = &["ended", "removing the cgroup", "unwound", "written", "recorded"];
 
 fn stop_at(sandbox: &Sandbox, step: &str) {
@@ -146,16 +148,23 @@ fn the_monitor_is_killed_while_its_container_runs() {
     heals(&sandbox, "c");
 }
 
+/// Ends container `c`, and its monitor at a step of that.
+fn kill_while_it_ends(sandbox: &Sandbox, step: &str) {
+    stop_at(sandbox, step);
+    // It waits for the end of the container, which does not come.
+    let mut ask = sandbox.command().args(["kill", "c"]).stdout(Stdio::null()).spawn().expect("rcon starts");
+    kill(stopped(sandbox, step));
+    go_on(sandbox);
+    ask.wait().expect("rcon ends");
+}
+
 #[test]
 fn the_monitor_is_killed_while_its_container_ends() {
     let sandbox = Sandbox::new("crash-end");
     for step in END {
         let run = start(&sandbox, &["-d", "--name", "c"]);
         assert!(run.wait_with_output().expect("rcon ends").status.success(), "{step}");
-        stop_at(&sandbox, step);
-        sandbox.rcon(["kill", "c"]).ok();
-        kill(stopped(&sandbox, step));
-        go_on(&sandbox);
+        kill_while_it_ends(&sandbox, step);
         eventually(&format!("{step}: shown as ended"), || {
             sandbox.inspect("c", "{{.State.Status}}") == "exited"
         });
@@ -170,10 +179,7 @@ fn the_monitor_is_killed_while_a_container_with_rm_ends() {
     for step in END {
         let run = start(&sandbox, &["-d", "--rm", "--name", "c"]);
         assert!(run.wait_with_output().expect("rcon ends").status.success(), "{step}");
-        stop_at(&sandbox, step);
-        sandbox.rcon(["kill", "c"]).ok();
-        kill(stopped(&sandbox, step));
-        go_on(&sandbox);
+        kill_while_it_ends(&sandbox, step);
         eventually(&format!("{step}: gone"), || sandbox.rcon(["ps", "-aq"]).ok().is_empty());
         std::thread::sleep(Duration::from_millis(10));
     }
