@@ -11,8 +11,10 @@
 pub mod args;
 pub mod argv;
 pub mod cmd;
+mod complete;
 pub mod def;
 pub mod exit;
+mod generate;
 pub mod globals;
 mod help;
 mod log;

@@ -2,6 +2,7 @@
 
 mod attach;
 mod commit;
+mod completion;
 mod container;
 mod cp;
 mod create;
@@ -119,6 +120,9 @@ pub static ALL: &[&Def] = &[
     &events::DEF,
     &system::DF,
     &system::PRUNE,
+    &completion::DEF,
+    &completion::COMPLETE,
+    &completion::GENERATE,
 ];
 
 /// What the first words of a command line name.
@@ -265,4 +269,9 @@ fn image_json(ctx: &engine::Context, name: &str) -> Result<serde_json::Value, en
 /// A network as `inspect` shows it.
 fn network_json(ctx: &engine::Context, name: &str) -> Result<serde_json::Value, engine::Error> {
     engine::networks::inspect(ctx, name)
+}
+
+/// The names of all networks, for completion.
+pub(super) fn network_names(_ctx: &engine::Context) -> Vec<String> {
+    Vec::new()
 }
