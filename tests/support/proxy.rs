@@ -134,6 +134,12 @@ fn serve(mut client: TcpStream, shared: &Shared) {
     drop(upstream.write_all(&body));
     let Some((answer, body)) = head(&mut upstream) else { return };
     let mut answer = without(&answer, "connection:").replacen("\r\n", "\r\nConnection: close\r\n", 1);
+    let length = answer
+        .lines()
+        .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+    // Only bodies that are longer can be cut.
+    let fault = fault
+        .filter(|f| !matches!(f, Fault::Short(n) | Fault::Cut(n) if length.is_some_and(|l: usize| l <= *n)));
     if let Some(Fault::Short(n)) = fault {
         answer =
             without(&answer, "content-length:").replacen("\r\n", &format!("\r\nContent-Length: {n}\r\n"), 1);

@@ -292,7 +292,7 @@ pub(crate) fn host_of(registry: &str) -> &str {
 }
 
 /// 127.0.0.0/8, ::1 and `localhost`.
-fn is_loopback(registry: &str) -> bool {
+pub(crate) fn is_loopback(registry: &str) -> bool {
     let host = host_of(registry);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -14,6 +14,7 @@ use super::super::Error;
 use super::super::auth::Credentials;
 use super::super::env::Env;
 use super::super::error::chain;
+use super::super::registries::is_loopback;
 use super::auth::{Asked, Auth};
 use super::challenge;
 use super::retry::{Retry, may_pass, retry_after};
@@ -41,7 +42,6 @@ pub(super) struct Transport {
     pub(super) registry: String,
     /// Where it is, `registry-1.docker.io`.
     host: String,
-    insecure: bool,
     /// `https` or `http`, once an answer has come that way.
     scheme: Cell<Option<&'static str>>,
     pub(super) auth: Auth,
@@ -95,7 +95,6 @@ impl Transport {
             http,
             registry: registry.to_owned(),
             host: host.to_owned(),
-            insecure,
             scheme: Cell::new(if insecure { None } else { Some("https") }),
             auth: Auth::new(credentials),
             retry,
@@ -187,7 +186,8 @@ impl Transport {
         })
     }
 
-    /// One try over the right scheme: an insecure registry is asked by https first, then by http.
+    /// One try over the right scheme. An insecure registry is asked by https first, then by http; one on loopback
+    /// the other way round: nobody listens there, and a server of plain HTTP may be silent about a TLS greeting.
     async fn once(
         &self,
         request: &Request<'_>,
@@ -196,26 +196,30 @@ impl Transport {
         if let Some(scheme) = self.scheme.get() {
             return self.raw(scheme, request, header).await.map_err(|e| classify(&self.host, &e));
         }
-        let first = match self.raw("https", request, header).await {
-            Ok(r) => {
-                self.scheme.set(Some("https"));
-                return Ok(r);
-            }
-            Err(e) => e,
+        let order = if is_loopback(&self.host) { ["http", "https"] } else { ["https", "http"] };
+        let first = self.raw(order[0], request, header).await;
+        // Servers of TLS answer plain HTTP with 400, or hang up.
+        let other = match &first {
+            Ok(r) => order[0] == "http" && r.status().as_u16() == 400,
+            Err(e) => e.is_connect() || order[0] == "http" && !e.is_timeout(),
         };
-        if !first.is_connect() {
-            return Err(classify(&self.host, &first));
+        if !other {
+            self.scheme.set(first.is_ok().then_some(order[0]));
+            return first.map_err(|e| classify(&self.host, &e));
         }
-        match self.raw("http", request, header).await {
-            Ok(r) => {
-                self.scheme.set(Some("http"));
+        match (self.raw(order[1], request, header).await, first) {
+            (Ok(r), _) => {
+                self.scheme.set(Some(order[1]));
                 Ok(r)
             }
-            Err(second) => {
-                let first = classify(&self.host, &first);
-                // The other side of a TLS port answers http with an error of its own; then https told more.
-                let use_second = matches!(first, Error::Tls { plain_http: true, .. }) || !self.insecure;
-                Err(if use_second { classify(&self.host, &second) } else { first })
+            (Err(_), Ok(r)) => {
+                self.scheme.set(Some(order[0]));
+                Ok(r)
+            }
+            (Err(second), Err(first)) => {
+                let (first, second) = (classify(&self.host, &first), classify(&self.host, &second));
+                // That the other side speaks no TLS is no news where plain HTTP failed, too.
+                Err(if matches!(first, Error::Tls { plain_http: true, .. }) { second } else { first })
             }
         }
     }
@@ -274,7 +278,7 @@ pub(super) async fn read_limited(mut r: Response, limit: u64, what: &str) -> Res
     if r.content_length().is_some_and(|n| n > limit) {
         return Err(too_large());
     }
-    let host = r.url().host_str().unwrap_or_default().to_owned();
+    let host = r.url().authority().to_owned();
     let mut body = Vec::new();
     while let Some(chunk) = r.chunk().await.map_err(|e| classify(&host, &e))? {
         if body.len() as u64 + chunk.len() as u64 > limit {
@@ -327,7 +331,7 @@ pub(super) fn classify(host: &str, e: &reqwest::Error) -> Error {
     let mut cause: &(dyn StdError + 'static) = e;
     let mut lasting = false;
     loop {
-        if let Some(tls) = rustls_error(cause) {
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
             let plain =
                 matches!(tls, rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType));
             let detail = if plain { "the other side does not speak TLS".into() } else { tls.to_string() };
@@ -338,7 +342,9 @@ pub(super) fn classify(host: &str, e: &reqwest::Error) -> Error {
         }
         // getaddrinfo's errors have no kind.
         lasting |= cause.to_string().contains("failed to lookup address");
-        match cause.source() {
+        // The source of an I/O error that wraps another is that one's source: the inner one is looked at, too.
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match inner.map(|e| e as &(dyn StdError + 'static)).or_else(|| cause.source()) {
             Some(next) => cause = next,
             None => break,
         }
@@ -349,10 +355,4 @@ pub(super) fn classify(host: &str, e: &reqwest::Error) -> Error {
         cause.to_string()
     };
     Error::Unreachable { registry: host.to_owned(), source: Box::new(Cause { text, lasting }) }
-}
-
-/// rustls errors hide inside I/O errors, whose `source` skips them.
-fn rustls_error<'a>(e: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    e.downcast_ref::<rustls::Error>()
-        .or_else(|| e.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>())
 }
