@@ -162,6 +162,7 @@ impl<'scope> OnePull<'_, 'scope, '_> {
         let list: Vec<_> = found.manifest.layers.iter().map(|l| (l.digest.clone(), l.size)).collect();
         self.progress.layers(self.reference, &list);
 
+        sweep(self.store, self.progress);
         let before = self.store.image_by_name(&self.reference.to_string())?;
         let layers = wanted(&found.config.diff_ids);
         let digest_of = |chain: &Digest| layers.iter().position(|w| w.chain == *chain).map(|i| &list[i].0);
@@ -224,6 +225,17 @@ impl<'scope> OnePull<'_, 'scope, '_> {
         pull.publish(self.store, staged, Some((&image, &documents)), &blobs)?;
         // Names and digests that it had before are part of it, too.
         Ok(self.store.image(&image.id)?)
+    }
+}
+
+/// Clears away what a killed pull has left, if there is anything: its space may be needed now.
+pub(crate) fn sweep(store: &Store, progress: &dyn Progress) {
+    let something = |dir: std::path::PathBuf| std::fs::read_dir(dir).is_ok_and(|mut d| d.next().is_some());
+    let paths = store.paths();
+    if (something(paths.tmp()) || something(paths.trash()))
+        && let Err(e) = store.sweep()
+    {
+        progress.warning(&format!("clearing away what a killed process left: {}", super::error::chain(&e)));
     }
 }
 
