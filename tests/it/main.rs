@@ -8,6 +8,7 @@ mod crash;
 mod errors;
 mod main_job;
 mod monitor_crash;
+mod monitor_streams;
 mod net_reach;
 mod pull;
 mod pull_auth;
