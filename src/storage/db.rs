@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 
 use super::error::{Error, Result};
 use super::paths::{Paths, ensure_private};
-use super::schema;
+use super::{reserve, schema};
 
 /// How long a writer waits for other writers before it gives up.
 const BUSY_LIMIT: Duration = Duration::from_secs(20);
@@ -93,11 +93,12 @@ impl Store {
                 }
                 Err(e) => return Err(self.error(doing, e)),
             };
-            let value = body(&tx)?;
-            match tx.commit() {
-                Ok(()) => return Ok(value),
-                Err(e) if is_busy(&e) => self.back_off(started, doing)?,
-                Err(e) => return Err(self.error(doing, e)),
+            let done =
+                body(&tx).and_then(|value| tx.commit().map(|()| value).map_err(|e| self.error(doing, e)));
+            match done {
+                Err(Error::Database { source, .. }) if is_busy(&source) => self.back_off(started, doing)?,
+                Err(Error::Database { source, .. }) if is_full(&source) && reserve::release(&self.paths) => {}
+                other => return other,
             }
         }
     }
@@ -117,6 +118,7 @@ impl Store {
             match body() {
                 Ok(value) => return Ok(value),
                 Err(e) if is_busy(&e) => self.back_off(started, doing)?,
+                Err(e) if is_full(&e) && reserve::release(&self.paths) => {}
                 Err(e) => return Err(self.error(doing, e)),
             }
         }
@@ -156,6 +158,7 @@ impl Store {
         if size < CHECKPOINT_BYTES {
             return Ok(());
         }
+        reserve::renew(&self.paths);
         self.sync_files()?;
         match self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             Ok(()) => Ok(()),
@@ -175,4 +178,10 @@ impl Store {
 /// Whether SQLite says that someone else holds the lock.
 fn is_busy(e: &rusqlite::Error) -> bool {
     matches!(e.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Whether SQLite found no space, for its log or for the index of its log.
+fn is_full(e: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(code, _) = e else { return false };
+    code.code == ErrorCode::DiskFull || code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
 }

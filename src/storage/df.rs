@@ -38,7 +38,7 @@ pub struct Usage {
     pub containers: Vec<(ContainerId, u64)>,
     /// Volumes: name, bytes, containers that use it.
     pub volumes: Vec<(String, u64, usize)>,
-    /// The database with its log.
+    /// The database with its log, and the reserve for its last writes.
     pub database: u64,
     /// Staging and trash.
     pub garbage: u64,
@@ -81,6 +81,7 @@ impl Store {
             file.push(suffix);
             usage.database += tree::disk_usage(file.as_ref())?;
         }
+        usage.database += tree::disk_usage(&self.paths.reserve())?;
         usage.garbage = tree::disk_usage(&self.paths.tmp())? + tree::disk_usage(&self.paths.trash())?;
         Ok(usage)
     }

@@ -12,7 +12,7 @@ use super::db::Store;
 use super::error::{Error, Kind, Result};
 use super::lock::{self, FileLock};
 use super::paths::{Paths, ensure_private};
-use super::{file, layers, leases, tree, volatile};
+use super::{file, layers, leases, reserve, tree, volatile};
 use crate::model::digest::{ChainId, Digest};
 use crate::model::id::ContainerId;
 
@@ -64,6 +64,7 @@ impl Store {
                 first.get_or_insert(e);
             }
         }
+        reserve::renew(&self.paths);
         first.map_or(Ok(swept), Err)
     }
 

@@ -28,6 +28,7 @@ pub mod overlay;
 pub mod paths;
 mod pull;
 mod recipe;
+mod reserve;
 mod schema;
 pub mod secrets;
 mod tar_write;

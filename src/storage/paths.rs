@@ -135,6 +135,12 @@ impl Paths {
         self.volume(name).join("_data")
     }
 
+    /// Space kept for deleting things on a full disk.
+    #[must_use]
+    pub fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+
     /// Half-made things, each under a lock that dies with its maker.
     #[must_use]
     pub fn tmp(&self) -> PathBuf {

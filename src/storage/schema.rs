@@ -114,6 +114,8 @@ pub(super) fn migrate(store: &Store) -> Result<()> {
         return Err(Error::NewerSchema { path: store.paths.database(), found, known: newest });
     }
     if found == 0 {
+        super::paths::ensure_private(&store.paths.trash())?;
+        super::reserve::renew(&store.paths);
         // Once per database: the mode is a property of the file.
         store.read("setting its journal mode", || {
             store.conn.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))

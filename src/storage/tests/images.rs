@@ -69,13 +69,18 @@ fn the_second_puller_waits_and_finds_the_layer() {
     let first = store.begin_pull(layers::wanted(&wanted.0.diff_ids), &mut |_| {}).expect("begin");
     let paths = dir.paths();
     let diff_ids = wanted.0.diff_ids.clone();
+    let (tell, told) = std::sync::mpsc::channel();
     let waiter = std::thread::spawn(move || {
         let store = Store::open(&paths).expect("open");
         let mut waited = 0;
-        let second = store.begin_pull(layers::wanted(&diff_ids), &mut |_| waited += 1).expect("begin");
+        let mut on_wait = |_: &Digest| {
+            waited += 1;
+            tell.send(()).expect("the other side lives");
+        };
+        let second = store.begin_pull(layers::wanted(&diff_ids), &mut on_wait).expect("begin");
         (waited, second.missing().len())
     });
-    std::thread::sleep(std::time::Duration::from_millis(100));
+    told.recv().expect("it waits");
     let writer = first.writer(&first.missing()[0].clone(), &Limits::default()).expect("writer");
     let staged = writer.unpack(layer.as_slice()).expect("unpack");
     first.publish(&store, vec![staged], Some((&wanted.0, &wanted.1)), &[]).expect("publish");

@@ -1,6 +1,7 @@
 //! The store as its callers use it: containers, volumes, the database itself. Helpers for the files beside.
 
 mod changes;
+mod crash;
 mod garbage;
 mod images;
 mod measure;
