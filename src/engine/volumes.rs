@@ -271,8 +271,10 @@ pub fn export(ctx: &Context, name: &str, out: &mut dyn Write) -> Result<u64, Err
 ///
 /// # Errors
 /// No such volume, or a broken stream.
-pub fn import(_ctx: &Context, _name: &str, _tar: &mut dyn Read) -> Result<u64, Error> {
-    todo!()
+pub fn import(ctx: &Context, name: &str, tar: &mut dyn Read) -> Result<u64, Error> {
+    let volume = ctx.store()?.find_volume(name)?;
+    super::cp::fill(std::path::Path::new(&volume.mountpoint), tar)
+        .map_err(|e| e.context(format!("importing into volume {}", volume.name)))
 }
 
 /// `volume mount`: the host path of its content.

@@ -1,0 +1,272 @@
+//! `cp`: files between host and container, running or not; never outside the container's root.
+//!
+//! Every copy is a tar stream from [`pack`] to `storage::unpack`, both of which work by descriptors
+//! beneath a root (rules R1 and R17): a container that swaps a directory for a link while we copy gains nothing. [`plan`] holds
+//! docker's rules for where a copy goes; it is pure.
+
+mod pack;
+mod plan;
+
+use std::io::{Read, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::error::{Error, Kind};
+use super::rootfs::Rootfs;
+use super::view::Container;
+use crate::storage::unpack as tar_in;
+use crate::sys::root::{Root, lexical};
+use pack::Packer;
+use plan::{Found, Landing, landing};
+
+/// How to copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// `-a`: keep uid and gid.
+    pub archive: bool,
+    /// `-L`: follow a symlink at the source.
+    pub follow: bool,
+    /// `--overwrite`: a directory may be replaced by a file and the other way round.
+    pub overwrite: bool,
+}
+
+/// One end of a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// A host path.
+    Host(String),
+    /// A path in a container.
+    Container {
+        /// Name or id.
+        name: String,
+        /// Path inside.
+        path: String,
+    },
+}
+
+impl std::fmt::Display for End {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Host(path) => f.write_str(path),
+            Self::Container { name, path } => write!(f, "{name}:{path}"),
+        }
+    }
+}
+
+/// An end, opened: the root beneath which its path is looked up.
+struct Place {
+    rootfs: Option<Rootfs>,
+    host: Option<Root>,
+    path: PathBuf,
+    /// The path as typed ended in a slash, or in `/.`.
+    directory: bool,
+    contents: bool,
+}
+
+impl Place {
+    fn open(ctx: &Context, end: &End) -> Result<Self, Error> {
+        let (rootfs, host, text, path) = match end {
+            End::Host(text) => {
+                let root = Root::open_host(Path::new("/")).map_err(|e| kernel("opening /", e))?;
+                let cwd = std::env::current_dir()
+                    .map_err(|e| Error::with_source(Kind::Internal, "finding the working directory", e))?;
+                (None, Some(root), text, cwd.join(text))
+            }
+            End::Container { name, path } => {
+                let store = ctx.store()?;
+                let container = Container::find(ctx, &store, name)?;
+                let spec = container.spec(&store)?;
+                let rootfs = Rootfs::open(ctx, &container, &spec)?;
+                (Some(rootfs), None, path, Path::new("/").join(path))
+            }
+        };
+        if text.is_empty() {
+            return Err(Error::new(Kind::Invalid, "copying needs a path on both sides"));
+        }
+        Ok(Self {
+            rootfs,
+            host,
+            directory: text.ends_with('/') || text.ends_with("/.") || text == ".",
+            contents: text.ends_with("/.") || text == ".",
+            path: lexical(&path),
+        })
+    }
+
+    /// The root that holds the path, and the path beneath it.
+    fn root(&self) -> Result<(&Root, PathBuf), Error> {
+        match (&self.rootfs, &self.host) {
+            (Some(rootfs), _) => Ok(rootfs.place(&self.path)),
+            (None, Some(host)) => Ok((host, self.path.clone())),
+            (None, None) => Err(Error::new(Kind::Internal, "an end of the copy is not open")),
+        }
+    }
+
+    fn close(self) -> Result<(), Error> {
+        self.rootfs.map_or(Ok(()), Rootfs::close)
+    }
+}
+
+fn kernel(what: impl Into<String>, e: crate::sys::error::Error) -> Error {
+    let kind = match e.kind() {
+        std::io::ErrorKind::NotFound => Kind::NotFound,
+        std::io::ErrorKind::PermissionDenied => Kind::Denied,
+        _ => Kind::Internal,
+    };
+    Error::with_source(kind, what, e)
+}
+
+/// What is at a path beneath a root; links are followed inside it.
+fn look(root: &Root, path: &Path) -> Found {
+    match root.resolve(path).ok().and_then(|fd| rustix::fs::fstat(&fd).ok()) {
+        None => Found::Nothing,
+        Some(s) if rustix::fs::FileType::from_raw_mode(s.st_mode).is_dir() => Found::Directory,
+        Some(_) => Found::File,
+    }
+}
+
+/// Copies between host and container or between two containers. Returns bytes copied.
+///
+/// # Errors
+/// No such container or path; a destination that does not fit the source.
+pub fn cp(ctx: &Context, from: &End, to: &End, options: &CopyOptions) -> Result<u64, Error> {
+    if matches!((from, to), (End::Host(_), End::Host(_))) {
+        return Err(Error::new(Kind::Invalid, "must specify at least one container source or destination"));
+    }
+    let source = Place::open(ctx, from)?;
+    let target = Place::open(ctx, to)?;
+    let moved = transfer(&source, &target, from, to, options);
+    let closed = source.close().and(target.close());
+    let bytes = moved?;
+    closed?;
+    Ok(bytes)
+}
+
+fn transfer(
+    source: &Place,
+    target: &Place,
+    from: &End,
+    to: &End,
+    options: &CopyOptions,
+) -> Result<u64, Error> {
+    let (root, path) = source.root()?;
+    let packer = Packer::open(root, &path, options.follow || source.directory)
+        .map_err(|e| Error::from(e).context(format!("copying from {from}")))?;
+    let (target_root, target_path) = target.root()?;
+    let found = look(target_root, &target_path);
+    let landing = landing(&plan::Wish {
+        source_directory: packer.is_directory(),
+        source_contents: source.contents,
+        source_name: path.file_name().unwrap_or_default().to_owned(),
+        target: target_path,
+        target_slash: target.directory,
+        found,
+        overwrite: options.overwrite,
+    })
+    .map_err(|e| Error::new(Kind::Invalid, format!("copying to {to}: {e}")))?;
+    let directory = directory(target_root, &landing, to)?;
+    let own = owner(to, options);
+    stream(packer, &landing, directory, own, to)
+}
+
+/// The directory that receives the copy.
+fn directory(root: &Root, landing: &Landing, to: &End) -> Result<OwnedFd, Error> {
+    root.read_dir_fd(&landing.directory).map_err(|e| {
+        let what = format!("copying to {to}: {} is not there or no directory", landing.directory.display());
+        kernel(what, e)
+    })
+}
+
+/// Without `-a` the files belong to root in a container, and to the caller on the host.
+fn owner(to: &End, options: &CopyOptions) -> Option<(u32, u32)> {
+    match (options.archive, to) {
+        (true, _) => None,
+        (false, End::Container { .. }) => Some((0, 0)),
+        (false, End::Host(_)) => {
+            Some((rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()))
+        }
+    }
+}
+
+/// Packs in a thread, unpacks here, with a pipe between them.
+fn stream(
+    packer: Packer,
+    landing: &Landing,
+    directory: OwnedFd,
+    own: Option<(u32, u32)>,
+    to: &End,
+) -> Result<u64, Error> {
+    let (reader, writer) =
+        std::io::pipe().map_err(|e| Error::with_source(Kind::Internal, "making a pipe for the copy", e))?;
+    let name = landing.name.clone();
+    let (packed, unpacked) = std::thread::scope(|scope| {
+        let packing = scope.spawn(move || packer.write(name.as_deref(), writer));
+        let unpacked = unpack_into(reader, &directory, own);
+        (packing.join(), unpacked)
+    });
+    let packed = packed.map_err(|_| Error::new(Kind::Internal, "the packing thread panicked"))?;
+    let bytes = unpacked.map_err(|e| e.context(format!("copying to {to}")))?;
+    packed?;
+    Ok(bytes)
+}
+
+fn unpack_into(tar: impl Read, directory: &OwnedFd, own: Option<(u32, u32)>) -> Result<u64, Error> {
+    let options = tar_in::Options { own, ..tar_in::Options::default() };
+    let unpacked = tar_in::unpack(tar, directory.as_fd(), &options).map_err(crate::storage::Error::from)?;
+    Ok(unpacked.bytes)
+}
+
+/// `cp - CTR:PATH`: unpacks a tar stream below a directory of the container.
+///
+/// # Errors
+/// As [`cp`], or a broken stream.
+pub fn unpack(
+    ctx: &Context,
+    name: &str,
+    path: &str,
+    tar: &mut dyn Read,
+    options: &CopyOptions,
+) -> Result<u64, Error> {
+    let end = End::Container { name: name.to_owned(), path: path.to_owned() };
+    let place = Place::open(ctx, &end)?;
+    let own = if options.archive { None } else { Some((0, 0)) };
+    let done = (|| {
+        let (root, path) = place.root()?;
+        let landing = Landing { directory: path, name: None };
+        unpack_into(tar, &directory(root, &landing, &end)?, own)
+    })();
+    place.close()?;
+    done
+}
+
+/// `cp CTR:PATH -`: writes a tar stream of a path of the container.
+///
+/// # Errors
+/// As [`cp`].
+pub fn pack(
+    ctx: &Context,
+    name: &str,
+    path: &str,
+    tar: &mut dyn Write,
+    options: &CopyOptions,
+) -> Result<u64, Error> {
+    let end = End::Container { name: name.to_owned(), path: path.to_owned() };
+    let place = Place::open(ctx, &end)?;
+    let done = (|| {
+        let (root, path) = place.root()?;
+        let packer = Packer::open(root, &path, options.follow || place.directory)
+            .map_err(|e| e.context(format!("copying from {end}")))?;
+        let name = if place.contents { None } else { path.file_name() };
+        packer.write(name, tar)
+    })();
+    place.close()?;
+    done
+}
+
+/// Fills a directory of the host from a tar stream (`volume import`).
+pub(super) fn fill(directory: &Path, tar: &mut dyn Read) -> Result<u64, Error> {
+    let root =
+        Root::open_host(directory).map_err(|e| kernel(format!("opening {}", directory.display()), e))?;
+    let fd = root.read_dir_fd(Path::new("/")).map_err(|e| kernel("opening the volume", e))?;
+    unpack_into(tar, &fd, None)
+}

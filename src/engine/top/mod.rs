@@ -1,0 +1,57 @@
+//! `top`: the processes of a container, read from /proc. No `ps` program is called.
+
+mod fields;
+mod process;
+
+use super::context::Context;
+use super::error::{Error, Kind};
+use super::view::Container;
+use crate::model::container::Running;
+use crate::runtime::cgroup::Manager;
+use process::{Host, Process};
+
+/// A table of processes: titles and rows of equal length.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Processes {
+    /// Column titles.
+    pub titles: Vec<String>,
+    /// One row per process.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// The processes of a running container. `fields` are podman's descriptors (`pid`, `user`, `hgroup` …) or docker's ps
+/// options; empty gives `UID PID PPID C STIME TTY TIME CMD`.
+///
+/// # Errors
+/// No such container, not running, an unknown field.
+pub fn top(ctx: &Context, name: &str, fields: &[String]) -> Result<Processes, Error> {
+    let columns = fields::parse(fields)?;
+    let store = ctx.store()?;
+    let container = Container::find(ctx, &store, name)?;
+    let running = container.running()?;
+    let host = Host::read();
+    let mut processes: Vec<Process> =
+        pids(running)?.into_iter().filter_map(|pid| Process::read(&host, pid)).collect();
+    processes.sort_by_key(|p| (p.start, p.pid));
+    Ok(Processes {
+        titles: columns.iter().map(|c| c.title().to_owned()).collect(),
+        rows: processes.iter().map(|p| columns.iter().map(|c| c.value(p, &host)).collect()).collect(),
+    })
+}
+
+/// The container's processes: its cgroup's; without a cgroup, all in its pid namespace.
+fn pids(running: &Running) -> Result<Vec<i32>, Error> {
+    if !running.cgroup.is_empty() {
+        let cgroup = Manager::detect().and_then(|m| m.open(&running.cgroup));
+        let pids = cgroup.and_then(|c| c.pids());
+        return pids.map_err(|e| {
+            Error::with_source(Kind::Internal, "reading the container's cgroup", e.to_string())
+        });
+    }
+    let namespace = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let Some(own) = namespace(running.init.pid) else { return Ok(Vec::new()) };
+    let entries =
+        std::fs::read_dir("/proc").map_err(|e| Error::with_source(Kind::Internal, "reading /proc", e))?;
+    let all = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    Ok(all.filter(|pid| namespace(*pid).as_ref() == Some(&own)).collect())
+}
