@@ -105,7 +105,7 @@ fn line(text: &mut String, address: &str, names: &[&str]) {
 pub struct Resolver {
     /// The text of /etc/resolv.conf.
     pub text: String,
-    /// Upstream servers for the embedded responder.
+    /// Upstream servers for the embedded responder, those on the host's loopback included.
     pub upstream: Vec<IpAddr>,
 }
 
@@ -117,6 +117,8 @@ pub fn resolv_conf(host_text: &str, dns: &DnsOptions, embedded: bool, host_netwo
     let host = parse(host_text);
     let given = dns.servers.as_deref().filter(|s| !s.is_empty());
     let mut servers: Vec<IpAddr> = given.map_or_else(|| host.servers.clone(), <[IpAddr]>::to_vec);
+    // The responder asks from the host, where servers on the host's loopback are reachable.
+    let upstream = servers.clone();
     if given.is_none() && !host_network {
         servers.retain(|ip| !ip.is_loopback() && !is_scoped(*ip));
         if servers.is_empty() {
@@ -147,7 +149,8 @@ pub fn resolv_conf(host_text: &str, dns: &DnsOptions, embedded: bool, host_netwo
     if !options.is_empty() {
         let _ = writeln!(text, "options {}", words(&options));
     }
-    Resolver { text, upstream: servers }
+    let upstream = if upstream.is_empty() { servers } else { upstream };
+    Resolver { text, upstream }
 }
 
 fn words(list: &[String]) -> String {

@@ -1,4 +1,4 @@
-//! Sockets that hold a port and carry nothing.
+//! Sockets that hold a port and carry nothing, and a connect that does not wait.
 
 use std::io;
 use std::net::SocketAddr;
@@ -53,4 +53,18 @@ fn bind_with(address: SocketAddr, transport: Transport, reuse: bool) -> io::Resu
     bind_to(fd.as_fd(), &address)?;
     let port = SocketAddr::try_from(getsockname(fd.as_fd())?).map_or(address.port(), |a| a.port());
     Ok((fd, port))
+}
+
+/// Begins to connect by TCP; the stream becomes writable when it is through, or has failed.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn connect_without_waiting(address: SocketAddr) -> io::Result<std::net::TcpStream> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
+    match rustix::net::connect(&fd, &address) {
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(fd.into()),
+        Err(e) => Err(e.into()),
+    }
 }

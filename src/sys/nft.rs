@@ -218,6 +218,8 @@ pub enum Expr {
     NotIn(&'static str, Reg),
     /// Looks up a map, goes on if found.
     Map(&'static str, Reg, Reg),
+    /// Puts bytes into a register.
+    Load(Reg, Vec<u8>),
     /// Destination NAT to address and port registers; true is IPv6.
     DestinationNat(bool, Reg, Reg),
     /// Source NAT to the output interface's address.
@@ -249,7 +251,7 @@ impl Expr {
             Self::DestinationNat(..) => "nat",
             Self::Masquerade => "masq",
             Self::Counter => "counter",
-            Self::Verdict(_) => "immediate",
+            Self::Verdict(_) | Self::Load(..) => "immediate",
         }
     }
 
@@ -284,6 +286,10 @@ impl Expr {
             Self::Map(set, from, to) => {
                 lookup(b, set, *from);
                 b.attr_be32(3, to.number());
+            }
+            Self::Load(reg, bytes) => {
+                b.attr_be32(1, reg.number());
+                value(b, 2, bytes);
             }
             Self::DestinationNat(six, address, port) => {
                 const DESTINATION: u32 = 1;
@@ -419,6 +425,7 @@ impl Transaction {
     pub fn set(&mut self, set: &Set) {
         const MAP: u32 = 8;
         const TIMEOUT: u32 = 0x10;
+        const HOST_ORDER: u8 = 1;
         /// How often the kernel looks for expired elements, in milliseconds; its default is every second.
         const COLLECT: u32 = 30_000;
         self.sets += 1;
@@ -439,6 +446,10 @@ impl Transaction {
         b.attr_be32(10, id);
         if set.timed {
             b.attr_be32(12, COLLECT);
+        }
+        if set.key == [Type::Interface] {
+            // nft's note to itself that the key is a text in host order, without which it lists "".
+            b.attr(13, &[0, 4, HOST_ORDER, 0, 0, 0]);
         }
     }
 
