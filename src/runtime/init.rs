@@ -82,6 +82,7 @@ fn build_root(
     devices::set_up(plan, root)?;
     // The terminal lives in the devpts just mounted.
     let pty = console::make(plan, root)?;
+    rootfs::make_working_directory(plan, root)?;
     run_creation_hooks(plan, socket)?;
     mounts::make_read_only(&late)?;
     rootfs::pivot(root)?;

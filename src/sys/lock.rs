@@ -13,7 +13,19 @@ use super::fd;
 /// A held lock; dropping it frees it.
 #[derive(Debug)]
 pub struct FileLock {
-    fd: OwnedFd,
+    /// `None` only once [`FileLock::into_fd`] has taken it.
+    fd: Option<OwnedFd>,
+}
+
+impl Drop for FileLock {
+    /// Unlocks, instead of only closing: a child between its clone and its exec has a copy of the
+    /// descriptor, and the lock belongs to all copies.
+    fn drop(&mut self) {
+        if let Some(fd) = &self.fd {
+            // Cannot fail for an open descriptor.
+            let _unlocked = rustix::fs::flock(fd, FlockOperation::Unlock);
+        }
+    }
 }
 
 impl FileLock {
@@ -58,7 +70,7 @@ impl FileLock {
     /// Locks an open file without waiting; `None` when someone holds it.
     pub fn try_fd(fd: OwnedFd) -> Result<Option<Self>> {
         match flock(&fd, FlockOperation::NonBlockingLockExclusive, Path::new("<fd>")) {
-            Ok(()) => Ok(Some(Self { fd })),
+            Ok(()) => Ok(Some(Self { fd: Some(fd) })),
             Err(e) if e.is(libc::EWOULDBLOCK) => Ok(None),
             Err(e) => Err(e),
         }
@@ -73,13 +85,13 @@ impl FileLock {
     /// process).
     #[must_use]
     pub fn adopt(fd: OwnedFd) -> Self {
-        Self { fd }
+        Self { fd: Some(fd) }
     }
 
     /// Gives up the value but not the lock: the descriptor carries it on (to be passed on).
     #[must_use]
-    pub fn into_fd(self) -> OwnedFd {
-        self.fd
+    pub fn into_fd(mut self) -> OwnedFd {
+        self.fd.take().expect("taken only here, and the value is consumed")
     }
 
     fn attempt(path: &Path, how: FlockOperation) -> Result<Option<Self>> {
@@ -89,13 +101,13 @@ impl FileLock {
         #[allow(clippy::unnecessary_cast)]
         let same = std::fs::symlink_metadata(path)
             .is_ok_and(|now| now.ino() == held.st_ino as u64 && now.dev() == held.st_dev as u64);
-        Ok(same.then_some(Self { fd }))
+        Ok(same.then_some(Self { fd: Some(fd) }))
     }
 }
 
 impl AsFd for FileLock {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.fd.as_ref().expect("present until the value is consumed").as_fd()
     }
 }
 

@@ -2,18 +2,21 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
-use rustix::fs::{Access, AtFlags};
+use rustix::fs::{Access, AtFlags, OFlags};
 
 use crate::runtime::plan::process::ProcessPlan;
 use crate::runtime::sync::{During, Failure, Kind, Step};
+use crate::sys::root::Root;
 use crate::sys::{fd, mount, process, signal, tty};
 
 /// Goes to the working directory, as the user that we became or, where that is not allowed, as we
-/// were able to before; and makes sure that it is inside the root (rule R5, CVE-2024-21626).
+/// were able to before. Magic links are no way (`/proc/self/fd/N` of ours may lead anywhere), and where
+/// we come out must be inside the root (rule R5, CVE-2024-21626).
 pub(in crate::runtime) fn enter_directory(plan: &ProcessPlan, before: bool) -> Step<()> {
     let what = || format!("changing to the working directory {:?}", plan.cwd.to_string_lossy());
-    match mount::change_directory_path(&plan.cwd) {
+    match change_directory(&plan.cwd) {
         // Tried again as the user: a file system may let only them in.
         Err(e) if before && e.is(libc::EACCES) => return Ok(()),
         Err(e) if !before && e.is(libc::EACCES) && current_is(&plan.cwd) => {}
@@ -22,6 +25,13 @@ pub(in crate::runtime) fn enter_directory(plan: &ProcessPlan, before: bool) -> S
     mount::current_directory()
         .map(drop)
         .during(|| format!("{}: it is outside of the container's root", what()))
+}
+
+fn change_directory(path: &CStr) -> crate::sys::Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let root = Root::open_host(Path::new("/"))?;
+    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    mount::change_directory(root.open(path, OFlags::PATH | OFlags::DIRECTORY)?)
 }
 
 fn current_is(path: &CStr) -> bool {

@@ -17,6 +17,18 @@ pub(in crate::runtime) fn attach(rootfs: &OwnedFd) -> Step<Root> {
     Ok(Root::new(fd::dup(rootfs, 3).during(what)?))
 }
 
+/// A working directory that is not there is made, while the root can be written to.
+pub(in crate::runtime) fn make_working_directory(plan: &Plan<'_>, root: &Root) -> Step<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = Path::new(std::ffi::OsStr::from_bytes(plan.process.cwd.to_bytes()));
+    match root.mkdir_all(path.strip_prefix("/").unwrap_or(path), 0o755) {
+        // Whether it can be entered is seen when it is.
+        Ok(_) => Ok(()),
+        Err(e) if e.is(libc::EACCES) || e.is(libc::ELOOP) => Ok(()),
+        Err(e) => Err(e).during(|| format!("making the working directory {path:?}")),
+    }
+}
+
 /// Enters the root and lets go of the host's.
 pub(in crate::runtime) fn pivot(root: &Root) -> Step<()> {
     mount::change_directory(root)
