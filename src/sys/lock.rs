@@ -78,7 +78,7 @@ impl FileLock {
 
     /// Lets others share an exclusive lock. Another taker may come in between.
     pub fn share(&self) -> Result<()> {
-        flock(&self.fd, FlockOperation::LockShared, Path::new("<fd>"))
+        flock(self, FlockOperation::LockShared, Path::new("<fd>"))
     }
 
     /// Takes over a descriptor whose open file already carries the lock (handed on by another
@@ -125,9 +125,9 @@ pub fn is_held(path: &Path) -> Result<bool> {
     }
 }
 
-fn flock(fd: &OwnedFd, how: FlockOperation, path: &Path) -> Result<()> {
+fn flock(fd: impl AsFd, how: FlockOperation, path: &Path) -> Result<()> {
     loop {
-        match rustix::fs::flock(fd, how) {
+        match rustix::fs::flock(&fd, how) {
             Err(rustix::io::Errno::INTR) => {}
             other => return other.call("flock", || format!("{path:?}, {how:?}")),
         }
