@@ -46,7 +46,18 @@ fn memory(m: &oci::LinuxMemory, out: &mut Vec<Setting>) {
         }
     };
     set("the memory limit", "memory.limit_in_bytes", m.limit());
-    set("the limit of memory and swap", "memory.memsw.limit_in_bytes", m.swap());
+    if let Some(both) = m.swap().filter(|s| *s != 0) {
+        // Docker's own default is twice the memory; a machine that does not count swap has no file.
+        let nobody_asked = both == -1 || m.limit().is_some_and(|limit| limit > 0 && both == 2 * limit);
+        let setting =
+            Setting::new("memory", "the limit of memory and swap", "memory.memsw.limit_in_bytes", both);
+        out.push(setting.optional(nobody_asked));
+    }
+    let mut set = |what, file: &'static str, value: Option<i64>| {
+        if let Some(value) = value {
+            out.push(Setting::new("memory", what, file, value));
+        }
+    };
     set("the memory reservation", "memory.soft_limit_in_bytes", m.reservation());
     set("the limit of TCP buffers", "memory.kmem.tcp.limit_in_bytes", m.kernel_tcp());
     let swappiness = m.swappiness().and_then(|s| i64::try_from(s).ok());

@@ -61,8 +61,9 @@ fn memory(m: &oci::LinuxMemory, out: &mut Vec<Setting>) -> Result<(), Error> {
     }
     if let Some(swap) = convert::swap(m.limit(), m.swap())? {
         let setting = Setting::new("memory", "the limit of swap", "memory.swap.max", or_max(swap));
-        // Without swap there is no file, and neither "none" nor "any amount" of it means a thing.
-        out.push(setting.optional(swap <= 0));
+        // Without swap there is no file; then neither "none" nor "any amount" of it means a thing, nor
+        // docker's own default, as much swap as memory.
+        out.push(setting.optional(swap <= 0 || Some(swap) == m.limit()));
     }
     if let Some(limit) = m.limit().filter(|l| *l != 0) {
         out.push(Setting::new("memory", "the memory limit", "memory.max", or_max(limit)));

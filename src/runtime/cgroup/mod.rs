@@ -7,6 +7,7 @@
 //! ([`super::oci::resources`]).
 
 mod convert;
+mod dbus;
 mod devices;
 mod error;
 mod freeze;
@@ -17,6 +18,7 @@ mod measure;
 mod processes;
 mod setting;
 pub mod stats;
+mod systemd;
 #[cfg(test)]
 mod tests;
 mod v1;
@@ -24,7 +26,7 @@ mod v2;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
@@ -76,10 +78,25 @@ impl Manager {
     /// into it is never without them. `path` is absolute (`/rcon/<id>`) or, for the systemd driver,
     /// `slice:prefix:name`. An existing empty cgroup is made anew; one with processes is an error.
     ///
+    /// A scope of systemd comes into being with its first process only: by [`Cgroup::attach`], which then
+    /// applies the limits. Where systemd does not run, or the controllers are on v1, the scope's path is
+    /// used as any other.
+    ///
     /// # Errors
     /// [`Error`]; what was made is removed again.
     pub fn create(&self, path: &str, limits: &LinuxResources) -> Result<Cgroup, Error> {
-        let relative = relative(path)?;
+        let scope = systemd::Scope::parse(path).transpose()?;
+        if let Some(scope) = &scope
+            && self.unified().is_some()
+            && systemd::booted()
+        {
+            v2::check(limits)?;
+            let mut cgroup = self.cgroup(&scope.relative(), None);
+            cgroup.pending = Some(Pending { scope: scope.clone(), limits: limits.clone() });
+            return Ok(cgroup);
+        }
+        let plain = scope.map(|s| s.relative());
+        let relative = relative(plain.as_deref().unwrap_or(path))?;
         let target = match self.unified() {
             Some(mount) => Some(v2::create(mount, relative, limits)?),
             None => {
@@ -90,12 +107,13 @@ impl Manager {
         Ok(self.cgroup(relative, target))
     }
 
-    /// Opens an existing cgroup, as recorded in [`Cgroup::path`].
+    /// Opens an existing cgroup, as recorded in [`Cgroup::path`] or as given to [`Manager::create`].
     ///
     /// # Errors
     /// [`Error::Gone`] if it does not exist.
     pub fn open(&self, path: &str) -> Result<Cgroup, Error> {
-        let relative = relative(path)?;
+        let plain = systemd::Scope::parse(path).transpose()?.map(|s| s.relative());
+        let relative = relative(plain.as_deref().unwrap_or(path))?;
         let target = match self.unified() {
             Some(mount) => Some(v2::open(&mount.join(relative), relative)?),
             None if v1::directories(&self.hierarchies, relative).is_empty() => {
@@ -136,7 +154,12 @@ impl Manager {
     }
 
     fn cgroup(&self, relative: &str, target: Option<OwnedFd>) -> Cgroup {
-        Cgroup { path: format!("/{relative}"), hierarchies: Arc::clone(&self.hierarchies), target }
+        Cgroup {
+            path: format!("/{relative}"),
+            hierarchies: Arc::clone(&self.hierarchies),
+            target: target.map_or_else(OnceLock::new, OnceLock::from),
+            pending: None,
+        }
     }
 }
 
@@ -161,8 +184,16 @@ fn relative(path: &str) -> Result<&str, Error> {
 pub struct Cgroup {
     path: String,
     hierarchies: Arc<Hierarchies>,
-    /// The directory on v2.
-    target: Option<OwnedFd>,
+    /// The directory on v2, once there is one.
+    target: OnceLock<OwnedFd>,
+    /// A scope that systemd makes with the first process.
+    pending: Option<Pending>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    scope: systemd::Scope,
+    limits: LinuxResources,
 }
 
 impl Cgroup {
@@ -187,17 +218,20 @@ impl Cgroup {
     }
 
     /// On v2 the directory for clone3's CLONE_INTO_CGROUP: the child is born in it, and
-    /// [`Cgroup::attach`] need not be called. `None` elsewhere.
+    /// [`Cgroup::attach`] need not be called. `None` elsewhere, and for a scope that has no process yet.
     #[must_use]
     pub fn clone_target(&self) -> Option<BorrowedFd<'_>> {
-        self.target.as_ref().map(AsFd::as_fd)
+        self.target.get().map(AsFd::as_fd)
     }
 
     /// Moves a process, with all its threads, into the cgroup on every hierarchy joined.
     ///
     /// # Errors
-    /// [`Error::Attach`].
+    /// [`Error::Attach`]; for a scope of systemd whatever its making brings.
     pub fn attach(&self, pid: i32) -> Result<(), Error> {
+        if let (Some(pending), None) = (&self.pending, self.target.get()) {
+            return self.start_scope(pending, pid);
+        }
         if let Some(dir) = self.v2_dir() {
             return processes::attach(&dir, pid);
         }
@@ -209,8 +243,13 @@ impl Cgroup {
     /// # Errors
     /// [`Error`].
     pub fn update(&self, limits: &LinuxResources) -> Result<(), Error> {
-        match (&self.target, &self.hierarchies.v2) {
-            (Some(dir), Some(mount)) => v2::update(mount, self.relative(), dir, limits),
+        match (self.target.get(), &self.hierarchies.v2) {
+            (Some(dir), Some(mount)) => {
+                if let Some(unit) = systemd::unit_of(self.relative()) {
+                    systemd::update(unit, limits)?;
+                }
+                v2::update(mount, self.relative(), dir, limits)
+            }
             _ => v1::update(&self.hierarchies, self.relative(), limits),
         }
     }
@@ -343,6 +382,19 @@ impl Cgroup {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Has systemd make the scope around a process, and limits it before the process is let go.
+    fn start_scope(&self, pending: &Pending, pid: i32) -> Result<(), Error> {
+        let mount = self.hierarchies.v2.as_deref().ok_or(Error::NotMounted)?;
+        let relative = systemd::start(&pending.scope, pid, &pending.limits)?;
+        if relative != self.relative() {
+            return Err(Error::Unexpected { path: format!("/proc/{pid}/cgroup").into(), text: relative });
+        }
+        let dir = v2::fill(mount, &relative, &pending.limits)?;
+        // Nobody else fills it: a Cgroup is used by one thread while it starts.
+        self.target.get_or_init(|| dir);
+        Ok(())
     }
 
     fn relative(&self) -> &str {

@@ -206,6 +206,60 @@ fn a_failed_create_leaves_nothing() {
 }
 
 #[test]
+fn a_scope_of_systemd() {
+    let manager = Manager::detect().unwrap();
+    let limits =
+        json(r#"{"memory":{"limit":67108864,"swap":67108864},"cpu":{"quota":50000,"period":100000}}"#);
+    let path = format!("machine.slice:rcon-test:{}", std::process::id());
+    if manager.layout() != Layout::Unified || !systemd::booted() {
+        eprintln!("skipped: systemd does not run here with cgroup v2 alone");
+        return;
+    }
+    let s = Scratch(manager.create(&path, &limits).unwrap());
+    assert!(s.0.clone_target().is_none());
+    let mut child = inside(&s.0, "exec sleep 100");
+    let unit = format!("rcon-test-{}.scope", std::process::id());
+    assert_eq!(s.0.path(), format!("/machine.slice/{unit}"));
+    assert_eq!(s.0.pids().unwrap(), [i32::try_from(child.id()).unwrap()]);
+    assert!(s.0.clone_target().is_some());
+    let systemctl = |args: &[&str]| {
+        let out = Command::new("systemctl").args(args).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    };
+    assert_eq!(systemctl(&["show", "-p", "MemoryMax,Delegate,CPUQuotaPerSecUSec", &unit]).lines().count(), 3);
+    systemctl(&["daemon-reload"]);
+    assert_eq!(s.0.stats().unwrap().memory.limit, 64 << 20);
+    let mut second = inside(&Manager::detect().unwrap().open(s.0.path()).unwrap(), "exec sleep 100");
+    assert_eq!(s.0.pids().unwrap().len(), 2);
+    s.0.update(&json(r#"{"memory":{"limit":134217728},"pids":{"limit":7}}"#)).unwrap();
+    systemctl(&["daemon-reload"]);
+    let stats = s.0.stats().unwrap();
+    assert_eq!((stats.memory.limit, stats.pids.limit), (128 << 20, 7));
+    s.0.kill().unwrap();
+    child.wait().unwrap();
+    second.wait().unwrap();
+    s.0.remove().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(systemctl(&["is-active", &unit]) != "active");
+    assert_eq!(systemctl(&["list-units", "--all", "--no-legend", &unit]), "");
+}
+
+#[test]
+fn a_slice_where_systemd_does_not_run() {
+    let manager = Manager::detect().unwrap();
+    if systemd::booted() {
+        return;
+    }
+    let path = format!("rcontest-a.slice:rcon:{}", std::process::id());
+    let s = Scratch(manager.create(&path, &json("{}")).unwrap());
+    let plain = format!("/rcontest.slice/rcontest-a.slice/rcon-{}.scope", std::process::id());
+    assert_eq!(s.0.path(), plain);
+    assert_eq!(manager.open(&path).unwrap().path(), plain);
+    s.0.remove().unwrap();
+    manager.remove("/rcontest.slice").unwrap();
+}
+
+#[test]
 fn paths() {
     for bad in ["", "/", "/a/../b", "../x", "/a//b", "/a/./b", "a\nb"] {
         assert!(matches!(relative(bad), Err(Error::Path { .. })), "{bad:?}");

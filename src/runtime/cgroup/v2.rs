@@ -18,22 +18,29 @@ const ALWAYS: &[&str] = &["cpu", "io", "memory", "pids"];
 
 /// Makes the cgroup, applies everything, and gives a descriptor of it for clone3.
 pub(super) fn create(mount: &Path, relative: &str, limits: &LinuxResources) -> Result<OwnedFd, Error> {
-    let settings = limits_v2::settings(limits)?;
-    let access = Access::of(limits.devices().as_deref().unwrap_or_default())?;
-    make(mount, relative, &settings)?;
-    let path = mount.join(relative);
-    let done = fill(&path, relative, &settings, &access);
+    make(mount, relative, &limits_v2::settings(limits)?)?;
+    let done = fill(mount, relative, limits);
     if done.is_err() {
         // The failure is what is reported; a cgroup that cannot be removed now a later sweep will take.
-        drop(sys::remove_dir(&path));
+        drop(sys::remove_dir(&mount.join(relative)));
     }
     done
 }
 
-fn fill(path: &Path, relative: &str, settings: &[Setting], access: &Access) -> Result<OwnedFd, Error> {
-    settings.iter().try_for_each(|s| s.write(path))?;
-    let dir = open(path, relative)?;
-    restrict_devices(&dir, relative, access)?;
+/// Whether limits can be expressed, without touching anything.
+pub(super) fn check(limits: &LinuxResources) -> Result<(), Error> {
+    limits_v2::settings(limits)?;
+    Access::of(limits.devices().as_deref().unwrap_or_default()).map(drop)
+}
+
+/// Applies everything to a cgroup that is there.
+pub(super) fn fill(mount: &Path, relative: &str, limits: &LinuxResources) -> Result<OwnedFd, Error> {
+    let settings = limits_v2::settings(limits)?;
+    let path = mount.join(relative);
+    hand_down(mount, relative, &settings)?;
+    settings.iter().try_for_each(|s| s.write(&path))?;
+    let dir = open(&path, relative)?;
+    restrict_devices(&dir, relative, &Access::of(limits.devices().as_deref().unwrap_or_default())?)?;
     Ok(dir)
 }
 
@@ -45,7 +52,8 @@ pub(super) fn open(path: &Path, relative: &str) -> Result<OwnedFd, Error> {
     })
 }
 
-/// Makes the directory with the controllers that are always wanted and those of the settings.
+/// Makes the directory with the controllers that are always wanted and those of the settings; one that is
+/// in the way is made anew.
 pub(super) fn make(mount: &Path, relative: &str, settings: &[Setting]) -> Result<(), Error> {
     let path = mount.join(relative);
     if !make_below(mount, relative, &mut |_| Ok(()))? {

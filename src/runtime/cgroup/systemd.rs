@@ -1,0 +1,265 @@
+//! The systemd driver: the container's cgroup is a transient scope, made by systemd when the first process
+//! is put into it, in the slice that was asked for.
+//!
+//! systemd keeps a scope's own limits by its properties: what we write to the files alone, it would undo when
+//! it reloads. So the limits that it knows go both ways. Deeper than the scope itself it leaves everything
+//! to us (`Delegate`).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::LinuxResources;
+
+use super::dbus::{Connection, Message, Value};
+use super::{Error, convert};
+use crate::sys::cgroup as sys;
+
+/// `slice:prefix:name` of a cgroups path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scope {
+    slice: String,
+    unit: String,
+}
+
+impl Scope {
+    /// Recognises the form; `None` for a plain path.
+    pub(super) fn parse(path: &str) -> Option<Result<Self, Error>> {
+        if path.starts_with('/') {
+            return None;
+        }
+        let parts: Vec<&str> = path.split(':').collect();
+        let [slice, prefix, name] = parts[..] else { return None };
+        let refuse = |why| Err(Error::Path { path: path.to_owned(), why });
+        let slice = if slice.is_empty() { "system.slice" } else { slice };
+        let plain = |s: &str| s.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b));
+        if !slice.ends_with(".slice") || !plain(slice) || slice_path(slice).is_none() {
+            return Some(refuse("the first part is not the name of a slice"));
+        }
+        if name.is_empty() || !plain(prefix) || !plain(name) {
+            return Some(refuse("the name has characters that a unit cannot have"));
+        }
+        // A name that is a slice already means that slice's kind of unit; anything else is a scope.
+        let unit = if prefix.is_empty() { format!("{name}.scope") } else { format!("{prefix}-{name}.scope") };
+        Some(Ok(Self { slice: slice.to_owned(), unit }))
+    }
+
+    /// The path below the root of the hierarchy, as systemd lays slices out.
+    pub(super) fn relative(&self) -> String {
+        let slices = slice_path(&self.slice).expect("checked when it was parsed");
+        if slices.is_empty() { self.unit.clone() } else { format!("{slices}/{}", self.unit) }
+    }
+}
+
+/// `a-b.slice` is `a.slice/a-b.slice`; the root slice is nothing. `None` for a malformed name.
+fn slice_path(slice: &str) -> Option<String> {
+    let name = slice.strip_suffix(".slice")?;
+    if name == "-" {
+        return Some(String::new());
+    }
+    let mut out = String::new();
+    let mut prefix = String::new();
+    for part in name.split('-') {
+        if part.is_empty() || part.contains('/') {
+            return None;
+        }
+        prefix = if prefix.is_empty() { part.to_owned() } else { format!("{prefix}-{part}") };
+        if !out.is_empty() {
+            out.push('/');
+        }
+        out.push_str(&prefix);
+        out.push_str(".slice");
+    }
+    Some(out)
+}
+
+/// Whether systemd runs this machine.
+pub(super) fn booted() -> bool {
+    sys::is_dir(Path::new("/run/systemd/system"))
+}
+
+/// Where the manager listens: the machine's for root, else the user's.
+fn socket() -> PathBuf {
+    let uid = rustix::process::geteuid();
+    if uid.is_root() {
+        return "/run/systemd/private".into();
+    }
+    format!("/run/user/{}/systemd/private", uid.as_raw()).into()
+}
+
+/// Starts the scope with a process in it, and gives its path below the hierarchy.
+pub(super) fn start(scope: &Scope, pid: i32, limits: &LinuxResources) -> Result<String, Error> {
+    let what = "starting the scope";
+    let pid_value = u32::try_from(pid).map_err(|_| failed(what, "the process has no number"))?;
+    let mut properties = vec![
+        ("Description", Value::Str(format!("rcon container {}", scope.unit))),
+        ("Slice", Value::Str(scope.slice.clone())),
+        ("PIDs", Value::U32s(vec![pid_value])),
+        ("Delegate", Value::Bool(true)),
+        ("DefaultDependencies", Value::Bool(false)),
+        // Nothing stays behind of a scope that ended badly.
+        ("CollectMode", Value::Str("inactive-or-failed".to_owned())),
+    ];
+    properties.extend(limit_properties(limits, true)?);
+    let arguments = [
+        Value::Str(scope.unit.clone()),
+        Value::Str("replace".to_owned()),
+        Value::Properties(properties),
+        Value::NoUnits,
+    ];
+    let mut connection = connect(what)?;
+    run_job(&mut connection, what, "StartTransientUnit", &arguments)?;
+    of_process(pid).map_or_else(|| Ok(scope.relative()), Ok)
+}
+
+/// Tells systemd of changed limits.
+pub(super) fn update(unit: &str, limits: &LinuxResources) -> Result<(), Error> {
+    let what = "changing the limits of the scope";
+    let properties = limit_properties(limits, false)?;
+    if properties.is_empty() {
+        return Ok(());
+    }
+    let mut connection = connect(what)?;
+    let arguments = [Value::Str(unit.to_owned()), Value::Bool(true), Value::Properties(properties)];
+    let serial = connection.send("SetUnitProperties", &arguments).map_err(|e| io_failed(what, &e))?;
+    answer(&mut connection, what, serial).map(drop)
+}
+
+/// The name of the scope that a cgroup path ends in, if systemd made it.
+pub(super) fn unit_of(relative: &str) -> Option<&str> {
+    let (above, unit) = relative.rsplit_once('/')?;
+    (unit.ends_with(".scope") && above.ends_with(".slice") && booted()).then_some(unit)
+}
+
+fn connect(what: &'static str) -> Result<Connection, Error> {
+    let socket = socket();
+    Connection::open(&socket, rustix::process::geteuid().as_raw())
+        .map_err(|e| failed(what, &format!("connecting to {}: {e}", socket.display())))
+}
+
+fn failed(what: &'static str, why: &str) -> Error {
+    Error::Systemd { what, why: why.to_owned() }
+}
+
+fn io_failed(what: &'static str, error: &io::Error) -> Error {
+    failed(what, &error.to_string())
+}
+
+/// Waits for the answer to a call.
+fn answer(connection: &mut Connection, what: &'static str, serial: u32) -> Result<Vec<String>, Error> {
+    loop {
+        match connection.receive().map_err(|e| io_failed(what, &e))? {
+            Message::Return { serial: s, strings } if s == serial => return Ok(strings),
+            Message::Error { serial: s, name, text } if s == serial => {
+                return Err(failed(what, if text.is_empty() { &name } else { &text }));
+            }
+            Message::Return { .. } | Message::Error { .. } | Message::Signal { .. } | Message::Other => {}
+        }
+    }
+}
+
+/// Makes a call that starts a job and waits for the job's end. Its end may be told before the answer.
+fn run_job(
+    connection: &mut Connection,
+    what: &'static str,
+    member: &str,
+    arguments: &[Value],
+) -> Result<(), Error> {
+    let serial = connection.send(member, arguments).map_err(|e| io_failed(what, &e))?;
+    let mut job: Option<String> = None;
+    let mut ended: Vec<(String, String)> = Vec::new();
+    loop {
+        match connection.receive().map_err(|e| io_failed(what, &e))? {
+            Message::Return { serial: s, mut strings } if s == serial => job = strings.pop(),
+            Message::Error { serial: s, name, text } if s == serial => {
+                return Err(failed(what, if text.is_empty() { &name } else { &text }));
+            }
+            Message::Signal { member, strings } if member == "JobRemoved" => {
+                if let (Some(path), Some(result)) = (strings.first(), strings.last()) {
+                    ended.push((path.clone(), result.clone()));
+                }
+            }
+            Message::Return { .. } | Message::Error { .. } | Message::Signal { .. } | Message::Other => {}
+        }
+        let done = job.as_ref().and_then(|job| ended.iter().find(|(path, _)| path == job));
+        match done {
+            None => {}
+            Some((_, result)) if result == "done" => return Ok(()),
+            Some((_, result)) => return Err(failed(what, &format!("its job ended as {result:?}"))),
+        }
+    }
+}
+
+/// The cgroup of a process on v2, without the slash at its start.
+fn of_process(pid: i32) -> Option<String> {
+    let text = sys::read(Path::new(&format!("/proc/{pid}/cgroup"))).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("0::/"))?;
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
+/// Limits as systemd's properties. On start those that systemd has a default of its own for are always given.
+fn limit_properties(limits: &LinuxResources, start: bool) -> Result<Vec<(&'static str, Value)>, Error> {
+    let unlimited = |n: i64| Value::U64(u64::try_from(n).unwrap_or(u64::MAX));
+    let mut out = Vec::new();
+    if let Some(m) = limits.memory() {
+        out.extend(m.limit().filter(|l| *l != 0).map(|l| ("MemoryMax", unlimited(l))));
+        out.extend(m.reservation().filter(|r| *r != 0).map(|r| ("MemoryLow", unlimited(r))));
+        out.extend(convert::swap(m.limit(), m.swap())?.map(|s| ("MemorySwapMax", unlimited(s))));
+    }
+    if let Some(c) = limits.cpu() {
+        let shares = c.shares().filter(|s| *s > 0 && c.idle() != Some(1));
+        out.extend(shares.map(|s| ("CPUWeight", Value::U64(convert::cpu_weight(s)))));
+        let period = c.period().filter(|p| *p > 0).unwrap_or(100_000);
+        if let Some(quota) = c.quota().filter(|q| *q != 0) {
+            out.push(("CPUQuotaPeriodUSec", Value::U64(period)));
+            out.push(("CPUQuotaPerSecUSec", Value::U64(per_second(quota, period))));
+        }
+    }
+    match limits.pids() {
+        Some(p) => out.push(("TasksMax", unlimited(if p.limit() > 0 { p.limit() } else { -1 }))),
+        // systemd's default is a share of the machine's, which nobody asked for.
+        None if start => out.push(("TasksMax", Value::U64(u64::MAX))),
+        None => {}
+    }
+    Ok(out)
+}
+
+/// Microseconds of CPU in a second, rounded up to the hundredth that systemd counts in.
+fn per_second(quota: i64, period: u64) -> u64 {
+    let Ok(quota) = u64::try_from(quota) else { return u64::MAX };
+    (quota.saturating_mul(1_000_000) / period.max(1)).next_multiple_of(10_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes() {
+        let path = |text: &str| Scope::parse(text).map(|s| s.map(|s| s.relative()));
+        assert!(path("/rcon/x").is_none());
+        assert!(path("rcon/x").is_none());
+        for (text, relative) in [
+            ("machine.slice:rcon:x", "machine.slice/rcon-x.scope"),
+            ("a-b-c.slice:rcon:x", "a.slice/a-b.slice/a-b-c.slice/rcon-x.scope"),
+            (":rcon:x", "system.slice/rcon-x.scope"),
+            ("-.slice:rcon:x", "rcon-x.scope"),
+            ("user.slice::x", "user.slice/x.scope"),
+        ] {
+            assert_eq!(path(text).unwrap().unwrap(), relative);
+        }
+        for bad in
+            ["x:rcon:y", "a--b.slice:r:x", "-a.slice:r:x", "a/b.slice:r:x", "a.slice:r:", "a.slice:r:../x"]
+        {
+            assert!(path(bad).unwrap().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn quotas() {
+        for (quota, period, usec) in
+            [(50_000, 100_000, 500_000), (1000, 100_000, 10_000), (-1, 100_000, u64::MAX)]
+        {
+            assert_eq!(per_second(quota, period), usec);
+        }
+    }
+}
