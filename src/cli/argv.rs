@@ -157,8 +157,8 @@ fn take_cluster(
     rest: &mut impl Iterator<Item = String>,
     out: &mut Canonical,
 ) -> Result<(), ArgvError> {
-    let mut chars = cluster.char_indices();
-    while let Some((at, c)) = chars.next() {
+    let chars = cluster.char_indices();
+    for (at, c) in chars {
         let arg = find_short(tree, c).ok_or_else(|| ArgvError::UnknownShort(c, cluster.to_owned()))?;
         let tail = &cluster[at + c.len_utf8()..];
         let shown = format!("'{c}' in -{cluster}");

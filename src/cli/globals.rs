@@ -206,8 +206,18 @@ impl Globals {
             "config" => &mut self.config,
             "runtime" => &mut self.runtime,
             "tmpdir" => &mut self.tmpdir,
-            "cdi-spec-dir" => return Ok(self.cdi_spec_dirs.push(value)),
-            "hooks-dir" => return Ok(self.hooks_dirs.push(value)),
+            "cdi-spec-dir" => {
+                return {
+                    self.cdi_spec_dirs.push(value);
+                    Ok(())
+                };
+            }
+            "hooks-dir" => {
+                return {
+                    self.hooks_dirs.push(value);
+                    Ok(())
+                };
+            }
             "log-level" => {
                 check(
                     name,

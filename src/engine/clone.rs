@@ -58,7 +58,7 @@ pub fn clone(
         let remove = RemoveOptions { force: options.force, ..RemoveOptions::default() };
         let mut failed = None;
         rm::rm(ctx, &Selection::one(original.id().as_str()), &remove, &mut |done| {
-            failed = done.result.err()
+            failed = done.result.err();
         })?;
         if let Some(e) = failed {
             return Err(e);

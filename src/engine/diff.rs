@@ -51,7 +51,7 @@ pub fn diff(ctx: &Context, name: &str) -> Result<Vec<(Change, String)>, Error> {
     let all = changes(upper.as_fd(), &lowers)?;
     Ok(all
         .into_iter()
-        .filter(|c| !hidden.iter().any(|h| c.path == *h))
+        .filter(|c| !hidden.contains(&c.path))
         .map(|c| {
             let kind = match c.kind {
                 ChangeKind::Added => Change::Added,

@@ -80,7 +80,10 @@ pub(super) fn remove(socket: &mut Socket, network: &Network) -> Result<(), Error
     rtnl::delete_link(&mut batch, &network.interface);
     match socket.run(batch) {
         Err(e) if e.errno() == 19 => Ok(()),
-        other => Ok(drop(other?)),
+        other => {
+            let _: () = drop(other?);
+            Ok(())
+        }
     }
 }
 

@@ -80,7 +80,7 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     ns::join_process(request.init, ns::Kind::Pid.flag()).map_err(gone)?;
     let child = process::clone(&args, || run(&plan, theirs));
     ns::join(own, ns::Kind::Pid)?;
-    let mut starting = Starting { child: Some(child?), socket };
+    let starting = Starting { child: Some(child?), socket };
     if let Some(cgroup) = request.cgroup.filter(|_| plan.waits) {
         cgroup.attach(starting.pid())?;
         sync::send(&starting.socket, sync::PROCEED, &[])?;

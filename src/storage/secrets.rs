@@ -185,7 +185,7 @@ mod tests {
         let taken = store.create_secret("db", b"x", &[], false);
         assert!(matches!(taken, Err(Error::Exists { .. })), "{taken:?}");
         let two = store.create_secret("db", b"new", &[], true).expect("replaces");
-        assert_eq!(store.list_secrets().expect("lists"), [two.clone()]);
+        assert_eq!(store.list_secrets().expect("lists"), std::slice::from_ref(&two));
         assert_eq!(
             std::fs::read_dir(dir.paths().secrets()).expect("folder").count(),
             1,

@@ -89,6 +89,7 @@ fn network(name: &str, bridge: &str, third: u8, internal: bool) -> Network {
 struct Container {
     netns: OwnedFd,
     applied: Applied,
+    #[expect(dead_code, reason = "shown by the debugger and in panics")]
     ip: Ipv4Addr,
 }
 
@@ -212,7 +213,7 @@ fn reach(name: &str, bridged: &str) {
     let world = World::new(name);
     let switch = "/proc/sys/net/bridge/bridge-nf-call-iptables";
     if std::fs::write(switch, bridged).is_err() {
-        println!("{switch} is not there: only the way without br_netfilter is tested");
+        eprintln!("{switch} is not there: only the way without br_netfilter is tested");
     }
     let net0 = network("bridge", "rcon0", 0, false);
     let ports = [port("0.0.0.0", 8080, 80, Protocol::Tcp), port("0.0.0.0", 8081, 81, Protocol::Udp)];

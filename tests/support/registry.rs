@@ -69,7 +69,7 @@ impl Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         let pid = nix::unistd::Pid::from_raw(self.child.id().cast_signed());
-        drop(nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).ok();
         drop(self.child.wait());
         drop(std::fs::remove_file(&self.log));
     }

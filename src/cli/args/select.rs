@@ -58,9 +58,3 @@ pub(crate) fn selection(
         ignore,
     })
 }
-
-/// The one container that a command is about: a name, or `--latest`.
-pub(crate) fn one(name: Option<String>, latest: bool, called: &str) -> Result<Selection, Failure> {
-    let args = SelectArgs { latest, ..SelectArgs::default() };
-    selection(name.into_iter().collect(), args, false, called)
-}

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ps::created_at;
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style, tame};
 use crate::cli::ui::template::Data;
@@ -102,7 +102,7 @@ fn run(args: ImagesArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         (false, false) => &LAYOUT,
     };
     let style = Style { format: args.format.as_deref(), no_heading: args.noheading };
-    listing::show(ui, layout, style, &rows).map_err(Failure::from)?;
+    listing::show(ui, layout, style, &rows)?;
     Ok(Exit::OK)
 }
 

@@ -151,7 +151,7 @@ fn transfer(
 ) -> Result<u64, Error> {
     let (root, path) = source.root()?;
     let packer = Packer::open(root, &path, options.follow || source.directory)
-        .map_err(|e| Error::from(e).context(format!("copying from {from}")))?;
+        .map_err(|e| e.context(format!("copying from {from}")))?;
     let (target_root, target_path) = target.root()?;
     let found = look(target_root, &target_path);
     let landing = landing(&plan::Wish {

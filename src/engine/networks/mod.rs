@@ -39,7 +39,7 @@ pub fn find(ctx: &Context, store: &Store, name: &str) -> Result<Network, Error> 
     if !is_default(name) {
         return Ok(store.find_network(name)?);
     }
-    store.ensure_network(DEFAULT_NETWORK, |existing| default_network(existing))
+    store.ensure_network(DEFAULT_NETWORK, default_network)
 }
 
 fn is_default(name: &str) -> bool {

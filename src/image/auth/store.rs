@@ -64,7 +64,7 @@ pub fn store_erase(env: &Env, auth_file: Option<&Path>, key: &str) -> Result<boo
     let Some(mut file) = AuthFile::read(&path)? else { return Ok(false) };
     let mut found = false;
     if let Some(name) = helper_for(&file, key) {
-        found |= helper::erase(&name.to_owned(), server(key))?;
+        found |= helper::erase(name, server(key))?;
     }
     if let Some(auths) = file.root.get_mut("auths").and_then(Value::as_object_mut)
         && forget(auths, key)

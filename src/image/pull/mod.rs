@@ -128,7 +128,7 @@ fn try_all<T>(
                 // Another place would not help.
                 Err(e @ (Error::Interrupted | Error::DiskFull { .. } | Error::Storage(_))) => return Err(e),
                 Err(e) if source.mirror => {
-                    progress.warning(&format!("mirror {}: {e}", source.reference.registry))
+                    progress.warning(&format!("mirror {}: {e}", source.reference.registry));
                 }
                 Err(e) => last = Some(e),
             }

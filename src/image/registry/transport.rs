@@ -247,11 +247,6 @@ impl Transport {
         builder.send().await
     }
 
-    /// The address to go on with after `Location`, only if it is the registry's own or we send it nothing.
-    pub(super) fn base(&self) -> Option<reqwest::Url> {
-        reqwest::Url::parse(&format!("{}://{}/", self.scheme.get()?, self.host)).ok()
-    }
-
     /// The error that an answer means; `thing` is what was asked for.
     pub(super) async fn failure(&self, response: Response, method: &str, thing: &str) -> Error {
         let status = response.status().as_u16();

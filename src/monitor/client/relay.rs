@@ -251,10 +251,11 @@ impl<'a> Pump<'a> {
                     return Ok(ended);
                 }
             }
-            if self.stdin_always && self.wants_input() {
-                if let Some(ended) = self.typed()? {
-                    return Ok(ended);
-                }
+            if self.stdin_always
+                && self.wants_input()
+                && let Some(ended) = self.typed()?
+            {
+                return Ok(ended);
             }
             for sink in &mut self.sinks {
                 if !sink.is_empty() && !sink.polled {

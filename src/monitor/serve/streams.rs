@@ -125,15 +125,15 @@ impl Server {
         }
         self.input.extend_from_slice(bytes);
         self.write_input();
-        if !self.input.is_empty() {
-            if let Some(sink) = self.input_sink() {
-                // A terminal is registered for reading already: its own descriptor must be changed, not added.
-                let _told = if self.keep.tty {
-                    self.epoll.modify(sink, STDOUT, interest::READ | interest::WRITE)
-                } else {
-                    self.epoll.add(sink, STDIN, interest::WRITE)
-                };
-            }
+        if !self.input.is_empty()
+            && let Some(sink) = self.input_sink()
+        {
+            // A terminal is registered for reading already: its own descriptor must be changed, not added.
+            let _told = if self.keep.tty {
+                self.epoll.modify(sink, STDOUT, interest::READ | interest::WRITE)
+            } else {
+                self.epoll.add(sink, STDIN, interest::WRITE)
+            };
         }
     }
 

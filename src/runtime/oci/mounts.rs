@@ -26,7 +26,7 @@ pub(super) fn mounts(
         .into_iter()
         .filter(|m| {
             let target = m.destination().to_string_lossy();
-            !spec.mounts.iter().any(|own| own.target == target) && !(own_dev && target.starts_with("/dev/"))
+            !(own_dev && target.starts_with("/dev/") || spec.mounts.iter().any(|own| own.target == target))
         })
         .collect();
     let mut own = Vec::with_capacity(spec.mounts.len() + facts.files.len());

@@ -12,7 +12,7 @@ use super::format::{encode, stamp};
 use super::{Format, Stream};
 
 /// Most bytes of one record; longer lines are written in parts, as docker does.
-pub const MAX_RECORD: usize = 16 * 1024;
+pub(super) const MAX_RECORD: usize = 16 * 1024;
 
 /// Encoded bytes after which a system call is made.
 const BATCH: usize = 64 * 1024;

@@ -84,7 +84,7 @@ pub(super) fn events(args: &Events, ctx: &mut Ctx<'_>) -> Outcome {
     life::needs_running(container.status())?;
     let cgroup = container.cgroup().map_err(|e| failure("", &e))?;
     let cgroup = cgroup.ok_or_else(|| Failure::new("the container has no cgroup"))?;
-    let mut stats = |ctx: &mut Ctx<'_>, cgroup: &Cgroup| -> Result<(), Failure> {
+    let stats = |ctx: &mut Ctx<'_>, cgroup: &Cgroup| -> Result<(), Failure> {
         let stats = cgroup.stats().map_err(|e| failure("", &e))?;
         ctx.ui.line(json!({ "type": "stats", "id": args.id, "data": document(&stats) }));
         ctx.ui.flush();
