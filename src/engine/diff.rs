@@ -64,7 +64,7 @@ pub fn diff(ctx: &Context, name: &str) -> Result<Vec<(Change, String)>, Error> {
 }
 
 /// Mount points that the runtime makes in the writable layer; docker and podman do not show them either.
-fn made_by_the_runtime(spec: &ContainerSpec) -> Vec<PathBuf> {
+pub(super) fn made_by_the_runtime(spec: &ContainerSpec) -> Vec<PathBuf> {
     let fixed = [
         "/dev",
         "/proc",

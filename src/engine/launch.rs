@@ -79,7 +79,7 @@ fn named(store: &Store, error: Error) -> Error {
     let words = hint.split(' ');
     let id = words.clone().find(|w| w.len() == 12 && w.bytes().all(|b| b.is_ascii_hexdigit()));
     let Some(row) = id.and_then(|id| store.find_container(id).ok()) else { return error };
-    let hint = hint.replace(row.id.short(), &row.name);
+    let hint = hint.replace(row.id.short(), &format!("{} ({})", row.name, row.id.short()));
     error.hint(hint)
 }
 

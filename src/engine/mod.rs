@@ -7,8 +7,6 @@
 //!
 //! Not here: mounts, namespaces, packets (the monitor does them), tables and colours (the command line).
 
-#![allow(clippy::todo)]
-
 pub mod attach;
 pub mod clone;
 pub mod commit;

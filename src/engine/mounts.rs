@@ -1,9 +1,9 @@
-//! `mount` and `unmount`: makes a container's file system visible at a host path; and [`Rootfs`], a root that
-//! `cp`, `diff`, `export` and `commit` look through.
+//! `mount` and `unmount`: refused. A container's file system is mounted in its own namespace only, which is what makes a
+//! crash leave no mounts behind; `cp` and `export` reach into it without a mount on the host.
 
 use super::context::Context;
-use super::error::Error;
-use super::select::{Done, Selection};
+use super::error::{Error, Kind};
+use super::select::{Done, Selection, targets};
 use crate::model::id::ContainerId;
 
 /// A container's file system mounted on the host.
@@ -17,27 +17,38 @@ pub struct Mounted {
     pub path: String,
 }
 
-/// Mounts each container's file system; with nothing named, lists what is mounted.
+/// Refused for each container that exists; with nothing named, lists what is mounted: nothing.
 ///
 /// # Errors
 /// Only what concerns the selection as a whole.
-pub fn mount(
-    _ctx: &Context,
-    _which: &Selection,
-    _report: &mut dyn FnMut(Done<Mounted>),
-) -> Result<(), Error> {
-    todo!()
+pub fn mount(ctx: &Context, which: &Selection, report: &mut dyn FnMut(Done<Mounted>)) -> Result<(), Error> {
+    let store = ctx.store()?;
+    for target in targets(ctx, &store, which, |_| true)? {
+        let result = target.found.and_then(|c| {
+            Err(Error::new(
+                Kind::Unsupported,
+                format!("mounting container {} on the host is not supported", c.row.name),
+            )
+            .hint("rcon cp and rcon export read it, running or not"))
+        });
+        report(Done { given: target.given, result });
+    }
+    Ok(())
 }
 
-/// Takes the mounts away; `force` also where they are busy.
+/// Nothing is ever mounted, so there is nothing to take away: no error, as podman's for a container that is not mounted.
 ///
 /// # Errors
 /// Only what concerns the selection as a whole.
 pub fn unmount(
-    _ctx: &Context,
-    _which: &Selection,
+    ctx: &Context,
+    which: &Selection,
     _force: bool,
-    _report: &mut dyn FnMut(Done<ContainerId>),
+    report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
-    todo!()
+    let store = ctx.store()?;
+    for target in targets(ctx, &store, which, |_| true)? {
+        report(Done { given: target.given, result: target.found.map(|c| c.row.id) });
+    }
+    Ok(())
 }

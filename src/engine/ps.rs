@@ -118,7 +118,7 @@ pub fn ps(ctx: &Context, options: &ListOptions) -> Result<Vec<ContainerListing>,
         if last.is_some_and(|n| list.len() >= n) {
             break;
         }
-        let container = Container::of(ctx, &store, row)?;
+        let Some(container) = Container::of(ctx, &store, row)? else { continue };
         // As docker: containers that wait for their restart count as running.
         if (all || container.alive()) && filter.wants(&container) {
             list.push(listing(&store, container, options, now)?);

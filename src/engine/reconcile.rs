@@ -18,28 +18,33 @@ use crate::storage::volatile::RunDir;
 use crate::storage::{Error as StorageError, Store};
 
 /// Records the end of a container whose monitor is gone, and sweeps. `phase` is what the store made of it.
-pub(crate) fn settle(ctx: &Context, store: &Store, row: Summary, phase: Phase) -> Result<Container, Error> {
+pub(crate) fn settle(
+    ctx: &Context,
+    store: &Store,
+    row: Summary,
+    phase: Phase,
+) -> Result<Option<Container>, Error> {
     let run_dir = match RunDir::acquire(&ctx.paths, &row.id) {
         Ok(run_dir) => run_dir,
         // Someone starts it or sweeps it at this moment; what they write is the truth soon.
-        Err(StorageError::RunLocked { .. }) => return Ok(Container { phase: store.phase(&row)?, row }),
-        Err(e) if e.is_not_found() => return Ok(Container { row, phase }),
+        Err(StorageError::RunLocked { .. }) => return Ok(Some(Container { phase: store.phase(&row)?, row })),
+        Err(e) if e.is_not_found() => return Ok(Some(Container { row, phase })),
         // Without permission to heal, the truth can still be told.
-        Err(_) => return Ok(Container { row, phase }),
+        Err(_) => return Ok(Some(Container { row, phase })),
     };
     // Under the lock the row is read again: its monitor may have ended properly in between.
     let row = match store.container(&row.id) {
         Ok(row) => row,
         Err(e) if e.is_not_found() => {
             run_dir.remove()?;
-            return Ok(Container { row, phase });
+            return Ok(None);
         }
         Err(e) => return Err(e.into()),
     };
     if !matches!(row.stored, Stored::Started { .. }) {
         drop(run_dir);
         let phase = store.phase(&row)?;
-        return Ok(Container { row, phase });
+        return Ok(Some(Container { row, phase }));
     }
     let swept = teardown::sweep(&ctx.paths, &row.id);
     for trouble in &swept.troubles {
@@ -50,13 +55,13 @@ pub(crate) fn settle(ctx: &Context, store: &Store, row: Summary, phase: Phase) -
         if row.auto_remove {
             run_dir.remove()?;
             rm::remove_record(ctx, store, &row, true)?;
-            return Ok(Container { row, phase });
+            return Ok(None);
         }
         store.set_stored(&row.id, &Stored::Exited(exited.clone()))?;
     }
     run_dir.remove()?;
     let row = store.container(&row.id)?;
-    Ok(Container { row, phase })
+    Ok(Some(Container { row, phase }))
 }
 
 /// `container cleanup`: sweeps each container that does not run; nothing else is touched.

@@ -21,16 +21,19 @@ pub(crate) struct Container {
 impl Container {
     /// Finds a container by name, id or unique prefix.
     pub(crate) fn find(ctx: &Context, store: &Store, name: &str) -> Result<Self, Error> {
-        Self::of(ctx, store, store.find_container(name)?)
+        let row = store.find_container(name)?;
+        Self::of(ctx, store, row)?
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("No such container: {name}")))
     }
 
-    /// Joins a row with its phase; a lost container is recorded as ended on the way.
-    pub(crate) fn of(ctx: &Context, store: &Store, row: Summary) -> Result<Self, Error> {
+    /// Joins a row with its phase; a lost container is recorded as ended on the way. `None`: it was one of `--rm`, and
+    /// is removed now.
+    pub(crate) fn of(ctx: &Context, store: &Store, row: Summary) -> Result<Option<Self>, Error> {
         let phase = store.phase(&row)?;
         if matches!(row.stored, Stored::Started { .. }) && matches!(phase, Phase::Exited(_)) {
             return reconcile::settle(ctx, store, row, phase);
         }
-        Ok(Self { row, phase })
+        Ok(Some(Self { row, phase }))
     }
 
     /// Its id.
@@ -71,7 +74,7 @@ impl Container {
 pub(crate) fn all(ctx: &Context, store: &Store) -> Result<Vec<Container>, Error> {
     let mut list = Vec::new();
     for row in store.list_containers()? {
-        list.push(Container::of(ctx, store, row)?);
+        list.extend(Container::of(ctx, store, row)?);
     }
     Ok(list)
 }

@@ -85,6 +85,11 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
     Ok(Value::Object(all))
 }
 
+/// docker's `Config` of a container, which a commit makes into an image's.
+pub(super) fn config(spec: &ContainerSpec) -> Value {
+    config::config(spec)
+}
+
 /// What podman has and docker has not.
 fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<String, Value>) {
     let mut put = |key: &str, value: Value| {

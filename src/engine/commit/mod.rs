@@ -1,0 +1,175 @@
+//! `commit`: makes an image of a container: its image's layers and one more, made of its writable layer.
+//!
+//! [`changes`] holds the Dockerfile instructions of `--change`, [`documents`] the new config and manifest.
+
+mod changes;
+mod documents;
+
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::error::{Error, Kind};
+use super::journal;
+use super::view::Container;
+use crate::image::config as image_config;
+use crate::model::container::{ContainerSpec, Phase};
+use crate::model::digest::Digest;
+use crate::model::image::Image;
+use crate::model::reference::{DEFAULT_REGISTRY, ImageName};
+use crate::monitor::client;
+use crate::storage::Store;
+use crate::storage::diff::TarOptions;
+use crate::storage::images::Document;
+use crate::storage::layers::{StagedLayer, wanted};
+
+/// How to commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommitOptions {
+    /// Name of the new image; none makes an untagged one.
+    pub name: Option<String>,
+    /// `-a`.
+    pub author: Option<String>,
+    /// `-m`.
+    pub message: Option<String>,
+    /// `-c`: Dockerfile instructions (`CMD`, `ENV`, `EXPOSE`, …).
+    pub changes: Vec<String>,
+    /// `-p`: pause while it is made.
+    pub pause: bool,
+    /// `-s`: one layer.
+    pub squash: bool,
+    /// `--include-volumes`.
+    pub include_volumes: bool,
+    /// `-f`: `oci` (default) or `docker`.
+    pub format: Option<String>,
+}
+
+/// Makes an image of a container and returns its id.
+///
+/// # Errors
+/// No such container, a change that does not parse, a full disk.
+pub fn commit(ctx: &Context, name: &str, options: &CommitOptions) -> Result<Digest, Error> {
+    supported(options)?;
+    let tag = options.name.as_deref().map(target).transpose()?;
+    let store = ctx.store()?;
+    let container = Container::find(ctx, &store, name)?;
+    let spec = container.spec(&store)?;
+    let Some(parent) = &spec.root.image_id else {
+        return Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "container {} runs from a directory: there is no image to add a layer to",
+                container.row.name
+            ),
+        ));
+    };
+    let parent = store.image(parent)?;
+    let config = documents::config(&store, &parent, &spec, options)?;
+    let staged = layer(ctx, &store, &container, &spec, options.pause)?;
+    let id = publish(&store, &parent, config, staged, tag)?;
+    journal::container(ctx, "commit", &container.row, &[("imageID", id.to_string())]);
+    Ok(id)
+}
+
+fn supported(options: &CommitOptions) -> Result<(), Error> {
+    let refuse =
+        |flag: &str, why: &str| Err(Error::new(Kind::Unsupported, format!("{flag} is not supported: {why}")));
+    if options.squash {
+        return refuse("--squash", "an image shares its parent's layers");
+    }
+    if options.include_volumes {
+        return refuse("--include-volumes", "volumes are no part of a container's layer");
+    }
+    match options.format.as_deref() {
+        None | Some("" | "oci") => Ok(()),
+        Some("docker") => {
+            refuse("--format docker", "images are kept in the OCI form and converted when pushed")
+        }
+        Some(other) => Err(Error::new(Kind::Invalid, format!("unknown image format {other:?}: use oci"))),
+    }
+}
+
+/// The full name of the new image.
+fn target(name: &str) -> Result<String, Error> {
+    let parsed: ImageName = name.parse().map_err(crate::image::Error::from)?;
+    if parsed.digest().is_some() {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("refusing to create a tag with a digest reference: {name}"),
+        ));
+    }
+    Ok(parsed.in_registry(DEFAULT_REGISTRY).to_string())
+}
+
+/// The writable layer, staged; the container stands still meanwhile if that is wished.
+fn layer(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    spec: &ContainerSpec,
+    pause: bool,
+) -> Result<StagedLayer, Error> {
+    let paused = pause && matches!(container.phase, Phase::Running(_));
+    if paused {
+        client::pause(&ctx.paths, container.id())?;
+    }
+    let staged = stage(ctx, store, spec);
+    if paused {
+        // It may have been killed or unpaused by someone else; the layer is made all the same.
+        client::unpause(&ctx.paths, container.id()).ok();
+    }
+    staged
+}
+
+fn stage(ctx: &Context, store: &Store, spec: &ContainerSpec) -> Result<StagedLayer, Error> {
+    let upper = ctx.paths.upper(&spec.id);
+    std::fs::create_dir_all(&upper)
+        .map_err(|e| Error::with_source(Kind::Internal, format!("creating {}", upper.display()), e))?;
+    let upper = std::fs::File::open(&upper)
+        .map_err(|e| Error::with_source(Kind::Internal, format!("opening {}", upper.display()), e))?;
+    // Mount points that the runtime made in the writable layer are no part of what the user did.
+    let hidden = super::diff::made_by_the_runtime(spec);
+    let exclude: Vec<PathBuf> =
+        hidden.iter().filter_map(|p| p.strip_prefix("/").ok()).map(Path::to_owned).collect();
+    let options = TarOptions { whiteouts: true, epoch: None, exclude };
+    Ok(store.stage_diff(upper.as_fd(), &options, spec.root.layers.last())?)
+}
+
+fn publish(
+    store: &Store,
+    parent: &Image,
+    mut config: serde_json::Value,
+    staged: StagedLayer,
+    tag: Option<String>,
+) -> Result<Digest, Error> {
+    let layer = staged.layer().clone();
+    let mut diff_ids = parent.diff_ids.clone();
+    diff_ids.push(layer.diff_id.clone());
+    config["rootfs"] = serde_json::json!({ "type": "layers", "diff_ids": diff_ids });
+    let config = documents::document("application/vnd.oci.image.config.v1+json", &config)?;
+    let manifest = documents::manifest(store, parent, &config, &layer)?;
+    let parsed = image_config::parse(&config.bytes, "the new image's config")?;
+    let image = Image {
+        id: config.digest.clone(),
+        manifest: manifest.digest.clone(),
+        index: None,
+        names: tag.into_iter().collect(),
+        digests: Vec::new(),
+        created: parsed.created,
+        os: parsed.os,
+        architecture: parsed.architecture,
+        variant: parsed.variant,
+        author: parsed.author,
+        comment: parsed.comment,
+        config: parsed.config,
+        layers: crate::storage::layers::chain_ids(&diff_ids),
+        size: parent.size + layer.size,
+        diff_ids,
+    };
+    let pull = store.begin_pull(wanted(&image.diff_ids), &mut |_| {})?;
+    let missing = pull.missing().iter().any(|w| w.chain == layer.chain);
+    let staged = if missing { vec![staged] } else { Vec::new() };
+    let documents: [Document; 2] = [manifest, config];
+    pull.publish(store, staged, Some((&image, &documents)), &[])?;
+    Ok(image.id)
+}
