@@ -70,7 +70,12 @@ impl Def {
             .hide_possible_values(true)
             .override_usage(format!("rcon {called} {}", self.usage));
         // After `define`, which would set the comment of the struct.
-        (self.define)(tree).about(self.about).long_about(None)
+        let tree = (self.define)(tree).about(self.about).long_about(None);
+        // Every --filter has the same form; a wrong one is an error of the flag, as in docker.
+        tree.mut_args(|arg| match arg.get_id() == "filter" {
+            true => arg.value_parser(super::args::filter),
+            false => arg,
+        })
     }
 }
 

@@ -22,6 +22,14 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     go_bool(text).ok_or_else(|| "want true or false".to_owned())
 }
 
+/// Value parser of `--filter`: `KEY=VALUE`. Which keys there are is the engine's matter.
+pub(crate) fn filter(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("bad format of filter (expected name=value)".to_owned()),
+    }
+}
+
 /// Splits `KEY=VALUE`; without `=` the value is empty.
 pub(crate) fn pair(text: &str) -> (String, String) {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));

@@ -54,6 +54,7 @@ const LAYOUT: Layout = Layout {
         ("ID", "IMAGE"),
         ("Size", "SIZE"),
     ],
+    further: &["Created", "Tags"],
     columns: &["ID", "CreatedSince", "CreatedBy", "Size", "Comment"],
 };
 

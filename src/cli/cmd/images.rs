@@ -71,12 +71,33 @@ const TITLES: &[(&str, &str)] = &[
     ("UniqueSize", "UNIQUE SIZE"),
     ("VirtualSize", "SIZE"),
 ];
-const LAYOUT: Layout =
-    Layout { titles: TITLES, columns: &["Repository", "Tag", "ID", "CreatedSince", "Size"] };
-const WITH_DIGESTS: Layout =
-    Layout { titles: TITLES, columns: &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"] };
-const WITH_HISTORY: Layout =
-    Layout { titles: TITLES, columns: &["Repository", "Tag", "ID", "CreatedSince", "Size", "History"] };
+const FURTHER: &[&str] = &[
+    "Created",
+    "CreatedTime",
+    "Dangling",
+    "History",
+    "Labels",
+    "Names",
+    "ReadOnly",
+    "RepoDigests",
+    "RepoTags",
+    "Platform",
+];
+const LAYOUT: Layout = Layout {
+    titles: TITLES,
+    further: FURTHER,
+    columns: &["Repository", "Tag", "ID", "CreatedSince", "Size"],
+};
+const WITH_DIGESTS: Layout = Layout {
+    titles: TITLES,
+    further: FURTHER,
+    columns: &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"],
+};
+const WITH_HISTORY: Layout = Layout {
+    titles: TITLES,
+    further: FURTHER,
+    columns: &["Repository", "Tag", "ID", "CreatedSince", "Size", "History"],
+};
 
 fn run(args: ImagesArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let options = ListOptions { all: args.all, filters: args.filter, references: args.references };

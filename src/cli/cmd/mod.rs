@@ -272,6 +272,6 @@ fn network_json(ctx: &engine::Context, name: &str) -> Result<serde_json::Value, 
 }
 
 /// The names of all networks, for completion.
-pub(super) fn network_names(_ctx: &engine::Context) -> Vec<String> {
-    Vec::new()
+pub(super) fn network_names(ctx: &engine::Context) -> Vec<String> {
+    engine::networks::ls(ctx, &[]).unwrap_or_default().into_iter().map(|n| n.name).collect()
 }

@@ -238,6 +238,7 @@ const LAYOUT: Layout = Layout {
         ("Name", "NAME"),
         ("Scope", "SCOPE"),
     ],
+    further: &["NetworkInterface"],
     columns: &["ID", "Name", "Driver", "Scope"],
 };
 

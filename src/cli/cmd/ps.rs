@@ -88,14 +88,38 @@ const LAYOUT: Layout = Layout {
         ("State", "STATE"),
         ("Status", "STATUS"),
     ],
+    further: &[
+        "AutoRemove",
+        "Created",
+        "CreatedHuman",
+        "Exited",
+        "ExitedAt",
+        "ExitCode",
+        "Health",
+        "ImageID",
+        "Pid",
+        "Pod",
+        "PodName",
+        "Restarts",
+        "StartedAt",
+        "CGROUPNS",
+        "IPC",
+        "MNT",
+        "NET",
+        "PIDNS",
+        "USERNS",
+        "UTS",
+    ],
     columns: &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"],
 };
 const WITH_SIZE: Layout = Layout {
     titles: LAYOUT.titles,
+    further: LAYOUT.further,
     columns: &["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names", "Size"],
 };
 const WITH_NAMESPACES: Layout = Layout {
     titles: LAYOUT.titles,
+    further: LAYOUT.further,
     columns: &["ID", "Names", "Pid", "CGROUPNS", "IPC", "MNT", "NET", "PIDNS", "USERNS", "UTS"],
 };
 
@@ -162,7 +186,7 @@ fn sort(all: &mut [ContainerListing], key: &str) {
 fn row(c: &ContainerListing, now: jiff::Timestamp, cut: bool) -> Data {
     let seconds = now.as_second() - c.created.as_second();
     let age = human_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-    let command = tame(&c.command.join(" "));
+    let command = tame(&spoken(&c.command));
     let command = if cut { ellipsis(&command, 20) } else { command };
     let mounts: Vec<String> =
         c.mounts.iter().map(|m| if cut { ellipsis(&m.source, 15) } else { m.source.clone() }).collect();
@@ -191,7 +215,7 @@ fn row(c: &ContainerListing, now: jiff::Timestamp, cut: bool) -> Data {
         "Size": size,
         "State": c.state,
         "Status": c.status,
-        // podman's further fields
+        // podman's fields, see LAYOUT.further
         "AutoRemove": c.auto_remove,
         "Created": format!("{age} ago"),
         "CreatedHuman": format!("{age} ago"),
@@ -221,6 +245,15 @@ fn row(c: &ContainerListing, now: jiff::Timestamp, cut: bool) -> Data {
         }
     }
     Data { value, lookups: listing::label_lookup(&c.labels) }
+}
+
+/// The command as docker shows it: arguments with a space in single quotes.
+fn spoken(argv: &[String]) -> String {
+    let word = |(n, arg): (usize, &String)| match n > 0 && arg.contains(' ') {
+        true => format!("'{arg}'"),
+        false => arg.clone(),
+    };
+    argv.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Go's quoting, as docker shows commands.

@@ -59,7 +59,7 @@ pub(super) const DEF: Def = def!(
 fn run(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let choice =
         SelectArgs { all: args.all, latest: args.latest, filter: args.filter, cidfile: args.cidfile };
-    let which = selection(args.containers, choice, args.ignore, "rm")?;
+    let which = selection(args.containers, choice, args.ignore || args.force, "rm")?;
     let options = RemoveOptions {
         force: args.force,
         volumes: args.volumes,

@@ -73,7 +73,8 @@ fn attach_options(args: &RunArgs) -> Result<Option<AttachOptions>, Failure> {
     let streams = relay::streams(&args.create.attach)?;
     if args.detach {
         if streams.is_some() {
-            return Err(Failure::usage("conflicting options: cannot specify both --attach and --detach"));
+            // docker's exit code for this one is 1.
+            return Err(Failure::new("conflicting options: cannot specify both --attach and --detach"));
         }
         return Ok(None);
     }

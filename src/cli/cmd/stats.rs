@@ -64,6 +64,7 @@ const LAYOUT: Layout = Layout {
         ("NetIO", "NET I/O"),
         ("PIDs", "PIDS"),
     ],
+    further: &["AVGCPU", "AvgCPU", "MemUsageBytes", "UpTime", "CPUNano", "CPUSystemNano"],
     columns: &["ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"],
 };
 

@@ -54,6 +54,7 @@ const LAYOUT: Layout = Layout {
         ("TotalCount", "TOTAL"),
         ("Type", "TYPE"),
     ],
+    further: &[],
     columns: &["Type", "TotalCount", "Active", "Size", "Reclaimable"],
 };
 

@@ -206,6 +206,7 @@ const LAYOUT: Layout = Layout {
         ("Size", "SIZE"),
         ("Status", "STATUS"),
     ],
+    further: &["CreatedAt", "Anonymous"],
     columns: &["Driver", "Name"],
 };
 

@@ -4,13 +4,15 @@ use serde_json::{Map, Value};
 
 use super::Ui;
 use super::table::Table;
-use super::template::{Data, Template};
+use super::template::{Data, Template, TemplateError};
 use crate::cli::exit::Failure;
 
 /// A kind of listing: which fields there are and which make the table.
 pub struct Layout {
     /// Every field of docker's with the title of its column, in docker's order; `--format json` shows these.
     pub titles: &'static [(&'static str, &'static str)],
+    /// Further fields, podman's mostly, that templates may ask for.
+    pub further: &'static [&'static str],
     /// Fields of the table that is shown without `--format`.
     pub columns: &'static [&'static str],
 }
@@ -48,11 +50,23 @@ pub fn show(ui: &mut Ui, layout: &Layout, style: Style<'_>, rows: &[Data]) -> Re
                 return table(ui, layout, columns.trim(), style.no_heading, rows);
             }
             let template = Template::parse(&format)?;
+            if rows.is_empty() {
+                return check_fields(layout, &template);
+            }
             for row in rows {
                 ui.line(template.execute(row)?);
             }
             Ok(())
         }
+    }
+}
+
+/// A template with a field that there is not is wrong even when there is no row to find it out on.
+fn check_fields(layout: &Layout, template: &Template) -> Result<(), Failure> {
+    let blank = Data { value: titles(layout), lookups: lookups(&[]) };
+    match template.execute_titles(&blank) {
+        Err(e @ TemplateError::Run { .. }) if e.is_unknown_field() => Err(e.into()),
+        _ => Ok(()),
     }
 }
 
@@ -76,8 +90,7 @@ fn table(
     let template = Template::parse(columns)?;
     let mut table = Table::default();
     if !no_heading {
-        let known = rows.first().and_then(|r| r.value.as_object());
-        let titles = titles(layout, known);
+        let titles = titles(layout);
         table.row(template.execute_titles(&Data { value: titles, lookups: lookups(rows) })?.split('\t'));
     }
     for row in rows {
@@ -91,15 +104,13 @@ fn table(
 }
 
 /// Titles of all fields: docker's, and for the others the field's name in capitals.
-fn titles(layout: &Layout, known: Option<&Map<String, Value>>) -> Value {
+fn titles(layout: &Layout) -> Value {
     let mut all = Map::new();
     for (field, title) in layout.titles {
         all.insert((*field).to_owned(), (*title).into());
     }
-    for field in known.into_iter().flat_map(Map::keys) {
-        if !all.contains_key(field) {
-            all.insert(field.clone(), field.to_uppercase().into());
-        }
+    for field in layout.further {
+        all.insert((*field).to_owned(), field.to_uppercase().into());
     }
     Value::Object(all)
 }

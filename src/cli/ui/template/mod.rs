@@ -37,6 +37,12 @@ pub enum TemplateError {
 }
 
 impl TemplateError {
+    /// Whether it is about a field that there is not.
+    #[must_use]
+    pub fn is_unknown_field(&self) -> bool {
+        matches!(self, Self::Run { known, .. } if !known.is_empty())
+    }
+
     fn run(message: impl Into<String>) -> Self {
         Self::Run { message: message.into(), known: Vec::new() }
     }
