@@ -15,6 +15,7 @@ pub mod error;
 pub mod manifest;
 pub mod progress;
 pub mod pull;
+pub mod push;
 pub mod registries;
 pub mod registry;
 pub mod resolve;
@@ -24,4 +25,36 @@ pub use error::Error;
 pub use progress::{LayerState, NoProgress, Progress};
 pub use pull::{PullRequest, Pulled, pull};
 pub use registries::Registries;
+pub use registry::SearchResult;
 pub use resolve::resolve;
+
+/// Asks a registry whether it believes these credentials (`login`).
+///
+/// # Errors
+/// The registry refuses them, or cannot be reached.
+pub fn check_login(
+    registries: &Registries,
+    env: &Env,
+    options: &crate::model::create::RegistryOptions,
+    registry: &str,
+    credentials: auth::Credentials,
+) -> Result<(), Error> {
+    let access = registry::Access { options, registries, env };
+    registry::block_on(None, registry::hub::check_login(&access, registry, credentials))
+}
+
+/// Repositories of a registry that fit a term.
+///
+/// # Errors
+/// The registry cannot be reached or offers no search.
+pub fn search(
+    registries: &Registries,
+    env: &Env,
+    options: &crate::model::create::RegistryOptions,
+    registry: &str,
+    term: &str,
+    limit: usize,
+) -> Result<Vec<SearchResult>, Error> {
+    let access = registry::Access { options, registries, env };
+    registry::block_on(None, registry::hub::search(&access, registry, term, limit))
+}

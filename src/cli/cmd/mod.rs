@@ -17,18 +17,21 @@ mod images;
 mod info;
 mod inspect;
 mod kill;
+mod login;
 mod logs;
 mod network;
 mod pause;
 mod port;
 mod ps;
 mod pull;
+mod push;
 mod rename;
 mod restart;
 mod rm;
 mod rmi;
 mod run;
 pub mod runtime;
+mod search;
 mod start;
 mod stats;
 mod stop;
@@ -91,6 +94,10 @@ pub static ALL: &[&Def] = &[
     &image::EXISTS,
     &image::PRUNE,
     &pull::DEF,
+    &push::DEF,
+    &login::LOGIN,
+    &login::LOGOUT,
+    &search::DEF,
     &rmi::DEF,
     &tag::DEF,
     &tag::UNTAG,

@@ -10,6 +10,7 @@ mod inspect;
 mod list;
 mod prune;
 mod pull;
+mod push;
 mod rmi;
 mod tag;
 
@@ -28,6 +29,7 @@ pub use inspect::inspect;
 pub use list::{IMAGE_FILTERS, ListEntry, ListOptions, list};
 pub use prune::{PrunedImages, prune};
 pub use pull::{PullOptions, Pulled, pull, tags};
+pub use push::{PushOptions, Stored, login, login_of, logout, push, search};
 pub use rmi::{Removal, RmiOptions, rmi};
 pub use tag::{tag, untag};
 

@@ -12,16 +12,19 @@
 
 mod auth;
 mod challenge;
+pub(crate) mod hub;
 pub(crate) mod remote;
 pub(crate) mod retry;
 mod tls;
 mod transport;
+pub(crate) mod upload;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Error;
 
+pub use hub::SearchResult;
 pub(crate) use remote::{Access, Remote};
 
 /// How often the flag of a caller who breaks off is looked at.

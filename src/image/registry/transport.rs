@@ -178,7 +178,7 @@ impl Transport {
         }
     }
 
-    fn is_registry(&self, url: &reqwest::Url) -> bool {
+    pub(super) fn is_registry(&self, url: &reqwest::Url) -> bool {
         let scheme = url.scheme();
         let own = reqwest::Url::parse(&format!("{scheme}://{}/", self.host));
         own.is_ok_and(|own| {

@@ -1,0 +1,138 @@
+//! `rcon search`.
+
+use serde_json::json;
+
+use crate::cli::Ctx;
+use crate::cli::args::boolean;
+use crate::cli::def::{Def, Section, def};
+use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::ui::Ui;
+use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
+use crate::cli::ui::template::Data;
+use crate::engine::images::{self, PullOptions};
+use crate::model::create::RegistryOptions;
+
+/// Flags of `search`.
+#[derive(clap::Args)]
+struct SearchArgs {
+    /// File with credentials
+    #[arg(long, value_name = "FILE")]
+    authfile: Option<String>,
+    /// Directory with certificates and keys
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<String>,
+    /// Show those that match: is-official=BOOL, is-automated=BOOL, stars=NUMBER
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+    /// Format with a Go template: json, table, table TEMPLATE, TEMPLATE
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Most results of a registry
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    limit: usize,
+    /// List the tags of a repository
+    #[arg(long)]
+    list_tags: bool,
+    /// Do not cut descriptions
+    #[arg(long)]
+    no_trunc: bool,
+    /// Require HTTPS and a known certificate (default true)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = boolean, value_name = "BOOL")]
+    tls_verify: Option<bool>,
+    /// What to look for
+    #[arg(value_name = "TERM", required = true, hide = true)]
+    term: String,
+}
+
+pub(super) const DEF: Def =
+    def!(SearchArgs, run, Section::Images, ["search"], "[OPTIONS] TERM", "Search registries for images");
+
+const LAYOUT: Layout = Layout {
+    titles: &[
+        ("Description", "DESCRIPTION"),
+        ("IsAutomated", "AUTOMATED"),
+        ("IsOfficial", "OFFICIAL"),
+        ("Name", "NAME"),
+        ("StarCount", "STARS"),
+    ],
+    columns: &["Name", "Description", "StarCount", "IsOfficial"],
+};
+
+const TAGS: Layout = Layout { titles: &[("Name", "NAME"), ("Tag", "TAG")], columns: &["Name", "Tag"] };
+
+/// Characters of a description that docker shows.
+const WIDTH: usize = 45;
+
+fn run(args: SearchArgs, _ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let registry = RegistryOptions {
+        tls_verify: args.tls_verify,
+        auth_file: args.authfile.clone(),
+        cert_dir: args.cert_dir.clone(),
+        ..RegistryOptions::default()
+    };
+    let style = Style { format: args.format.as_deref(), no_heading: false };
+    if args.list_tags {
+        let options = PullOptions { registry, ..PullOptions::default() };
+        let names = images::tags(&args.term, &options)?;
+        let rows: Vec<Data> = names
+            .iter()
+            .take(args.limit)
+            .filter_map(|n| n.rsplit_once(':'))
+            .map(|(name, tag)| Data::from(json!({ "Name": name, "Tag": tag })))
+            .collect();
+        listing::show(ui, &TAGS, style, &rows)?;
+        return Ok(Exit::OK);
+    }
+    let filters = args.filter.iter().map(|f| Filter::parse(f)).collect::<Result<Vec<_>, _>>()?;
+    let found = images::search(&args.term, args.limit, &registry)?;
+    let rows: Vec<Data> = found
+        .iter()
+        .filter(|r| {
+            filters.iter().all(|f| match *f {
+                Filter::Official(want) => r.is_official == want,
+                Filter::Automated(want) => r.is_automated == want,
+                Filter::Stars(least) => r.star_count >= least,
+            })
+        })
+        .map(|r| {
+            let text = tame(&r.description);
+            let ok = |yes: bool| if yes { "[OK]" } else { "" };
+            Data::from(json!({
+                "Description": if args.no_trunc { text } else { ellipsis(&text, WIDTH) },
+                "Index": r.registry,
+                "IsAutomated": ok(r.is_automated),
+                "IsOfficial": ok(r.is_official),
+                "Name": if r.registry == "docker.io" { r.name.clone() } else { format!("{}/{}", r.registry, r.name) },
+                "StarCount": r.star_count,
+                "Stars": r.star_count,
+                "Official": ok(r.is_official),
+            }))
+        })
+        .collect();
+    listing::show(ui, &LAYOUT, style, &rows)?;
+    Ok(Exit::OK)
+}
+
+enum Filter {
+    Official(bool),
+    Automated(bool),
+    Stars(u64),
+}
+
+impl Filter {
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let bad = || {
+            Failure::usage(format!("invalid filter '{text}'"))
+                .hint("known filters: is-official, is-automated, stars")
+        };
+        let (key, value) = text.split_once('=').unwrap_or((text, "true"));
+        let yes = || boolean(value).map_err(|_| bad());
+        match key {
+            "is-official" => Ok(Self::Official(yes()?)),
+            "is-automated" => Ok(Self::Automated(yes()?)),
+            "stars" => value.parse().map(Self::Stars).map_err(|_| bad()),
+            _ => Err(bad()),
+        }
+    }
+}

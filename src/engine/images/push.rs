@@ -1,0 +1,160 @@
+//! `push`, and what asks registries without pulling: `login`, `logout`, `search`.
+
+use super::{Context, Error, Kind, Names, find_by};
+use crate::engine::journal;
+pub use crate::image::auth::Stored;
+use crate::image::auth::{self, Credentials};
+use crate::image::push::{Form, Packing, PushRequest, Pushed};
+use crate::image::{self, Progress, SearchResult};
+use crate::model::create::RegistryOptions;
+use crate::model::reference::{DEFAULT_REGISTRY, ImageName, ImageRef};
+
+/// How to push.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PushOptions {
+    /// Registry flags.
+    pub registry: RegistryOptions,
+    /// `--compression-format`: `gzip`, `zstd`.
+    pub compression: Option<String>,
+    /// `--compression-level`.
+    pub level: Option<i32>,
+    /// `--force-compression`.
+    pub force_compression: bool,
+    /// `--format`: `oci`, `v2s2`.
+    pub format: Option<String>,
+}
+
+/// Pushes the image that `source` means to `target`, or to where its name says.
+///
+/// # Errors
+/// No such image; everything that can go wrong with a registry.
+pub fn push(
+    ctx: &Context,
+    source: &str,
+    target: Option<&str>,
+    options: &PushOptions,
+    progress: &dyn Progress,
+) -> Result<(ImageRef, Pushed), Error> {
+    let invalid = |what: &str, v: &str, want: &str| {
+        Error::new(Kind::Invalid, format!("invalid {what} {v:?}: want {want}"))
+    };
+    let packing = match options.compression.as_deref() {
+        None => None,
+        Some("gzip") => Some(Packing::Gzip),
+        Some("zstd") => Some(Packing::Zstd),
+        Some(other) => return Err(invalid("--compression-format", other, "gzip or zstd")),
+    };
+    let form = match options.format.as_deref() {
+        None => None,
+        Some("oci") => Some(Form::Oci),
+        Some("v2s2" | "docker") => Some(Form::Docker),
+        Some(other) => return Err(invalid("--format", other, "oci or v2s2")),
+    };
+    let store = ctx.store()?;
+    let names = Names::new();
+    let (image, _) = find_by(&names, &store, source)?;
+    let target = target.unwrap_or(source);
+    let target = target.strip_prefix("docker://").unwrap_or(target);
+    let parsed: ImageName = target.parse().map_err(image::Error::from)?;
+    let target = parsed.in_registry(DEFAULT_REGISTRY);
+    let request = PushRequest {
+        image: &image,
+        target: target.clone(),
+        options: &options.registry,
+        registries: names.registries()?,
+        env: &names.env,
+        packing,
+        level: options.level,
+        force: options.force_compression,
+        form,
+        cancel: None,
+    };
+    let what = format!("pushing {}", target.familiar());
+    let pushed = image::push::push(&store, &request, progress).map_err(|e| Error::from(e).context(what))?;
+    store.add_image_digest(&image.id, &target.with_digest(&pushed.digest).to_string())?;
+    journal::image(ctx, "push", &target.familiar(), &image.config.labels);
+    Ok((target, pushed))
+}
+
+/// Checks credentials with a registry and keeps them. `key` is a registry or `registry/namespace`.
+///
+/// # Errors
+/// The registry refuses them, or they cannot be kept.
+pub fn login(key: &str, username: &str, password: &str, options: &RegistryOptions) -> Result<Stored, Error> {
+    let names = Names::new();
+    let key = normal(key);
+    let registry = key.split('/').next().unwrap_or(&key);
+    let credentials = Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
+    image::check_login(names.registries()?, &names.env, options, registry, credentials)
+        .map_err(|e| Error::from(e).context(format!("logging into {registry}")))?;
+    let file = options.auth_file.as_deref().map(std::path::Path::new);
+    Ok(auth::store(&names.env, file, &key, username, password)?)
+}
+
+/// The user name that is kept for a registry, if any.
+///
+/// # Errors
+/// A credentials file that does not parse.
+pub fn login_of(key: &str, options: &RegistryOptions) -> Result<Option<String>, Error> {
+    let names = Names::new();
+    let key = normal(key);
+    let (registry, repository) = key.split_once('/').unwrap_or((&key, ""));
+    let file = options.auth_file.as_deref().map(std::path::Path::new);
+    let chain = auth::Keychain::new(&names.env, names.registries()?, None, file);
+    Ok(match chain.find(registry, repository)? {
+        Some(Credentials::Basic { username, .. }) => Some(username),
+        Some(_) => Some("<token>".to_owned()),
+        None => None,
+    })
+}
+
+/// Forgets the credentials of `key`, or of all registries. Says of which.
+///
+/// # Errors
+/// The file cannot be written; there were none.
+pub fn logout(key: Option<&str>, auth_file: Option<&str>) -> Result<Vec<String>, Error> {
+    let names = Names::new();
+    let file = auth_file.map(std::path::Path::new);
+    let keys = match key {
+        Some(key) => vec![normal(key)],
+        None => auth::logins(&names.env, file)?,
+    };
+    let mut gone = Vec::new();
+    for key in keys {
+        if auth::store_erase(&names.env, file, &key)? {
+            gone.push(key);
+        }
+    }
+    if let (true, Some(key)) = (gone.is_empty(), key) {
+        return Err(Error::new(Kind::NotFound, format!("not logged into {}", normal(key))));
+    }
+    Ok(gone)
+}
+
+/// Searches registries: the one in the term (`quay.io/nginx`), or those that short names are looked up in.
+///
+/// # Errors
+/// No registry answers.
+pub fn search(term: &str, limit: usize, options: &RegistryOptions) -> Result<Vec<SearchResult>, Error> {
+    let names = Names::new();
+    let registries = names.registries()?;
+    let (hosts, term) = match term.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (vec![host], rest),
+        _ => (registries.search(), term),
+    };
+    let mut found = Vec::new();
+    for host in hosts {
+        let some = image::search(registries, &names.env, options, host, term, limit);
+        found.extend(some.map_err(|e| Error::from(e).context(format!("searching {host}")))?);
+    }
+    Ok(found)
+}
+
+/// A registry as users write it: without scheme and slash at the end, docker's old names as `docker.io`.
+fn normal(key: &str) -> String {
+    let key = key.split_once("://").map_or(key, |(_, rest)| rest).trim_end_matches('/');
+    match key {
+        "" | "index.docker.io" | "index.docker.io/v1" | "registry-1.docker.io" => DEFAULT_REGISTRY.to_owned(),
+        other => other.to_owned(),
+    }
+}
