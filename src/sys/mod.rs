@@ -19,6 +19,7 @@ pub mod idmap;
 pub mod limits;
 pub mod lock;
 pub mod memfd;
+pub mod memory;
 pub mod mount;
 pub mod netlink;
 pub mod nft;

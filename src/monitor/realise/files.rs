@@ -40,7 +40,7 @@ impl Start<'_> {
         Ok(out)
     }
 
-    fn network_files(&self, root: &OwnedFd, out: &mut Files) -> Result<(), Failure> {
+    fn network_files(&mut self, root: &OwnedFd, out: &mut Files) -> Result<(), Failure> {
         let spec = &self.handoff.spec;
         let dns = &spec.network.dns;
         if !dns.no_hostname {
@@ -56,6 +56,9 @@ impl Start<'_> {
         }
         let host_network = matches!(spec.network.mode, NetworkModeSpec::Host | NetworkModeSpec::Path(_));
         let resolver = hosts::resolv_conf(&hosts::host_resolv_conf(), dns, self.embedded_dns(), host_network);
+        let confined = !self.handoff.networks.is_empty() && self.handoff.networks.iter().all(|n| n.internal);
+        // A network without a way out must not leak questions either (rule R12).
+        self.world.upstream = if confined { Vec::new() } else { resolver.upstream };
         let file = self.put("resolv.conf", resolver.text.as_bytes())?;
         out.push((file, "/etc/resolv.conf".to_owned(), false));
         Ok(())

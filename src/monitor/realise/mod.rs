@@ -45,6 +45,10 @@ pub(super) struct World {
     pub(super) ports: Vec<net::ports::Reservation>,
     pub(super) netns: Option<OwnedFd>,
     pub(super) applied: Option<net::Applied>,
+    /// The responder for names of other containers.
+    pub(super) dns: Option<net::dns::Server>,
+    /// Servers that it asks for all other names.
+    pub(super) upstream: Vec<std::net::IpAddr>,
 }
 
 /// The running process with our ends of its stdio.
@@ -105,6 +109,8 @@ impl World {
             ports: Vec::new(),
             netns: None,
             applied: None,
+            dns: None,
+            upstream: Vec::new(),
         }
     }
 }

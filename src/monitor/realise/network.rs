@@ -162,6 +162,7 @@ impl Start<'_> {
         };
         self.undo.push("taking the network down", |world| {
             world.netns = None;
+            world.dns = None;
             match world.applied.take() {
                 None => Ok(()),
                 Some(applied) => net::tear_down(&applied).map_err(|e| e.to_string()),
@@ -169,6 +170,12 @@ impl Start<'_> {
         });
         let applied = net::set_up(&plan).map_err(|e| Failure::internal("setting the network up", &e))?;
         self.world.applied = Some(applied);
+        if self.embedded_dns() {
+            let config = net::dns::Config::new(&self.world.upstream);
+            let server = net::dns::Server::bind(netns.as_fd(), config)
+                .map_err(|e| Failure::internal("starting the name server of the container", &e))?;
+            self.world.dns = Some(server);
+        }
         self.world.netns = self.keeps_netns().then_some(netns);
         Ok(())
     }

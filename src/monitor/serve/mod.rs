@@ -7,6 +7,7 @@
 mod clients;
 mod execs;
 mod life;
+mod names;
 mod networks;
 mod probes;
 mod requests;
@@ -25,6 +26,7 @@ use crate::model::event::Event;
 use crate::runtime::cgroup::OomWatch;
 use crate::storage::{events, logs};
 use crate::sys::event::{Epoll, Events, SignalFd, interest};
+use crate::sys::memory::Reclaimable;
 use crate::sys::{socket, tty};
 use clients::{Clients, Role};
 
@@ -35,10 +37,15 @@ const STDIN: u64 = 4;
 const STDOUT: u64 = 5;
 const STDERR: u64 = 6;
 const OOM: u64 = 7;
+const DNS: u64 = 8;
+const WATCH: u64 = 9;
 const CLIENTS: u64 = 1 << 32;
 const EXECS: u64 = 2 << 32;
 const CONSOLES: u64 = 3 << 32;
 const KIND: u64 = !0 << 32;
+
+/// Quiet time after which memory is given back.
+const REST: Duration = Duration::from_millis(800);
 
 /// What is remembered of the container's document while it runs; the document itself is let go.
 #[derive(Debug)]
@@ -116,6 +123,10 @@ pub(super) struct Server {
     removing: bool,
     last: Option<Exited>,
     oom: Option<OomWatch>,
+    watcher: Option<crate::net::Watcher>,
+    /// When nothing has happened until then, memory is given back.
+    rest_at: Option<Instant>,
+    reclaimable: Option<Reclaimable>,
     pub(super) over: bool,
 }
 
@@ -172,6 +183,9 @@ impl Server {
             removing: false,
             last: None,
             oom: None,
+            watcher: None,
+            rest_at: None,
+            reclaimable: None,
             over: false,
         };
         server.adopt(parts.process)?;
@@ -189,8 +203,10 @@ impl Server {
             self.epoll.add(err, STDERR, interest::READ)?;
         }
         self.began = Instant::now();
+        self.rest_at = Some(self.began + REST);
         self.end_at = (self.keep.timeout > 0).then(|| self.began + Duration::from_secs(self.keep.timeout));
         self.process = Some(process);
+        self.follow_network()?;
         self.stalled = false;
         self.paused = false;
         self.event("start", &[]);
@@ -223,6 +239,9 @@ impl Server {
             let mut came = [crate::sys::event::Event { token: 0, what: 0 }; 32];
             let ready = self.epoll.wait(&mut events, timeout)?;
             let count = ready.len();
+            if count > 0 {
+                self.rest_at = Some(Instant::now() + REST);
+            }
             came[..count].copy_from_slice(ready);
             for event in &came[..count] {
                 self.handle(event.token, event.what);
@@ -253,6 +272,8 @@ impl Server {
                 }
                 STDERR => self.output(true),
                 OOM => self.out_of_memory(),
+                DNS => self.answer_names(),
+                WATCH => self.firewall_changed(),
                 _ => {}
             },
         }
@@ -299,8 +320,14 @@ impl Server {
 
     /// How long to sleep at most.
     fn timeout(&self) -> Option<Duration> {
-        let health = self.health_deadline();
-        let next = [self.restart_at, self.kill_at, self.end_at, health].into_iter().flatten().min()?;
+        let next = [
+            self.restart_at,
+            self.kill_at,
+            self.end_at,
+            self.health_deadline(),
+            self.names_deadline(),
+            self.rest_at,
+        ].into_iter().flatten().min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
@@ -329,6 +356,17 @@ impl Server {
         self.health_tick(now);
     }
 
+    /// Nothing has happened for a while: what is not needed for waiting goes.
+    fn rest(&mut self) {
+        if self.reclaimable.is_none() {
+            // Without /proc nothing is given back, and nothing else is the worse for it.
+            self.reclaimable = Reclaimable::find().ok();
+        }
+        if let Some(found) = &self.reclaimable {
+            found.release();
+        }
+    }
+
     /// The phase as others see it.
     fn phase(&self) -> Phase {
         match (&self.process, &self.last) {
@@ -341,8 +379,13 @@ impl Server {
 
     fn publish(&self) {
         if let Err(e) = self.world.write_phase(&self.phase()) {
-            super::note(&self.world.paths, &self.world.id, &e.to_string());
+            self.note(&e.to_string());
         }
+    }
+
+    /// A trouble that no client is there to hear.
+    fn note(&self, text: &str) {
+        super::note(&self.world.paths, &self.world.id, text);
     }
 
     /// Writes an event of this container to the journal. A journal that cannot be written stops nobody.
@@ -359,7 +402,7 @@ impl Server {
             attributes,
         };
         if let Err(e) = events::append(&self.world.paths, &event) {
-            super::note(&self.world.paths, &self.world.id, &format!("event {action}: {e}"));
+            self.note(&format!("event {action}: {e}"));
         }
     }
 

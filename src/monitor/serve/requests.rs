@@ -6,7 +6,7 @@ use super::clients::Role;
 use super::{CLIENTS, Server};
 use crate::model::container::{Exited, Phase};
 use crate::monitor::proto::{
-    Failure, FailureKind, Hello, INLINE, Kind, Reply, Request, StopWish, Streams, UpdateWish, VERSION,
+    CHUNK, Failure, FailureKind, Hello, INLINE, Kind, Reply, Request, StopWish, Streams, UpdateWish, VERSION,
     WaitFor,
 };
 use crate::monitor::wire::{self, Packet};
@@ -30,11 +30,15 @@ impl Server {
         if client.held && what & (interest::HANGUP | interest::ERROR) == 0 {
             return;
         }
-        let mut buffer = [0; INLINE + 1];
+        // Requests may be documents, streams come in small pieces.
+        let mut buffer = vec![0; 1 + if client.role == Role::New { INLINE } else { CHUNK }];
         let received = match socket::try_receive(&client.socket, &mut buffer) {
             Err(e) if e.is(libc::EAGAIN) => return,
             Err(_) | Ok((0, _)) => return self.forget(slot),
-            Ok((length, fds)) => wire::decode(buffer[..length].to_vec(), fds),
+            Ok((length, fds)) => {
+                buffer.truncate(length);
+                wire::decode(buffer, fds)
+            }
         };
         match received {
             Ok(packet) => self.packet(slot, packet),

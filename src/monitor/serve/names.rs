@@ -1,0 +1,87 @@
+//! Names of other containers, for the responder of named networks: read from the leases at each question, so
+//! that nothing has to be told to anyone when a container comes or goes. And the firewall, which is put back
+//! when someone else flushed it.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::{DNS, Server, WATCH};
+use crate::net::{self, dns::Zone};
+use crate::storage::{Paths, leases};
+use crate::sys::event::interest;
+
+/// The names on some networks.
+struct Leased<'a> {
+    paths: &'a Paths,
+    networks: Vec<&'a str>,
+}
+
+impl Zone for Leased<'_> {
+    fn lookup(&self, name: &str) -> Vec<IpAddr> {
+        let mut found = Vec::new();
+        for network in &self.networks {
+            // A directory that cannot be read has no names to give.
+            for (ip, lease) in leases::list_addresses(self.paths, network).unwrap_or_default() {
+                let named = lease.name.eq_ignore_ascii_case(name)
+                    || lease.id.short() == name
+                    || lease.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name));
+                if named && !found.contains(&ip) {
+                    found.push(ip);
+                }
+            }
+        }
+        found
+    }
+
+    fn reverse(&self, address: IpAddr) -> Vec<String> {
+        for network in &self.networks {
+            if let Ok(Some(lease)) = leases::address_holder(self.paths, network, address) {
+                return vec![format!("{}.{network}", lease.name), lease.name];
+            }
+        }
+        Vec::new()
+    }
+}
+
+impl Server {
+    /// Follows the responder and the firewall of a container that has a network of ours.
+    pub(super) fn follow_network(&mut self) -> Result<(), crate::sys::Error> {
+        if let Some(dns) = &self.world.dns {
+            // Over a restart it is the same one, followed already.
+            let _again = self.epoll.add(dns.fd(), DNS, interest::READ);
+        }
+        if self.world.applied.is_some() && self.watcher.is_none() {
+            match net::Watcher::new() {
+                Ok(watcher) => {
+                    self.epoll.add(watcher.fd(), WATCH, interest::READ)?;
+                    self.watcher = Some(watcher);
+                }
+                Err(e) => self.note(&format!("watching the firewall: {e}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// The responder has something to do.
+    pub(super) fn answer_names(&mut self) {
+        let Some(dns) = &mut self.world.dns else { return };
+        let networks = self.running.network.iter().map(|a| a.network.as_str()).collect();
+        dns.step(&Leased { paths: &self.world.paths, networks }, Instant::now());
+    }
+
+    pub(super) fn names_deadline(&self) -> Option<Instant> {
+        self.world.dns.as_ref()?.deadline()
+    }
+
+    /// Someone changed the firewall.
+    pub(super) fn firewall_changed(&mut self) {
+        if !self.watcher.as_mut().is_some_and(net::Watcher::changed) {
+            return;
+        }
+        if let Some(applied) = &self.world.applied
+            && let Err(e) = net::ensure(applied)
+        {
+            self.note(&format!("putting the firewall back: {e}"));
+        }
+    }
+}
