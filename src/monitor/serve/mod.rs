@@ -327,20 +327,23 @@ impl Server {
             self.health_deadline(),
             self.names_deadline(),
             self.rest_at,
-        ].into_iter().flatten().min()?;
+        ]
+        .into_iter()
+        .flatten()
+        .min()?;
         Some(next.saturating_duration_since(Instant::now()))
     }
 
     /// What is due by time.
     fn tick(&mut self) {
-        if self.restart_at.is_none()
-            && self.kill_at.is_none()
-            && self.end_at.is_none()
-            && self.checker.is_none()
-        {
-            return;
-        }
         let now = Instant::now();
+        if self.rest_at.is_some_and(|at| at <= now) {
+            self.rest_at = None;
+            self.rest();
+        }
+        if self.names_deadline().is_some_and(|at| at <= now) {
+            self.answer_names();
+        }
         if self.kill_at.is_some_and(|at| at <= now) {
             self.kill_at = None;
             self.kill_now();
