@@ -56,10 +56,12 @@ const LAYOUT: Layout = Layout {
         ("Name", "NAME"),
         ("StarCount", "STARS"),
     ],
+    further: &[],
     columns: &["Name", "Description", "StarCount", "IsOfficial"],
 };
 
-const TAGS: Layout = Layout { titles: &[("Name", "NAME"), ("Tag", "TAG")], columns: &["Name", "Tag"] };
+const TAGS: Layout =
+    Layout { titles: &[("Name", "NAME"), ("Tag", "TAG")], further: &[], columns: &["Name", "Tag"] };
 
 /// Characters of a description that docker shows.
 const WIDTH: usize = 45;
