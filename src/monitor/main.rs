@@ -12,6 +12,7 @@ use super::serve::{Keep, Parts, Server};
 use super::undo::Undo;
 use super::{note, wire};
 use crate::model::container::Running;
+use crate::storage::Store;
 use crate::storage::logs::{Format, Writer};
 use crate::storage::volatile::RunDir;
 use crate::sys::event::SignalFd;
@@ -43,7 +44,13 @@ pub fn run() -> ExitCode {
     // Standard error is /dev/null: what is a bug must be found in the log.
     std::panic::set_hook(Box::new(move |info| note(&log_paths, &log_id, &info.to_string())));
     match serve(channel, handoff, given, run_dir) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            // Nobody waits for us any more: the moment to write the database's log back, once in a while.
+            if let Err(e) = Store::tidy(&paths) {
+                note(&paths, &id, &e.to_string());
+            }
+            ExitCode::SUCCESS
+        }
         Err(failure) => {
             note(&paths, &id, &failure.to_string());
             ExitCode::from(125)

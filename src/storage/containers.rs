@@ -12,8 +12,8 @@ use rusqlite::{OptionalExtension as _, Row, Transaction, params};
 use super::db::Store;
 use super::error::{Error, Kind, Result};
 use super::paths::ensure_private;
-use super::{file, gc, lock, tree, uses, volatile};
-use crate::model::container::{ContainerSpec, Exited, Phase};
+use super::{file, gc, lock, tree, uses};
+use crate::model::container::{ContainerSpec, Exited};
 use crate::model::digest::Digest;
 use crate::model::id::{ContainerId, check_name};
 use crate::model::lifecycle::RestartPolicy;
@@ -389,60 +389,12 @@ impl Store {
         Ok(())
     }
 
-    /// The true phase: the durable one, or for a started container what its monitor last said. A started
-    /// container whose monitor is gone shows as exited (137, "monitor lost" or "host restarted").
-    ///
-    /// # Errors
-    /// What the kernel says, or a damaged state file.
-    pub fn phase(&self, container: &Summary) -> Result<Phase> {
-        let Stored::Started { boot, at } = &container.stored else { return Ok(container.stored.settled()) };
-        let last = volatile::read_phase(&self.paths, &container.id)?;
-        if volatile::monitor_alive(&self.paths, &container.id) {
-            // Locked without a state: between the starter's lock and the monitor's first word.
-            return Ok(last.unwrap_or(Phase::Created));
-        }
-        // The monitor may have written its last words between our reading of the row and of the lock.
-        let now = self.container(&container.id)?;
-        if now.stored != container.stored {
-            return Ok(now.stored.settled());
-        }
-        let same_boot = volatile::boot_id()? == *boot;
-        Ok(Phase::Exited(lost(last.as_ref(), *at, same_boot)))
-    }
-
     pub(super) fn json(&self, key: &str, value: &impl Serialize) -> Result<String> {
         serde_json::to_string(value).map_err(|e| Error::DamagedRow {
             kind: Kind::Container,
             key: key.to_owned(),
             why: format!("cannot be written as JSON: {e}"),
         })
-    }
-}
-
-impl Stored {
-    /// The phase of a container that is not running. `Started` is not settled; it shows as created.
-    fn settled(&self) -> Phase {
-        match self {
-            Self::Created | Self::Started { .. } => Phase::Created,
-            Self::Failed { code, error, at } => Phase::Failed { code: *code, error: error.clone(), at: *at },
-            Self::Exited(exited) => Phase::Exited(exited.clone()),
-            Self::Removing => Phase::Removing,
-        }
-    }
-}
-
-/// How a container ended whose monitor can no longer tell.
-fn lost(last: Option<&Phase>, start: jiff::Timestamp, same_boot: bool) -> Exited {
-    let running = last.and_then(Phase::running);
-    Exited {
-        code: 137,
-        oom: false,
-        started: running.map_or(start, |r| r.started),
-        at: jiff::Timestamp::now(),
-        error: if same_boot { "monitor lost" } else { "host restarted" }.to_owned(),
-        restarts: running.map_or(0, |r| r.restarts),
-        stopped_by_user: false,
-        health: running.and_then(|r| r.health.clone()),
     }
 }
 

@@ -22,7 +22,7 @@ const BUSY_LIMIT: Duration = Duration::from_secs(20);
 const CHECKPOINT_BYTES: u64 = 512 * 1024;
 
 /// Pages after which SQLite checkpoints by itself, in case nobody calls [`Store::checkpoint`].
-const SAFETY_CHECKPOINT_PAGES: u32 = 2000;
+const SAFETY_CHECKPOINT_PAGES: u32 = 1000;
 
 /// An open store.
 pub struct Store {
@@ -50,6 +50,7 @@ impl Store {
             Err(_) => {
                 // Not there yet (or unreadable, which the second open will tell).
                 ensure_private(&paths.root)?;
+                make_private(&file)?;
                 Connection::open_with_flags(&file, flags | OpenFlags::SQLITE_OPEN_CREATE)
                     .map_err(|source| Error::Database { path: file, doing: "opening it", source })?
             }
@@ -146,16 +147,22 @@ impl Store {
         Error::Database { path: self.paths.database(), doing, source }
     }
 
+    /// [`Store::checkpoint`] for a process that has nothing open: a monitor, when everything is done and nobody waits
+    /// for it any more. Looks at one file size and mostly does nothing.
+    ///
+    /// # Errors
+    /// As [`Store::checkpoint`].
+    pub fn tidy(paths: &Paths) -> Result<()> {
+        if log_size(paths) < CHECKPOINT_BYTES { Ok(()) } else { Self::open(paths)?.checkpoint() }
+    }
+
     /// Moves the write-ahead log into the database if it has grown. For commands that take long anyway
-    /// (pull, build, prune) and for a monitor at its end; costs fsyncs when it does something.
+    /// (pull, build, prune); costs fsyncs when it does something.
     ///
     /// # Errors
     /// What the kernel or SQLite says. Being busy is not an error: someone else will do it.
     pub fn checkpoint(&self) -> Result<()> {
-        let mut wal = self.paths.database().into_os_string();
-        wal.push("-wal");
-        let size = std::fs::metadata(&wal).map_or(0, |m| m.len());
-        if size < CHECKPOINT_BYTES {
+        if log_size(&self.paths) < CHECKPOINT_BYTES {
             return Ok(());
         }
         reserve::renew(&self.paths);
@@ -173,6 +180,25 @@ impl Store {
             std::fs::File::open(&self.paths.root).map_err(|e| Error::io("open", &self.paths.root, e))?;
         rustix::fs::syncfs(&root).map_err(|e| Error::io("flush the file system of", &self.paths.root, e))
     }
+}
+
+/// Bytes of the write-ahead log.
+fn log_size(paths: &Paths) -> u64 {
+    let mut log = paths.database().into_os_string();
+    log.push("-wal");
+    std::fs::metadata(log).map_or(0, |m| m.len())
+}
+
+/// Makes the database's file for the owner only; SQLite gives its log the same mode.
+fn make_private(file: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(file)
+        .map(drop)
+        .map_err(|e| Error::io("create", file, e))
 }
 
 /// Whether SQLite says that someone else holds the lock.

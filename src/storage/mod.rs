@@ -26,6 +26,7 @@ pub mod logs;
 pub mod networks;
 pub mod overlay;
 pub mod paths;
+mod phase;
 mod pull;
 mod recipe;
 mod reserve;
