@@ -13,7 +13,7 @@ use oci_spec::runtime::Process;
 use super::Error;
 use super::cgroup::Cgroup;
 use super::plan::process::{ProcessPlan, cpu_list};
-use super::seccomp::Filter;
+use super::seccomp::{Filter, Listener, notify};
 use super::spawn::Stdio;
 use super::steps::{command, console, identity, security};
 use super::sync::{self, During, Step, Up};
@@ -36,6 +36,9 @@ pub struct Request<'a> {
     pub cgroup: Option<&'a Cgroup>,
     /// The container's filter.
     pub seccomp: Option<&'a Filter>,
+    /// The container's state document, for the agent of a filter that notifies one. Without it the
+    /// descriptor comes back in [`Executed::seccomp_listener`].
+    pub state: Option<&'a [u8]>,
     /// Its descriptors 0 to 2.
     pub stdio: Stdio<'a>,
     /// Its descriptors 3 and up.
@@ -80,7 +83,9 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     ns::join_process(request.init, ns::Kind::Pid.flag()).map_err(gone)?;
     let child = process::clone(&args, || run(&plan, theirs));
     ns::join(own, ns::Kind::Pid)?;
-    let starting = Starting { child: Some(child?), socket };
+    let listener = request.seccomp.and_then(|f| f.listener.clone());
+    let agent = listener.zip(request.state.map(<[u8]>::to_vec));
+    let starting = Starting { child: Some(child?), socket, agent };
     if let Some(cgroup) = request.cgroup.filter(|_| plan.waits) {
         cgroup.attach(starting.pid())?;
         sync::send(&starting.socket, sync::PROCEED, &[])?;
@@ -131,11 +136,20 @@ fn namespaces_of(pid: i32) -> Result<u64, Error> {
 struct Starting {
     child: Option<process::Child>,
     socket: OwnedFd,
+    /// Who answers the notified calls of its filter, with the state document for it.
+    agent: Option<(Listener, Vec<u8>)>,
 }
 
 impl Starting {
     fn pid(&self) -> i32 {
         self.child.as_ref().map_or(0, |c| c.pid)
+    }
+
+    /// At once, not when it has executed its program: the exec itself may be a call that is notified.
+    fn hand_over(&self, fd: Option<OwnedFd>) -> Result<Option<OwnedFd>, Error> {
+        let (Some(fd), Some((listener, state))) = (&fd, &self.agent) else { return Ok(fd) };
+        notify::send(listener, state, self.pid(), fd.as_fd())?;
+        Ok(None)
     }
 
     /// Hears the child out until it runs its program.
@@ -144,7 +158,7 @@ impl Starting {
         loop {
             match sync::receive_up(&self.socket)? {
                 Up::Tag(sync::READY, mut fds) => console = fds.pop(),
-                Up::Tag(sync::LISTENER, mut fds) => seccomp_listener = fds.pop(),
+                Up::Tag(sync::LISTENER, mut fds) => seccomp_listener = self.hand_over(fds.pop())?,
                 Up::Tag(..) => {}
                 Up::Failed(failure) => return Err(failure.into()),
                 Up::End => {

@@ -4,7 +4,7 @@
 //! up its network while it makes its mounts. [`Created::wait_ready`] waits until all is done but the
 //! exec; [`Created::go`] lets it exec. A [`Created`] that is dropped is killed and reaped.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::{Hook, Spec};
@@ -12,7 +12,7 @@ use oci_spec::runtime::{Hook, Spec};
 use super::cgroup::Cgroup;
 use super::plan::Plan;
 use super::plan::namespaces::NamespacePlan;
-use super::seccomp::Filter;
+use super::seccomp::{Filter, Listener, notify};
 use super::sync::Up;
 use super::{Error, init, sync};
 use crate::sys::proc::Proc;
@@ -93,6 +93,8 @@ pub struct Created {
     /// State document for hooks outside, and the hooks.
     hooks: OutsideHooks,
     listener: Option<OwnedFd>,
+    /// Who answers the notified calls of its filter, with the state document for it.
+    agent: Option<(Listener, Vec<u8>)>,
 }
 
 /// A container that runs.
@@ -102,8 +104,8 @@ pub struct Started {
     pub pid: i32,
     /// Handle on it.
     pub pidfd: PidFd,
-    /// The notify descriptor of its seccomp filter, if that has one: for the agent that
-    /// [`Filter::listener`] names.
+    /// The notify descriptor of its seccomp filter, if that has one and was not given to the agent that
+    /// [`Filter::listener`] names already.
     pub seccomp_listener: Option<OwnedFd>,
 }
 
@@ -134,6 +136,7 @@ pub fn create(mut request: Request<'_>) -> Result<Created, Error> {
         console: None,
         hooks: OutsideHooks::new(&request, child.pid, plan.hooks_outside),
         listener: None,
+        agent: agent(&request, child.pid),
     };
     created.let_go_on(&plan, request.cgroup, target.is_some())?;
     Ok(created)
@@ -204,11 +207,18 @@ impl Created {
         loop {
             match sync::receive_up(&self.socket)? {
                 Up::End => return self.ended(),
-                Up::Tag(sync::LISTENER, mut fds) => self.listener = fds.pop(),
+                Up::Tag(sync::LISTENER, mut fds) => self.listener = self.hand_over(fds.pop())?,
                 Up::Tag(..) => {}
                 Up::Failed(failure) => return Err(failure.into()),
             }
         }
+    }
+
+    /// At once, not when it has executed its program: the exec itself may be a call that is notified.
+    fn hand_over(&self, fd: Option<OwnedFd>) -> Result<Option<OwnedFd>, Error> {
+        let (Some(fd), Some((listener, state))) = (&fd, &self.agent) else { return Ok(fd) };
+        notify::send(listener, state, self.pid, fd.as_fd())?;
+        Ok(None)
     }
 
     /// Lets it live on without us ([`StartOn::Connection`]).
@@ -258,6 +268,12 @@ impl Drop for Created {
             let _reaped = pidfd.wait();
         }
     }
+}
+
+fn agent(request: &Request<'_>, pid: i32) -> Option<(Listener, Vec<u8>)> {
+    let listener = request.seccomp?.listener.clone()?;
+    let state = super::hooks::state_json(request.id, "creating", pid, request.bundle, request.spec);
+    Some((listener, state))
 }
 
 impl OutsideHooks {

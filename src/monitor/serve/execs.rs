@@ -128,12 +128,20 @@ impl Server {
         };
         let rest = fds.get(given.map_or(0, <[OwnedFd]>::len)..).unwrap_or_default();
         let preserved: Vec<BorrowedFd<'_>> = rest.iter().map(AsFd::as_fd).collect();
+        let state = serde_json::json!({
+            "ociVersion": oci::OCI_VERSION,
+            "id": spec.id,
+            "status": "running",
+            "pid": main.identity.pid,
+            "bundle": "/",
+        });
         exec::exec(exec::Request {
             init: &main.pidfd,
             init_pid: main.identity.pid,
             process: &process,
             cgroup: self.world.cgroup.as_ref(),
             seccomp: filter.as_ref(),
+            state: Some(state.to_string().as_bytes()),
             stdio,
             preserved: &preserved,
             parent_death_signal: Some(libc::SIGKILL),

@@ -21,13 +21,10 @@ const SIGNAL: u8 = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Bool(bool),
-    U32(u32),
     U64(u64),
     Str(String),
     /// `au`.
     U32s(Vec<u32>),
-    /// `ay`.
-    Bytes(Vec<u8>),
     /// `a(sv)`.
     Properties(Vec<(&'static str, Self)>),
     /// `a(sa(sv))`, always empty: no auxiliary units.
@@ -38,11 +35,9 @@ impl Value {
     fn signature(&self) -> &'static str {
         match self {
             Self::Bool(_) => "b",
-            Self::U32(_) => "u",
             Self::U64(_) => "t",
             Self::Str(_) => "s",
             Self::U32s(_) => "au",
-            Self::Bytes(_) => "ay",
             Self::Properties(_) => "a(sv)",
             Self::NoUnits => "a(sa(sv))",
         }
@@ -91,14 +86,12 @@ impl Writer {
     fn value(&mut self, value: &Value) {
         match value {
             Value::Bool(b) => self.u32(u32::from(*b)),
-            Value::U32(n) => self.u32(*n),
             Value::U64(n) => {
                 self.align(8);
                 self.0.extend_from_slice(&n.to_le_bytes());
             }
             Value::Str(s) => self.string(s),
             Value::U32s(list) => self.array(4, |w| list.iter().for_each(|n| w.u32(*n))),
-            Value::Bytes(bytes) => self.array(1, |w| w.0.extend_from_slice(bytes)),
             Value::Properties(list) => self.array(8, |w| {
                 for (name, value) in list {
                     w.align(8);

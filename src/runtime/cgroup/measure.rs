@@ -1,9 +1,14 @@
 //! Reading the measurements: which files, and how their text becomes [`Stats`]. A file that is missing
 //! (an old kernel, a controller that is off) leaves its numbers zero.
+//!
+//! Single values, processes, pressure and the sizes of huge pages are read by libcgroups. Its managers are
+//! not used: they give nothing at all where one file is missing.
 
 use std::path::Path;
 
-use super::stats::{Cpu, HugePages, Io, IoEntry, Memory, Pids, Stats};
+use libcgroups::stats as read;
+
+use super::stats::{Cpu, HugePages, Io, IoEntry, Memory, Pids, Pressure, Stall, Stats};
 use crate::sys::cgroup as sys;
 
 fn text(dir: &Path, file: &str) -> String {
@@ -11,21 +16,26 @@ fn text(dir: &Path, file: &str) -> String {
 }
 
 /// One number; `max` is no limit, and so is what v1 shows for it.
-fn number(text: &str) -> u64 {
-    // v1's "no limit" is the largest page-aligned signed number; page sizes go up to 64 KiB.
-    const V1_NONE: u64 = (i64::MAX as u64) & !0xffff;
-    match text.trim() {
-        "max" => u64::MAX,
-        t => match t.parse() {
-            Ok(n) if n >= V1_NONE => u64::MAX,
-            Ok(n) => n,
-            Err(_) => 0,
-        },
-    }
+fn value(dir: &Path, file: &str) -> u64 {
+    read::parse_single_value(&dir.join(file)).map_or(0, unlimited)
 }
 
-fn value(dir: &Path, file: &str) -> u64 {
-    number(&text(dir, file))
+fn unlimited(n: u64) -> u64 {
+    // v1's "no limit" is the largest page-aligned signed number; page sizes go up to 64 KiB.
+    const V1_NONE: u64 = (i64::MAX as u64) & !0xffff;
+    if n >= V1_NONE { u64::MAX } else { n }
+}
+
+fn pids(dir: &Path) -> Pids {
+    let Ok(p) = read::pid_stats(dir) else { return Pids::default() };
+    // 0 stands for no limit there.
+    Pids { current: p.current, limit: if p.limit == 0 { u64::MAX } else { p.limit } }
+}
+
+fn stall(dir: &Path, file: &str) -> Stall {
+    let Ok(psi) = read::psi_stats(&dir.join(file)) else { return Stall::default() };
+    let averages = |d: &read::PSIData| [d.avg10, d.avg60, d.avg300];
+    Stall { some: averages(&psi.some), full: averages(&psi.full) }
 }
 
 /// `key value` lines.
@@ -73,9 +83,14 @@ pub(super) fn v2(dir: &Path) -> Stats {
             inactive_file: get(&stat, "inactive_file"),
             stat,
         },
-        pids: Pids { current: value(dir, "pids.current"), limit: value(dir, "pids.max") },
+        pids: pids(dir),
         io: io_v2(&text(dir, "io.stat")),
-        hugetlb: huge_pages(dir, ".current", ".max_usage_is_not_kept", ".events"),
+        hugetlb: huge_pages(dir, "current", None, "events"),
+        pressure: Pressure {
+            cpu: stall(dir, "cpu.pressure"),
+            memory: stall(dir, "memory.pressure"),
+            io: stall(dir, "io.pressure"),
+        },
     }
 }
 
@@ -128,7 +143,7 @@ pub(super) fn v1(at: &dyn Fn(&str) -> Option<std::path::PathBuf>) -> Stats {
         out.memory = memory_v1(&dir);
     }
     if let Some(dir) = at("pids") {
-        out.pids = Pids { current: value(&dir, "pids.current"), limit: value(&dir, "pids.max") };
+        out.pids = pids(&dir);
     }
     if let Some(dir) = at("blkio") {
         // The scheduler's own count is the finer one; it is empty unless BFQ is in use.
@@ -139,7 +154,7 @@ pub(super) fn v1(at: &dyn Fn(&str) -> Option<std::path::PathBuf>) -> Stats {
         out.io = Io { bytes: either("io_service_bytes"), operations: either("io_serviced") };
     }
     if let Some(dir) = at("hugetlb") {
-        out.hugetlb = huge_pages(&dir, ".usage_in_bytes", ".max_usage_in_bytes", ".failcnt");
+        out.hugetlb = huge_pages(&dir, "usage_in_bytes", Some("max_usage_in_bytes"), "failcnt");
     }
     out
 }
@@ -176,29 +191,24 @@ fn io_v1(text: &str) -> Vec<IoEntry> {
         .collect()
 }
 
-/// One entry for each `hugetlb.<size><usage>` file.
-fn huge_pages(dir: &Path, usage: &str, highest: &str, failures: &str) -> Vec<HugePages> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut out: Vec<HugePages> = entries
-        .filter_map(Result::ok)
-        .filter_map(|e| e.file_name().into_string().ok())
-        .filter_map(|name| {
-            let size = name.strip_prefix("hugetlb.")?.strip_suffix(usage)?;
-            if size.contains(".rsvd") {
-                return None;
-            }
-            let file = |suffix: &str| text(dir, &format!("hugetlb.{size}{suffix}"));
-            let failed = file(failures);
-            Some(HugePages {
-                size: size.to_owned(),
-                usage: number(&file(usage)),
-                max_usage: number(&file(highest)),
-                failures: number(failed.trim().strip_prefix("max ").unwrap_or(&failed)),
-            })
+/// One entry for each size that the machine has and the cgroup counts.
+fn huge_pages(dir: &Path, usage: &str, highest: Option<&str>, failures: &str) -> Vec<HugePages> {
+    let mut sizes = read::supported_page_sizes().unwrap_or_default();
+    sizes.sort();
+    let counted = sizes.into_iter().filter_map(|size| {
+        let file = |name: &str| format!("hugetlb.{size}.{name}");
+        let usage = read::parse_single_value(&dir.join(file(usage))).ok()?;
+        let failed = text(dir, &file(failures));
+        let failed = failed.trim();
+        Some(HugePages {
+            usage,
+            // v2 does not keep it.
+            max_usage: highest.map_or(0, |name| value(dir, &file(name))),
+            failures: failed.strip_prefix("max ").unwrap_or(failed).parse().unwrap_or(0),
+            size,
         })
-        .collect();
-    out.sort_by(|a, b| a.size.cmp(&b.size));
-    out
+    });
+    counted.collect()
 }
 
 #[cfg(test)]
@@ -207,11 +217,10 @@ mod tests {
 
     #[test]
     fn numbers() {
-        for (text, n) in
-            [("12\n", 12), ("max\n", u64::MAX), ("9223372036854771712\n", u64::MAX), ("", 0), ("x", 0)]
-        {
-            assert_eq!(number(text), n, "{text:?}");
+        for (n, shown) in [(12, 12), (9_223_372_036_854_771_712, u64::MAX), (u64::MAX, u64::MAX)] {
+            assert_eq!(unlimited(n), shown);
         }
+        assert_eq!(value(Path::new("/proc"), "no-such-file"), 0);
     }
 
     #[test]

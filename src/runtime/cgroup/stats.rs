@@ -13,6 +13,28 @@ pub struct Stats {
     pub io: Io,
     /// Huge pages, one per size.
     pub hugetlb: Vec<HugePages>,
+    /// Time lost to waiting, on v2 only.
+    pub pressure: Pressure,
+}
+
+/// Pressure stall information, by what was waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Pressure {
+    /// A CPU.
+    pub cpu: Stall,
+    /// Memory.
+    pub memory: Stall,
+    /// Block I/O.
+    pub io: Stall,
+}
+
+/// Percentages of the last 10, 60 and 300 seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stall {
+    /// In which some process waited.
+    pub some: [f64; 3],
+    /// In which all did.
+    pub full: [f64; 3],
 }
 
 /// CPU time.

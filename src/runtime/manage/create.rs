@@ -248,17 +248,7 @@ pub(super) fn hand_over_listener(
 ) -> Result<(), Error> {
     let Some(listener) = &filter.listener else { return Ok(()) };
     let state = hooks::state_json(&container.state.id, "creating", pid, &container.state.bundle, spec);
-    let state: serde_json::Value = serde_json::from_slice(&state).unwrap_or_default();
-    let message = serde_json::json!({
-        "ociVersion": spec.version(),
-        "fds": ["seccompFd"],
-        "pid": pid,
-        "metadata": listener.metadata,
-        "state": state,
-    });
-    let connection = socket::connect(&listener.path, socket::Kind::Stream)?;
-    socket::send_all(&connection, message.to_string().as_bytes(), &[fd.as_fd()])?;
-    Ok(())
+    Ok(seccomp::notify::send(listener, &state, pid, fd.as_fd())?)
 }
 
 /// Starts a created container.

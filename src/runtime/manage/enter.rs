@@ -8,7 +8,7 @@ use oci_spec::runtime::{Process, Spec};
 use crate::runtime::exec::{self, Executed};
 use crate::runtime::spawn::Stdio;
 use crate::runtime::state::{Container, Status, Store};
-use crate::runtime::{Error, seccomp};
+use crate::runtime::{Error, hooks, seccomp};
 use crate::sys::atomic::{self, Durability};
 
 /// What to run in a container.
@@ -72,6 +72,13 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
         process: request.process,
         cgroup: cgroup.as_ref(),
         seccomp: filter.as_ref(),
+        state: Some(&hooks::state_json(
+            &container.state.id,
+            "running",
+            container.state.init.pid,
+            &container.state.bundle,
+            &spec,
+        )),
         stdio,
         preserved: &preserved,
         parent_death_signal: request.dies_with_us.then_some(libc::SIGKILL),

@@ -11,6 +11,7 @@
 
 mod cache;
 mod compile;
+pub mod notify;
 mod numbers;
 mod policy;
 mod profile;

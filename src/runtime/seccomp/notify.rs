@@ -1,0 +1,51 @@
+//! Handing the notify descriptor of a filter to its agent, as the runtime spec says: one message on a
+//! unix socket with the state of the container's process, the descriptor beside it.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::Listener;
+use crate::sys::error::Result;
+use crate::sys::socket;
+
+/// Sends it. `state` is the container's state document, `pid` the process that the filter is on (the
+/// container's first, or an exec's), as the agent sees it.
+///
+/// It must be done as soon as the descriptor is there: the process may be waiting in a system call already.
+///
+/// # Errors
+/// What connecting or sending says; the process must not go on then, since nobody would answer it.
+pub fn send(listener: &Listener, state: &[u8], pid: i32, fd: BorrowedFd<'_>) -> Result<()> {
+    let message = message(listener, state, pid);
+    let connection = socket::connect(&listener.path, socket::Kind::Stream)?;
+    socket::send_all(&connection, message.as_bytes(), &[fd.as_fd()])
+}
+
+/// The `ContainerProcessState` of the runtime spec.
+fn message(listener: &Listener, state: &[u8], pid: i32) -> String {
+    let state: serde_json::Value = serde_json::from_slice(state).unwrap_or_default();
+    serde_json::json!({
+        "ociVersion": state.get("ociVersion").cloned().unwrap_or_default(),
+        "fds": [oci_spec::runtime::SECCOMP_FD_NAME],
+        "pid": pid,
+        "metadata": listener.metadata,
+        "state": state,
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_the_specs() {
+        let listener = Listener { path: "/run/agent".into(), metadata: "m".into() };
+        let state = br#"{"ociVersion":"1.2.1","id":"c","status":"creating","pid":7,"bundle":"/b"}"#;
+        let text = message(&listener, state, 9);
+        let read: oci_spec::runtime::ContainerProcessState = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.pid(), read.metadata().as_deref()), (&9, Some("m")));
+        assert_eq!(read.fds(), &["seccompFd"]);
+        assert_eq!(read.state().id(), "c");
+        assert_eq!(read.version(), "1.2.1");
+    }
+}
