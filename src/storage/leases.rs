@@ -119,12 +119,24 @@ fn remember_last(paths: &Paths, network: &str, ip: IpAddr) {
 /// # Errors
 /// What the kernel says.
 pub fn list_addresses(paths: &Paths, network: &str) -> Result<Vec<(IpAddr, Lease)>> {
+    find_addresses(paths, network, |_| true)
+}
+
+/// The leases of a network that `wanted` picks and whose containers live (asked last: it costs a lock).
+///
+/// # Errors
+/// What the kernel says.
+pub fn find_addresses(
+    paths: &Paths,
+    network: &str,
+    wanted: impl Fn(&Lease) -> bool,
+) -> Result<Vec<(IpAddr, Lease)>> {
     let dir = paths.leases(network);
     let mut found = Vec::new();
     for name in file_names(&dir)? {
         let Ok(ip) = name.parse::<IpAddr>() else { continue };
         let Some(lease) = read_link(&dir.join(&name)).as_deref().and_then(Lease::parse) else { continue };
-        if monitor_alive(paths, &lease.id) {
+        if wanted(&lease) && monitor_alive(paths, &lease.id) {
             found.push((ip, lease));
         }
     }

@@ -84,10 +84,13 @@ impl Start<'_> {
                 format!("address {ip} of network {} is in use by {who}", network.name),
             ));
         }
-        for ip in net::ipam::candidates(subnet, None) {
-            if take(ip)? {
-                return Ok(ip);
-            }
+        // Round and round: an address given again at once meets the former owner's neighbour entries.
+        let last = leases::last_address(paths, &network.name, subnet.address.is_ipv6());
+        let free = net::ipam::candidates(subnet, last);
+        let taken = leases::take_first_address(paths, &network.name, free, &lease)
+            .map_err(|e| Failure::internal(step(), &e))?;
+        if let Some(ip) = taken {
+            return Ok(ip);
         }
         Err(Failure::plain(
             FailureKind::Conflict,

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use super::{DNS, Server, WATCH};
 use crate::net::{self, dns::Zone};
-use crate::storage::{Paths, leases};
+use crate::storage::Paths;
+use crate::storage::leases::{self, Lease};
 use crate::sys::event::interest;
 
 /// The names on some networks.
@@ -20,12 +21,15 @@ impl Zone for Leased<'_> {
     fn lookup(&self, name: &str) -> Vec<IpAddr> {
         let mut found = Vec::new();
         for network in &self.networks {
+            // docker also knows NAME.NETWORK.
+            let own = name.strip_suffix(network).and_then(|n| n.strip_suffix('.')).unwrap_or(name);
+            let is = |lease: &Lease| {
+                let same = |n: &str| n.eq_ignore_ascii_case(name) || n.eq_ignore_ascii_case(own);
+                same(&lease.name) || same(lease.id.short()) || lease.aliases.iter().any(|a| same(a))
+            };
             // A directory that cannot be read has no names to give.
-            for (ip, lease) in leases::list_addresses(self.paths, network).unwrap_or_default() {
-                let named = lease.name.eq_ignore_ascii_case(name)
-                    || lease.id.short() == name
-                    || lease.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(name));
-                if named && !found.contains(&ip) {
+            for (ip, _) in leases::find_addresses(self.paths, network, is).unwrap_or_default() {
+                if !found.contains(&ip) {
                     found.push(ip);
                 }
             }
