@@ -10,6 +10,7 @@ mod main_job;
 mod monitor_crash;
 mod monitor_streams;
 mod net_reach;
+mod network_cmd;
 mod pull;
 mod pull_auth;
 mod pull_faults;
