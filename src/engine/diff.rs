@@ -48,7 +48,14 @@ pub fn diff(ctx: &Context, name: &str) -> Result<Vec<(Change, String)>, Error> {
     };
     let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
     let hidden = made_by_the_runtime(&spec);
-    let all = changes(upper.as_fd(), &lowers)?;
+    let mut all = changes(upper.as_fd(), &lowers)?;
+    // A directory that only shows because a mount point was made in it did not change either.
+    let made: Vec<PathBuf> = all.iter().map(|c| c.path.clone()).filter(|p| hidden.contains(p)).collect();
+    let seen: Vec<PathBuf> = all.iter().map(|c| c.path.clone()).filter(|p| !hidden.contains(p)).collect();
+    all.retain(|c| {
+        let below = |p: &&PathBuf| **p != c.path && p.starts_with(&c.path);
+        c.kind != ChangeKind::Modified || !made.iter().any(|p| below(&p)) || seen.iter().any(|p| below(&p))
+    });
     Ok(all
         .into_iter()
         .filter(|c| !hidden.contains(&c.path))

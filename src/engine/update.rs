@@ -100,6 +100,7 @@ fn one(
     let new = changed(ctx, store, &old, options)?;
     let id = container.id();
     let restart = options.needs_restart() && container.alive();
+    let mut told = false;
     if restart {
         let wish = StopWish { signal: None, timeout: None, by_user: false };
         client::stop(&ctx.paths, id, wish)
@@ -109,14 +110,18 @@ fn one(
         let limits = (options.resources != Resources::default()).then(|| new.resources.clone());
         let wish = UpdateWish { resources: limits, restart: options.restart };
         if wish != UpdateWish::default() {
+            // The monitor writes the event then.
             client::update(&ctx.paths, id, wish)?;
+            told = true;
         }
     }
     store.update_spec(&new)?;
     if options.restart.is_some_and(|p| p != RestartPolicy::No) && container.alive() {
         store.set_desired(id, Desired::Running)?;
     }
-    super::journal::container(ctx, "update", &container.row, &[]);
+    if !told {
+        super::journal::container(ctx, "update", &container.row, &[]);
+    }
     if restart {
         let stopped = Container::find(ctx, store, id.as_str())?;
         start::one(ctx, store, &stopped, None)

@@ -150,8 +150,8 @@ fn transfer(
     options: &CopyOptions,
 ) -> Result<u64, Error> {
     let (root, path) = source.root()?;
-    let packer = Packer::open(root, &path, options.follow || source.directory)
-        .map_err(|e| e.context(format!("copying from {from}")))?;
+    let packer =
+        Packer::open(root, &path, options.follow || source.directory).map_err(|e| missing(e, from))?;
     let (target_root, target_path) = target.root()?;
     let found = look(target_root, &target_path);
     let landing = landing(&plan::Wish {
@@ -167,6 +167,16 @@ fn transfer(
     let directory = directory(target_root, &landing, to)?;
     let own = owner(to, options);
     stream(packer, &landing, directory, own, to)
+}
+
+/// docker's words for a source that is not there.
+fn missing(e: Error, from: &End) -> Error {
+    match from {
+        End::Container { name, path } if e.kind() == Kind::NotFound => {
+            Error::new(Kind::NotFound, format!("Could not find the file {path} in container {name}"))
+        }
+        _ => e.context(format!("copying from {from}")),
+    }
 }
 
 /// The directory that receives the copy.
@@ -254,8 +264,8 @@ pub fn pack(
     let place = Place::open(ctx, &end)?;
     let done = (|| {
         let (root, path) = place.root()?;
-        let packer = Packer::open(root, &path, options.follow || place.directory)
-            .map_err(|e| e.context(format!("copying from {end}")))?;
+        let packer =
+            Packer::open(root, &path, options.follow || place.directory).map_err(|e| missing(e, &end))?;
         let name = if place.contents { None } else { path.file_name() };
         packer.write(name, tar)
     })();
