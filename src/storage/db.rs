@@ -19,7 +19,7 @@ const BUSY_LIMIT: Duration = Duration::from_secs(20);
 
 /// WAL size above which [`Store::checkpoint`] does something. The first process to open the database reads
 /// the whole log, so a small one keeps every command fast.
-const CHECKPOINT_BYTES: u64 = 512 * 1024;
+const CHECKPOINT_BYTES: u64 = 256 * 1024;
 
 /// Pages after which SQLite checkpoints by itself, in case nobody calls [`Store::checkpoint`].
 const SAFETY_CHECKPOINT_PAGES: u32 = 1000;
