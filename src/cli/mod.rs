@@ -124,10 +124,8 @@ fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals,
         return Ok(Exit::OK);
     };
     argv::check_count(&tree, &canonical, &called)?;
-    let matches = tree
-        .clone()
-        .try_get_matches_from(canonical.into_words())
-        .map_err(|e| argv::clap_failure(&e, &called))?;
+    let matches =
+        tree.try_get_matches_from_mut(canonical.into_words()).map_err(|e| argv::clap_failure(&e, &called))?;
     log::init(&globals);
     let ctx = Ctx { globals, engine: std::cell::OnceCell::new() };
     (def.run)(&matches, &ctx, ui)
