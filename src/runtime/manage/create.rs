@@ -3,13 +3,16 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use oci_spec::runtime::{LinuxResources, Process};
+
 use crate::runtime::bundle::Bundle;
 use crate::runtime::cgroup::{Cgroup, Manager};
 use crate::runtime::seccomp::{self, Filter};
 use crate::runtime::spawn::{self, Created, Rootfs, StartOn, Started, Stdio};
 use crate::runtime::state::{CONFIG, Container, START_SOCKET, State, Status, Store};
 use crate::runtime::sync::{self, Up};
-use crate::runtime::{Error, hooks};
+use crate::runtime::{Error, hooks, user};
+
 use crate::sys::atomic::{self, Durability};
 use crate::sys::process::PidFd;
 use crate::sys::{fd, process, socket};
@@ -82,7 +85,8 @@ impl Drop for Undo<'_> {
 }
 
 fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
-    let bundle = Bundle::load(request.bundle)?;
+    let mut bundle = Bundle::load(request.bundle)?;
+    set_environment(&mut bundle)?;
     check_console(&bundle, request, detached)?;
     let (dir, _lock) = request.store.reserve(request.id)?;
     let mut early = Undo { dir: &dir, cgroup: None, armed: true };
@@ -178,6 +182,39 @@ fn check_console(bundle: &Bundle, request: &Request<'_>, detached: bool) -> Resu
     }
 }
 
+/// HOME where the spec has none, as runc and crun set it; what socket activation tells the program.
+fn set_environment(bundle: &mut Bundle) -> Result<(), Error> {
+    let listen = listen_fds();
+    let Some(process) = bundle.spec.process_mut() else { return Ok(()) };
+    let root = fd::open_dir(&bundle.rootfs)?;
+    set_home(process, root)?;
+    if listen > 0 {
+        let mut env = process.env().clone().unwrap_or_default();
+        env.extend([format!("LISTEN_FDS={listen}"), "LISTEN_PID=1".to_owned()]);
+        process.set_env(Some(env));
+    }
+    Ok(())
+}
+
+/// Looks HOME up in the container's own passwd file, where it is not set.
+pub(super) fn set_home(process: &mut Process, root: OwnedFd) -> Result<(), Error> {
+    let mut env = process.env().clone().unwrap_or_default();
+    if env.iter().any(|e| e.starts_with("HOME=")) {
+        return Ok(());
+    }
+    let home = user::lookup(root, &process.user().uid().to_string(), &[])?.home;
+    env.push(format!("HOME={home}"));
+    process.set_env(Some(env));
+    Ok(())
+}
+
+/// Descriptors that systemd's socket activation gave us.
+fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok().and_then(|n| n.parse::<u32>().ok());
+    let ours = number("LISTEN_PID").is_none_or(|pid| pid == std::process::id());
+    number("LISTEN_FDS").filter(|_| ours).unwrap_or(0)
+}
+
 fn make_cgroup(bundle: &Bundle, request: &Request<'_>) -> Result<Option<Cgroup>, Error> {
     let linux = bundle.spec.linux().as_ref();
     let given = linux.and_then(|l| l.cgroups_path().as_ref()).map(|p| p.to_string_lossy().into_owned());
@@ -188,13 +225,16 @@ fn make_cgroup(bundle: &Bundle, request: &Request<'_>) -> Result<Option<Cgroup>,
         None => format!("/{}", request.id),
     };
     let resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
-    Ok(Some(Manager::detect()?.create(&path, &resources)?))
+    match Manager::detect() {
+        // Nothing is mounted, and nothing is asked for.
+        Err(crate::runtime::cgroup::Error::NotMounted) if resources == LinuxResources::default() => Ok(None),
+        manager => Ok(Some(manager?.create(&path, &resources)?)),
+    }
 }
 
 /// Descriptors 3 to 2 + n, which must be open.
 pub(super) fn take_preserved(count: u32) -> Result<Vec<OwnedFd>, Error> {
-    let listen = std::env::var("LISTEN_FDS").ok().and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
-    (3..3 + i32::try_from(count.saturating_add(listen).min(1024)).unwrap_or(0))
+    (3..3 + i32::try_from(count.saturating_add(listen_fds()).min(1024)).unwrap_or(0))
         .map(|n| {
             // A copy, so that the number itself stays nobody's.
             if !fd::is_open(n) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
+
 use crate::runtime::state::{Container, Status, Store};
 use crate::runtime::{Error, hooks};
 use crate::sys::{event, process};
@@ -59,9 +61,10 @@ pub fn destroy(container: Container) -> Result<(), Error> {
         }
     };
     match container.cgroup() {
-        // Without a pid namespace of its own, processes may be left.
         Ok(Some(cgroup)) => {
-            let _none_left = cgroup.kill();
+            if !spec.as_ref().is_ok_and(ends_with_init) {
+                let _none_left = cgroup.kill();
+            }
             note(cgroup.remove().map_err(Into::into));
         }
         Ok(None) => {}
@@ -84,4 +87,10 @@ pub fn destroy(container: Container) -> Result<(), Error> {
         }
     }
     first
+}
+
+/// With a pid namespace of its own, the end of its first process was the end of all.
+fn ends_with_init(spec: &Spec) -> bool {
+    let namespaces = spec.linux().as_ref().and_then(|l| l.namespaces().as_deref()).unwrap_or_default();
+    namespaces.iter().any(|n| n.typ() == LinuxNamespaceType::Pid && n.path().is_none())
 }

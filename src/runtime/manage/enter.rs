@@ -10,6 +10,7 @@ use crate::runtime::spawn::Stdio;
 use crate::runtime::state::{Container, Status, Store};
 use crate::runtime::{Error, hooks, seccomp};
 use crate::sys::atomic::{self, Durability};
+use crate::sys::fd;
 
 /// What to run in a container.
 #[derive(Debug)]
@@ -55,6 +56,10 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
     let cgroup = container.cgroup()?;
     let preserved = super::create::take_preserved(request.preserve_fds)?;
     let preserved: Vec<BorrowedFd<'_>> = preserved.iter().map(AsFd::as_fd).collect();
+    let mut process = request.process.clone();
+    // Only a file of the container is read beneath it, through descriptors.
+    let root = fd::open_dir(Path::new(&format!("/proc/{}/root", container.state.init.pid)))?;
+    super::create::set_home(&mut process, root)?;
     let terminal = request.process.terminal().unwrap_or(false);
     let size = request.process.console_size();
     let number = |n: u64| u16::try_from(n).unwrap_or(0);
@@ -69,7 +74,7 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
     let mut executed = exec::exec(exec::Request {
         init: &init,
         init_pid: container.state.init.pid,
-        process: request.process,
+        process: &process,
         cgroup: cgroup.as_ref(),
         seccomp: filter.as_ref(),
         state: Some(&hooks::state_json(
