@@ -15,7 +15,7 @@ use super::cgroup::Cgroup;
 use super::plan::process::{ProcessPlan, cpu_list};
 use super::seccomp::{Filter, Listener, notify};
 use super::spawn::Stdio;
-use super::steps::{command, console, identity, security};
+use super::steps::{command, console, identity, namespaces, security};
 use super::sync::{self, During, Step, Up};
 use crate::sys::proc::Proc;
 use crate::sys::process::{self, CloneArgs, PidFd};
@@ -68,6 +68,8 @@ struct Plan<'a> {
     join: u64,
     first_cpus: Option<Vec<usize>>,
     waits: bool,
+    /// Files by which the child joins the cgroup itself.
+    join_cgroup: Vec<OwnedFd>,
 }
 
 /// Starts the process and waits until it has executed its program. Single-threaded callers only.
@@ -76,7 +78,7 @@ struct Plan<'a> {
 /// [`Error`], of the same kinds as a start; nothing is left then.
 pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     let target = request.cgroup.and_then(Cgroup::clone_target);
-    let plan = Plan::new(&request, target.is_some())?;
+    let plan = Plan::new(&request)?;
     let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
     let args = CloneArgs { flags: 0, cgroup: target };
     let own = ns::open_of_self(ns::Kind::Pid)?;
@@ -102,8 +104,9 @@ fn gone(e: crate::sys::Error) -> Error {
 }
 
 impl<'a> Plan<'a> {
-    fn new(request: &'a Request<'a>, born_in_cgroup: bool) -> Result<Self, Error> {
+    fn new(request: &'a Request<'a>) -> Result<Self, Error> {
         let mut process = ProcessPlan::new(request.process)?;
+        let (join_cgroup, waits) = super::plan::way_into_cgroup(request.cgroup)?;
         let affinity = request.process.exec_cpu_affinity().as_ref();
         let list = |text: Option<&String>| text.map(|t| cpu_list(t, "process.execCPUAffinity")).transpose();
         process.affinity = list(affinity.and_then(|a| a.cpu_affinity_final().as_ref()))?;
@@ -112,7 +115,8 @@ impl<'a> Plan<'a> {
             process,
             join: namespaces_of(request.init_pid)?,
             first_cpus: list(affinity.and_then(|a| a.initial().as_ref()))?,
-            waits: request.cgroup.is_some() && !born_in_cgroup,
+            waits,
+            join_cgroup: join_cgroup.unwrap_or_default(),
         })
     }
 
@@ -195,6 +199,7 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     if let Some(cpus) = &plan.first_cpus {
         limits::set_affinity(0, cpus).during(|| "setting the CPU affinity".into())?;
     }
+    namespaces::join_cgroup(&plan.join_cgroup)?;
     if plan.waits {
         sync::expect(socket, sync::PROCEED)?;
     }

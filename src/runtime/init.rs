@@ -37,6 +37,8 @@ fn first_free(plan: &Plan<'_>) -> i32 {
 fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::convert::Infallible> {
     // First, because a dead parent must take us along whatever we are doing.
     die_with_parent(plan)?;
+    // Before anything is allocated, so that it is counted where it belongs.
+    namespaces::join_cgroup(&plan.join_cgroup)?;
     process::setsid().during(|| "starting a session".into())?;
     namespaces::join(&plan.namespaces)?;
     let mut waited = false;
@@ -131,7 +133,7 @@ fn finish(
     // A change of ids has cleared it.
     die_with_parent(plan)?;
     Err(match &kept.reaper {
-        Some(program) => super::reaper::execute(program, process),
+        Some(program) => super::reaper::execute(program, process, first_free(plan)),
         None => command::execute(process, path),
     })
 }
@@ -181,11 +183,13 @@ fn die_with_parent(plan: &Plan<'_>) -> Step<()> {
 
 /// Waits, once, until the parent has put us into our cgroup (and written id maps).
 fn wait(plan: &Plan<'_>, socket: &OwnedFd, waited: &mut bool) -> Step<()> {
-    if *waited || !plan.waits {
+    if *waited {
         return Ok(());
     }
     *waited = true;
-    sync::expect(socket, sync::PROCEED)?;
+    if plan.waits {
+        sync::expect(socket, sync::PROCEED)?;
+    }
     namespaces::unshare_cgroup(&plan.namespaces)
 }
 

@@ -3,6 +3,7 @@
 //! descriptor (rule R4), so that nothing of the monitor's memory is in the container.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::plan::process::ProcessPlan;
@@ -14,7 +15,7 @@ use crate::sys::{self, event, signal};
 pub const ENTRY: &str = "__init";
 
 /// Executes our own program as the container's first process.
-pub(super) fn execute(program: &OwnedFd, plan: &ProcessPlan) -> Failure {
+pub(super) fn execute(program: &OwnedFd, plan: &ProcessPlan, first_free: i32) -> Failure {
     let args = [b"rcon-init".as_slice(), ENTRY.as_bytes(), b"--"];
     let command = plan.argv.items().iter().map(|a| a.to_bytes());
     let argv = match Strings::new(args.into_iter().chain(command)) {
@@ -24,7 +25,16 @@ pub(super) fn execute(program: &OwnedFd, plan: &ProcessPlan) -> Failure {
     if let Err(e) = signal::reset_for_exec(&[libc::SIGPIPE]) {
         return failure(&e);
     }
-    failure(&process::exec_fd(program, &argv, &plan.env))
+    let error = process::exec_fd(program, &argv, &plan.env);
+    if !error.is(libc::ENOENT) {
+        return failure(&error);
+    }
+    // A build that is linked dynamically (never a release) finds no interpreter in the container: then
+    // this very process is the init. What it still has open goes, as it would have at the exec.
+    let args: Vec<_> =
+        plan.argv.items().iter().map(|a| std::ffi::OsStr::from_bytes(a.to_bytes()).to_owned()).collect();
+    sys::fd::close_from(first_free.unsigned_abs());
+    process::end_child(run_with(&args, &plan.env).unwrap_or(125))
 }
 
 fn failure(e: &sys::Error) -> Failure {
@@ -45,12 +55,14 @@ pub fn main(args: &[std::ffi::OsString]) -> i32 {
 }
 
 fn run(args: &[std::ffi::OsString]) -> sys::Result<i32> {
-    use std::os::unix::ffi::OsStrExt;
+    run_with(args, &Strings::environment()?)
+}
+
+fn run_with(args: &[std::ffi::OsString], env: &Strings) -> sys::Result<i32> {
     let argv = Strings::new(args.iter().map(|a| a.as_bytes()))?;
-    let env = Strings::environment()?;
     let all: Vec<i32> = (1..=signal::max()).filter(|s| !unblockable(*s)).collect();
     let signals = event::SignalFd::new(&all)?;
-    let child = process::clone(&CloneArgs::default(), || become_command(args, &argv, &env))?;
+    let child = process::clone(&CloneArgs::default(), || become_command(args, &argv, env))?;
     loop {
         event::wait_readable(&signals, None::<Duration>)?;
         while let Some(received) = signals.read()? {
@@ -114,14 +126,14 @@ fn prepare() -> sys::Result<()> {
 }
 
 fn execute_by_path(args: &[std::ffi::OsString], argv: &Strings, env: &Strings) -> sys::Error {
-    use std::os::unix::ffi::OsStrExt;
     let missing = sys::Error::new("execve", "no command", libc::ENOENT);
     let Some(command) = args.first() else { return missing };
-    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = env.items().iter().find_map(|e| e.to_bytes().strip_prefix(b"PATH=")).unwrap_or_default();
+    let path = std::ffi::OsStr::from_bytes(path);
     let dirs: Vec<_> = if command.as_bytes().contains(&b'/') {
         vec![std::path::PathBuf::new()]
     } else {
-        std::env::split_paths(&path).filter(|d| !d.as_os_str().is_empty()).collect()
+        std::env::split_paths(path).filter(|d| !d.as_os_str().is_empty()).collect()
     };
     let mut worst = missing;
     for dir in dirs {

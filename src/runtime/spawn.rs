@@ -138,7 +138,8 @@ pub fn create(mut request: Request<'_>) -> Result<Created, Error> {
         listener: None,
         agent: agent(&request, child.pid),
     };
-    created.let_go_on(&plan, request.cgroup, target.is_some())?;
+    let by_parent = request.cgroup.filter(|_| target.is_none() && plan.join_cgroup.is_empty());
+    created.let_go_on(&plan, by_parent)?;
     Ok(created)
 }
 
@@ -156,8 +157,8 @@ impl Created {
     }
 
     /// Cgroup and id maps, for which the child waits.
-    fn let_go_on(&mut self, plan: &Plan<'_>, cgroup: Option<&Cgroup>, born_in_it: bool) -> Result<(), Error> {
-        if let Some(cgroup) = cgroup.filter(|_| !born_in_it) {
+    fn let_go_on(&mut self, plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<(), Error> {
+        if let Some(cgroup) = cgroup {
             cgroup.attach(self.pid)?;
         }
         if let Some((uids, gids)) = &plan.namespaces.maps {

@@ -152,6 +152,13 @@ pub fn cloexec_from(first: u32) -> Result<()> {
     check(r, "close_range", || format!("{first}, ~0, CLOEXEC")).map(drop)
 }
 
+/// Closes every descriptor from `first` on: for a cloned child that goes on as another program would,
+/// and whose copies of its parent's owners are never used or dropped again.
+pub fn close_from(first: u32) {
+    // SAFETY: by this function's contract nobody in this process uses an owner of these any more.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
 /// Makes `fd` appear as descriptor `number`, not close-on-exec: for the child side just before exec.
 pub fn place(fd: BorrowedFd<'_>, number: RawFd) -> Result<()> {
     if fd.as_raw_fd() == number {

@@ -15,6 +15,7 @@ mod network_cmd;
 mod pull;
 mod pull_auth;
 mod pull_faults;
+mod runtime_start;
 
 #[test]
 fn every_file_is_listed() {

@@ -224,6 +224,19 @@ impl Cgroup {
         self.target.get().map(AsFd::as_fd)
     }
 
+    /// On v1 the `tasks` files to which a single-threaded process writes `0` to move itself. Moving
+    /// oneself is the only way that takes no lock of all processes, whose taking waits for an RCU
+    /// grace period (5 to 16 ms here). `None` where [`Cgroup::attach`] is needed or nothing is.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn join_files(&self) -> Result<Option<Vec<OwnedFd>>, Error> {
+        if self.pending.is_some() || self.v2_dir().is_some() {
+            return Ok(None);
+        }
+        v1::join_files(&self.hierarchies, self.relative())
+    }
+
     /// Moves a process, with all its threads, into the cgroup on every hierarchy joined.
     ///
     /// # Errors

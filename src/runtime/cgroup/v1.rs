@@ -226,6 +226,24 @@ fn order_memory(h: &Hierarchies, relative: &str, settings: &mut [Setting]) {
     }
 }
 
+/// The `tasks` file of every hierarchy on which the cgroup exists; `None` where v2 has it too, which
+/// knows no such file.
+pub(super) fn join_files(h: &Hierarchies, relative: &str) -> Result<Option<Vec<OwnedFd>>, Error> {
+    if h.v2.as_ref().is_some_and(|mount| sys::is_dir(&mount.join(relative))) {
+        return Ok(None);
+    }
+    let mut out = Vec::with_capacity(h.v1.len());
+    for hierarchy in &h.v1 {
+        let path = hierarchy.mount.join(relative).join("tasks");
+        match crate::sys::fd::open(&path, crate::sys::fd::OpenFlags::WRONLY, 0) {
+            Ok(file) => out.push(file),
+            Err(e) if e.is(libc::ENOENT) => {}
+            Err(e) => return Err(Error::Attach { path, pid: 0, source: e.into() }),
+        }
+    }
+    Ok((!out.is_empty()).then_some(out))
+}
+
 /// Moves a process into the cgroup on every hierarchy on which it exists.
 pub(super) fn attach(h: &Hierarchies, relative: &str, pid: i32) -> Result<(), Error> {
     let mut joined = false;

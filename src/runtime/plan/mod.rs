@@ -17,6 +17,7 @@ use oci_spec::runtime::{
 };
 
 use super::Error;
+use super::cgroup::Cgroup;
 use super::seccomp::Filter;
 use super::spawn::{Request, Rootfs, StartOn, Stdio};
 use crate::sys::mount::{self, Attributes, Propagation};
@@ -31,6 +32,8 @@ pub(crate) struct Plan<'a> {
     pub namespaces: NamespacePlan,
     /// The child waits for a word of the parent: cgroup joined, id maps written.
     pub waits: bool,
+    /// Files by which the child joins its cgroup itself ([`super::cgroup::Cgroup::join_files`]).
+    pub join_cgroup: Vec<OwnedFd>,
     pub parent_death_signal: Option<i32>,
     /// Detached mount that becomes the root.
     pub rootfs: OwnedFd,
@@ -87,10 +90,10 @@ impl<'a> Plan<'a> {
         let mounts = mounts::plan(spec, prepared, &namespaces, request.cgroup)?;
         let masked = linux.masked_paths().iter().flatten().map(PathBuf::from).collect::<Vec<_>>();
         unsupported(linux)?;
+        let (join_cgroup, attached_by_parent) = way_into_cgroup(request.cgroup)?;
         Ok(Self {
-            waits: namespaces.maps.is_some()
-                || namespaces.unshare_cgroup_late
-                || request.cgroup.is_some_and(|c| c.clone_target().is_none()),
+            waits: namespaces.maps.is_some() || attached_by_parent,
+            join_cgroup: join_cgroup.unwrap_or_default(),
             rootfs: rootfs(&request.rootfs, root_propagation)?,
             root_read_only: root.readonly().unwrap_or(false),
             root_propagation,
@@ -116,6 +119,19 @@ impl<'a> Plan<'a> {
             parent_death_signal: request.parent_death_signal,
             namespaces,
         })
+    }
+}
+
+/// The files by which the child joins its cgroup, or whether the parent has to put it there; neither
+/// where it is born in it.
+pub(crate) fn way_into_cgroup(cgroup: Option<&Cgroup>) -> Result<(Option<Vec<OwnedFd>>, bool), Error> {
+    match cgroup {
+        Some(cgroup) if cgroup.clone_target().is_none() => {
+            let files = cgroup.join_files()?;
+            let by_parent = files.is_none();
+            Ok((files, by_parent))
+        }
+        _ => Ok((None, false)),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Joining namespaces, becoming root of a new user namespace, the cgroup namespace, host names.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::namespaces::NamespacePlan;
 use crate::runtime::sync::{During, Step};
-use crate::sys::{limits, mount, ns};
+use crate::sys::{fd, limits, mount, ns};
 
 /// Joins what the parent could not join for us (pid and time count for children only and are its).
 pub(in crate::runtime) fn join(plan: &NamespacePlan) -> Step<()> {
@@ -17,6 +17,14 @@ pub(in crate::runtime) fn join(plan: &NamespacePlan) -> Step<()> {
         if !matches!(kind, ns::Kind::Pid | ns::Kind::Time) {
             ns::join(file.as_fd(), *kind).during(|| format!("joining the {} namespace", kind.file()))?;
         }
+    }
+    Ok(())
+}
+
+/// Joins the cgroup by writing to files that the parent opened.
+pub(in crate::runtime) fn join_cgroup(files: &[OwnedFd]) -> Step<()> {
+    for file in files {
+        fd::write_once(file, b"0", || "tasks, \"0\"".into()).during(|| "joining the cgroup".into())?;
     }
     Ok(())
 }
