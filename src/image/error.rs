@@ -115,10 +115,10 @@ pub enum Error {
         actual: u64,
     },
     /// A layer that does not decompress or is no tar archive.
-    #[error("layer {digest} is corrupt")]
+    #[error("layer {layer} is corrupt")]
     CorruptLayer {
-        /// Digest of the blob.
-        digest: Digest,
+        /// Digest of the blob, or file in an archive.
+        layer: String,
         /// Cause.
         #[source]
         source: io::Error,

@@ -8,6 +8,7 @@
 //!
 //! Not here: the layer store itself and the rows of images (`storage`), the verbs (`engine::images`), printing.
 
+pub mod archive;
 pub mod auth;
 pub mod config;
 pub mod env;

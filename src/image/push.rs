@@ -25,7 +25,7 @@ use crate::model::digest::{ChainId, DiffId, Digest};
 use crate::model::image::Image;
 use crate::model::reference::ImageRef;
 use crate::storage::Store;
-use crate::storage::layers::Blob;
+use crate::storage::layers::{self, Blob};
 
 /// Bytes of a piece that is sent with one request.
 const PIECE: usize = 4 << 20;
@@ -198,12 +198,10 @@ impl OnePush<'_> {
         let (pieces, mut packed) = mpsc::channel::<Bytes>(2);
         let paths = self.store.paths().clone();
         let (chain, expected, level) = (chain.clone(), diff_id.clone(), self.request.level);
-        // A database handle belongs to one thread, so the packer opens its own.
         let packer = std::thread::spawn(move || -> Result<(), Error> {
-            let store = Store::open(&paths)?;
             let mut out =
                 Hashing { inner: packer(packing, level, Pieces::new(pieces))?, hasher: Sha256::new() };
-            store.layer_tar(&chain, &mut out)?;
+            layers::layer_tar(&paths, &chain, &mut out)?;
             let actual = Digest::sha256(out.hasher.finalize().into());
             if actual != expected {
                 let what = format!("the rebuilt archive of layer {}", chain.short());

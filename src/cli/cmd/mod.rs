@@ -1,5 +1,6 @@
 //! The commands: one file each, listed in [`ALL`].
 
+mod archive;
 mod attach;
 mod commit;
 mod completion;
@@ -98,6 +99,9 @@ pub static ALL: &[&Def] = &[
     &login::LOGIN,
     &login::LOGOUT,
     &search::DEF,
+    &archive::SAVE,
+    &archive::LOAD,
+    &archive::IMPORT,
     &rmi::DEF,
     &tag::DEF,
     &tag::UNTAG,

@@ -10,7 +10,7 @@ fn invalid(change: &str, why: &str) -> Error {
 }
 
 /// Applies one instruction to an image's config.
-pub(super) fn apply(config: &mut Map<String, Value>, change: &str) -> Result<(), Error> {
+pub(crate) fn apply(config: &mut Map<String, Value>, change: &str) -> Result<(), Error> {
     let (word, rest) = change.trim().split_once([' ', '\t']).unwrap_or((change.trim(), ""));
     // podman also takes `CMD=…`.
     let (word, rest) = match word.split_once('=') {

@@ -19,7 +19,7 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// A stored document of JSON.
-pub(super) fn document(media_type: &str, value: &Value) -> Result<Document, Error> {
+pub(crate) fn document(media_type: &str, value: &Value) -> Result<Document, Error> {
     let bytes = serde_json::to_vec(value)
         .map_err(|e| Error::with_source(Kind::Internal, "writing the new image's documents", e))?;
     let digest = Digest::sha256(Sha256::digest(&bytes).into());

@@ -2,8 +2,8 @@
 //!
 //! [`changes`] holds the Dockerfile instructions of `--change`, [`documents`] the new config and manifest.
 
-mod changes;
-mod documents;
+pub(super) mod changes;
+pub(super) mod documents;
 
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 //! A name is looked up locally as the references that it may mean ([`crate::image::resolve`]), then as
 //! `localhost/…`, then as an id or the beginning of one; only then is anything pulled.
 
+mod archive;
 mod ensure;
 mod error;
 mod history;
@@ -23,6 +24,7 @@ use crate::model::image::Image;
 use crate::model::reference::{ImageName, ImageRef};
 use crate::storage::Store;
 
+pub use archive::{ArchiveForm, ImportOptions, import, load, save};
 pub use ensure::{WantedImage, ensure};
 pub use history::{HistoryEntry, history};
 pub use inspect::inspect;

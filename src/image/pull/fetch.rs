@@ -34,11 +34,13 @@ impl Fetch<'_, '_> {
         paths: &Paths,
     ) -> Result<StagedLayer, Error> {
         let expected = layer::Expected {
-            blob: self.blob.digest.clone(),
-            diff_id: wanted.diff_id.clone(),
+            name: self.blob.digest.to_string(),
+            // A blob that is not packed is the tar: one digest is enough.
+            blob: Some(self.blob.digest.clone()).filter(|d| *d != wanted.diff_id),
+            diff_id: Some(wanted.diff_id.clone()),
             root: paths.root.clone(),
         };
-        let (input, result) = layer::start(threads, expected, writer);
+        let (input, running) = layer::start(threads, expected, writer);
         let transfer = self.transfer(&input).await;
         if transfer.is_ok() {
             input.end().await;
@@ -46,9 +48,9 @@ impl Fetch<'_, '_> {
         }
         // Without an end the pipeline knows that it was cut.
         drop(input);
-        let staged = result.await;
+        let done = running.result().await;
         transfer?;
-        let staged = staged?;
+        let (staged, _) = done?;
         self.progress.layer(&self.blob.digest, LayerState::Complete);
         Ok(staged)
     }

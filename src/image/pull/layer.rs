@@ -28,6 +28,9 @@ use crate::storage::unpack::UnpackError;
 /// Chunks (up to some 400 KB each) between transfer and decompression.
 const CHUNKS: usize = 4;
 
+/// Bytes of a chunk that is read from a file.
+const CHUNK: usize = 256 << 10;
+
 /// Bytes of a block between decompression and unpacking.
 const BLOCK: usize = 128 << 10;
 
@@ -36,10 +39,12 @@ const BLOCKS: usize = 4;
 
 /// What the layer must be.
 pub(crate) struct Expected {
-    /// Digest of the blob.
-    pub(crate) blob: Digest,
-    /// Digest of the tar in it.
-    pub(crate) diff_id: DiffId,
+    /// The layer in messages: its digest, or its file in an archive.
+    pub(crate) name: String,
+    /// Digest of the blob, where it is known and not that of the tar.
+    pub(crate) blob: Option<Digest>,
+    /// Digest of the tar in it, where it is known.
+    pub(crate) diff_id: Option<DiffId>,
     /// Durable root, for the message of a full disk.
     pub(crate) root: PathBuf,
 }
@@ -59,6 +64,23 @@ impl Input {
         self.0.send(Piece::Bytes(bytes)).await.is_ok()
     }
 
+    /// Hands on everything from `from`, from a thread of its own; `false` when the pipeline has stopped.
+    pub(crate) fn feed(&self, mut from: impl Read) -> io::Result<bool> {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let n = match from.read(&mut chunk) {
+                Ok(0) => return Ok(self.0.blocking_send(Piece::End).is_ok()),
+                Ok(n) => n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => return Err(e),
+            };
+            chunk.truncate(n);
+            if self.0.blocking_send(Piece::Bytes(chunk.into())).is_err() {
+                return Ok(false);
+            }
+        }
+    }
+
     /// The blob is complete.
     pub(crate) async fn end(&self) {
         // A pipeline that stopped already reports why by itself.
@@ -73,47 +95,69 @@ enum Stop {
     Failed(Error),
 }
 
-/// Starts the two threads. The future gives the staged layer, digests checked.
+/// The two threads at work.
+pub(crate) struct Running {
+    opened: oneshot::Receiver<Result<(), Stop>>,
+    unpacked: oneshot::Receiver<Result<(StagedLayer, DiffId), Stop>>,
+}
+
+impl Running {
+    /// The staged layer and the digest of its tar, checked against what was expected.
+    pub(crate) async fn result(self) -> Result<(StagedLayer, DiffId), Error> {
+        // A thread that ended without a word has panicked.
+        let opened = self.opened.await.unwrap_or(Err(Stop::Cut));
+        verdict(opened, self.unpacked.await.unwrap_or(Err(Stop::Cut)))
+    }
+
+    /// The same for a caller outside the network loop.
+    pub(crate) fn wait(self) -> Result<(StagedLayer, DiffId), Error> {
+        let opened = self.opened.blocking_recv().unwrap_or(Err(Stop::Cut));
+        verdict(opened, self.unpacked.blocking_recv().unwrap_or(Err(Stop::Cut)))
+    }
+}
+
+fn verdict(
+    opened: Result<(), Stop>,
+    unpacked: Result<(StagedLayer, DiffId), Stop>,
+) -> Result<(StagedLayer, DiffId), Error> {
+    match (opened, unpacked) {
+        (Ok(()), Ok(done)) => Ok(done),
+        (Err(Stop::Failed(e)), _) | (_, Err(Stop::Failed(e))) => Err(e),
+        _ => Err(Error::Interrupted),
+    }
+}
+
+/// Starts the two threads.
 pub(crate) fn start<'s>(
     threads: &'s Scope<'s, '_>,
     expected: Expected,
     writer: LayerWriter,
-) -> (Input, impl Future<Output = Result<StagedLayer, Error>> + use<>) {
+) -> (Input, Running) {
     let (input, chunks) = mpsc::channel(CHUNKS);
     let (blocks_in, blocks_out) = sync_channel(BLOCKS);
     let (spent_in, spent_out) = sync_channel(BLOCKS + 2);
     let (opened_in, opened) = oneshot::channel();
     let (unpacked_in, unpacked) = oneshot::channel();
-    let Expected { blob, diff_id, root } = expected;
-    let blob_digest = blob.clone();
+    let Expected { name, blob, diff_id, root } = expected;
+    let layer = name.clone();
     threads.spawn(move || {
-        let result = open(BlobReader::new(chunks, &blob), &blob, &blocks_in, &spent_out);
+        let result = open(BlobReader::new(chunks, blob.as_ref()), &layer, blob, &blocks_in, &spent_out);
         // The end of the blocks must be seen before the result is waited for.
         drop(blocks_in);
         let _nobody_waits = opened_in.send(result);
     });
-    let blob = blob_digest.clone();
     threads.spawn(move || {
         let reader = BlockReader::new(blocks_out, spent_in);
-        let _nobody_waits = unpacked_in.send(unpack(reader, writer, &blob, &diff_id, &root));
+        let _nobody_waits = unpacked_in.send(unpack(reader, writer, &name, diff_id, &root));
     });
-    let result = async move {
-        // A thread that ended without a word has panicked.
-        let opened = opened.await.unwrap_or(Err(Stop::Cut));
-        let unpacked = unpacked.await.unwrap_or(Err(Stop::Cut));
-        match (opened, unpacked) {
-            (Ok(()), Ok(staged)) => Ok(staged),
-            (Err(Stop::Failed(e)), _) | (_, Err(Stop::Failed(e))) => Err(e),
-            _ => Err(Error::Interrupted),
-        }
-    };
-    (Input(input), result)
+    (Input(input), Running { opened, unpacked })
 }
 
 /// First thread: blob → blocks.
 fn open(
     mut blob: BlobReader,
-    digest: &Digest,
+    layer: &str,
+    expected: Option<Digest>,
     blocks: &SyncSender<Block>,
     spent: &Receiver<Vec<u8>>,
 ) -> Result<(), Stop> {
@@ -121,15 +165,17 @@ fn open(
         // Unpacking stopped: the digest may say why.
         Ok(false) => Err(Stop::Cut),
         Ok(true) => Ok(()),
-        Err(source) => Err(Stop::Failed(Error::CorruptLayer { digest: digest.clone(), source })),
+        Err(source) => Err(Stop::Failed(Error::CorruptLayer { layer: layer.to_owned(), source })),
     };
     if !blob.drain() {
         return Err(Stop::Cut);
     }
-    let actual = blob.hasher.finish();
-    if actual != *digest {
-        let what = format!("layer {digest}");
-        return Err(Stop::Failed(Error::DigestMismatch { what, expected: digest.clone(), actual }));
+    if let (Some(hasher), Some(expected)) = (blob.hasher, expected) {
+        let actual = hasher.finish();
+        if actual != expected {
+            let what = format!("layer {layer}");
+            return Err(Stop::Failed(Error::DigestMismatch { what, expected, actual }));
+        }
     }
     copied?;
     // A block without bytes is the end; a channel that closes without it was cut.
@@ -206,10 +252,10 @@ fn copy(mut from: impl Read, blocks: &SyncSender<Block>, spent: &Receiver<Vec<u8
 fn unpack(
     mut tar: BlockReader,
     writer: LayerWriter,
-    blob: &Digest,
-    diff_id: &DiffId,
+    layer: &str,
+    expected: Option<DiffId>,
     root: &Path,
-) -> Result<StagedLayer, Stop> {
+) -> Result<(StagedLayer, DiffId), Stop> {
     let staged = writer.unpack(&mut tar);
     // Padding after the archive's end belongs to the diffID.
     let drained = match &staged {
@@ -219,27 +265,29 @@ fn unpack(
     if tar.cut {
         return Err(Stop::Cut);
     }
-    let staged = staged.map_err(|e| Stop::Failed(explain(e, blob, root)))?;
+    let staged = staged.map_err(|e| Stop::Failed(explain(e, layer, root)))?;
     if !drained {
         return Err(Stop::Cut);
     }
     let actual = Digest::sha256(tar.hasher.finalize().into());
-    if actual != *diff_id {
-        let what = format!("the archive in layer {blob}");
-        return Err(Stop::Failed(Error::DigestMismatch { what, expected: diff_id.clone(), actual }));
+    if let Some(expected) = expected
+        && actual != expected
+    {
+        let what = format!("the archive in layer {layer}");
+        return Err(Stop::Failed(Error::DigestMismatch { what, expected, actual }));
     }
-    Ok(staged)
+    Ok((staged, actual))
 }
 
 /// What a failure of the store means for the pull.
-pub(crate) fn explain(e: storage::Error, blob: &Digest, root: &Path) -> Error {
+pub(crate) fn explain(e: storage::Error, layer: &str, root: &Path) -> Error {
     if is_full(&e) {
-        return Error::DiskFull { what: format!("unpacking layer {blob}"), path: root.to_owned() };
+        return Error::DiskFull { what: format!("unpacking layer {layer}"), path: root.to_owned() };
     }
     match e {
         storage::Error::Layer { source: e @ UnpackError::Format { .. }, .. }
         | storage::Error::Unpack(e @ UnpackError::Format { .. }) => {
-            Error::CorruptLayer { digest: blob.clone(), source: io::Error::other(e) }
+            Error::CorruptLayer { layer: layer.to_owned(), source: io::Error::other(e) }
         }
         e => Error::Storage(e),
     }
@@ -263,14 +311,14 @@ pub(crate) fn is_full(e: &(dyn std::error::Error + 'static)) -> bool {
 struct BlobReader {
     chunks: mpsc::Receiver<Piece>,
     current: Bytes,
-    hasher: Hasher,
+    hasher: Option<Hasher>,
     ended: bool,
     cut: bool,
 }
 
 impl BlobReader {
-    fn new(chunks: mpsc::Receiver<Piece>, digest: &Digest) -> Self {
-        Self { chunks, current: Bytes::new(), hasher: Hasher::new(digest), ended: false, cut: false }
+    fn new(chunks: mpsc::Receiver<Piece>, digest: Option<&Digest>) -> Self {
+        Self { chunks, current: Bytes::new(), hasher: digest.map(Hasher::new), ended: false, cut: false }
     }
 
     /// The next chunk, hashed; empty at the end.
@@ -280,7 +328,9 @@ impl BlobReader {
         }
         match self.chunks.blocking_recv() {
             Some(Piece::Bytes(b)) => {
-                self.hasher.update(&b);
+                if let Some(h) = &mut self.hasher {
+                    h.update(&b);
+                }
                 Ok(b)
             }
             Some(Piece::End) => {

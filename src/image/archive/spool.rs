@@ -1,0 +1,218 @@
+//! An archive as something that can be read at any place: the file itself, or a nameless copy of a pipe or of a
+//! compressed file; and the index of the files in it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Component, Path};
+
+use rustix::fs::{CWD, Mode, OFlags};
+
+use super::super::pull::layer::{Compression, compression};
+use super::{Error, io as failed};
+use crate::storage::Paths;
+
+/// Most files of an archive of images.
+const MAX_FILES: usize = 100_000;
+
+/// Links to links that are followed; docker's old archives link a layer to another image's.
+const MAX_LINKS: usize = 4;
+
+/// Bytes of a JSON document in an archive.
+const MAX_DOCUMENT: u64 = 16 << 20;
+
+/// The files of an archive.
+pub(super) struct Archive {
+    file: File,
+    files: HashMap<String, Place>,
+}
+
+enum Place {
+    At { offset: u64, size: u64 },
+    Link(String),
+}
+
+impl Archive {
+    /// Takes a file or, if it is a pipe or compressed, a nameless copy of it below the storage root.
+    pub(super) fn open(input: File, paths: &Paths) -> Result<Self, Error> {
+        let seekable = input.metadata().map_err(failed("looking at the archive"))?.is_file();
+        let mut head = [0; 6];
+        let n =
+            if seekable { input.read_at(&mut head, 0).map_err(failed("reading the archive"))? } else { 0 };
+        let plain = seekable && matches!(compression(&head[..n]), Compression::None);
+        let file = if plain { input } else { spool(input, paths)? };
+        let files = scan(&file)?;
+        Ok(Self { file, files })
+    }
+
+    /// Whether there is such a file.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.files.contains_key(&normal(Path::new(name)))
+    }
+
+    /// A file, to be read by any thread.
+    pub(super) fn reader(&self, name: &str) -> Result<Section<'_>, Error> {
+        let missing =
+            || Error::Invalid { what: "the archive".into(), why: format!("it has no file {name:?}") };
+        let mut key = normal(Path::new(name));
+        for _ in 0..MAX_LINKS {
+            match self.files.get(&key).ok_or_else(missing)? {
+                Place::At { offset, size } => {
+                    return Ok(Section { file: &self.file, at: *offset, end: offset.saturating_add(*size) });
+                }
+                Place::Link(to) => key.clone_from(to),
+            }
+        }
+        Err(missing())
+    }
+
+    /// A whole document.
+    pub(super) fn document(&self, name: &str) -> Result<Vec<u8>, Error> {
+        let mut section = self.reader(name)?;
+        if section.end - section.at > MAX_DOCUMENT {
+            return Err(Error::TooLarge { what: name.to_owned(), limit: MAX_DOCUMENT });
+        }
+        let mut bytes = Vec::new();
+        section.read_to_end(&mut bytes).map_err(failed(format!("reading {name} of the archive")))?;
+        Ok(bytes)
+    }
+}
+
+/// A part of a file.
+pub(super) struct Section<'a> {
+    file: &'a File,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let n = out.len().min(left);
+        if n == 0 {
+            return Ok(0);
+        }
+        match self.file.read_at(&mut out[..n], self.at)? {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is cut short")),
+            n => {
+                self.at += n as u64;
+                Ok(n)
+            }
+        }
+    }
+}
+
+/// Copies to a file without a name, which goes with the process; unpacked if it is compressed.
+pub(super) fn spool(input: impl Read, paths: &Paths) -> Result<File, Error> {
+    let what = || format!("copying the archive below {}", paths.root.display());
+    crate::storage::paths::ensure_private(&paths.root)?;
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    let fd: OwnedFd = rustix::fs::openat(CWD, &paths.root, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(|e| failed(what())(e.into()))?;
+    let mut out = File::from(fd);
+    let done = unpacked(input).and_then(|mut from| {
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(n) => out.write_all(&buffer[..n])?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    });
+    match done {
+        Ok(()) => Ok(out),
+        Err(e) if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Err(Error::DiskFull { what: "copying the archive".into(), path: paths.root.clone() })
+        }
+        Err(e) => Err(failed(what())(e)),
+    }
+}
+
+/// A stream without its compression.
+pub(super) fn unpacked<'a>(mut input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    let mut head = Vec::new();
+    input.by_ref().take(6).read_to_end(&mut head)?;
+    let kind = compression(&head);
+    let whole = BufReader::with_capacity(128 << 10, io::Cursor::new(head).chain(input));
+    Ok(match kind {
+        Compression::None => Box::new(whole),
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
+        Compression::Other(name) => {
+            return Err(io::Error::other(format!("{name} compression is not supported")));
+        }
+    })
+}
+
+fn scan(file: &File) -> Result<HashMap<String, Place>, Error> {
+    let invalid = |why: String| Error::Invalid { what: "the archive".into(), why };
+    let mut files = HashMap::new();
+    let mut archive = tar::Archive::new(BufReader::new(Positioned { file, at: 0 }));
+    let entries = archive.entries_with_seek().map_err(|e| invalid(e.to_string()))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| invalid(e.to_string()))?;
+        if files.len() == MAX_FILES {
+            return Err(invalid(format!("it has more than {MAX_FILES} files")));
+        }
+        let path = entry.path().map_err(|e| invalid(e.to_string()))?.into_owned();
+        let place = match entry.header().entry_type() {
+            tar::EntryType::Regular | tar::EntryType::Continuous => {
+                Place::At { offset: entry.raw_file_position(), size: entry.size() }
+            }
+            kind @ (tar::EntryType::Symlink | tar::EntryType::Link) => {
+                let target = entry.link_name().map_err(|e| invalid(e.to_string()))?.unwrap_or_default();
+                let base = if kind == tar::EntryType::Symlink { path.parent() } else { None };
+                Place::Link(normal(&base.unwrap_or(Path::new("")).join(target)))
+            }
+            _ => continue,
+        };
+        files.insert(normal(&path), place);
+    }
+    if files.is_empty() {
+        return Err(invalid("it is empty, or no tar archive".into()));
+    }
+    Ok(files)
+}
+
+/// A name without `.`, `..` and slashes at its ends: only a key, never a path of the host.
+fn normal(path: &Path) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for c in path.components() {
+        match c {
+            Component::Normal(p) => parts.push(p.to_string_lossy().into_owned()),
+            Component::ParentDir => drop(parts.pop()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    parts.join("/")
+}
+
+/// Reads a file with a position of its own.
+struct Positioned<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for Positioned<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(out, self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
+impl io::Seek for Positioned<'_> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let bad = || io::Error::from(io::ErrorKind::InvalidInput);
+        self.at = match to {
+            io::SeekFrom::Start(n) => n,
+            io::SeekFrom::Current(n) => self.at.checked_add_signed(n).ok_or_else(bad)?,
+            io::SeekFrom::End(n) => self.file.metadata()?.len().checked_add_signed(n).ok_or_else(bad)?,
+        };
+        Ok(self.at)
+    }
+}
