@@ -1,5 +1,6 @@
 //! The integration tests, one binary: each module is a file of this folder and looks at one command or one part
 //! on the real kernel. `every_file_is_listed` fails where a file was forgotten here.
+#![allow(clippy::print_stderr, reason = "a test says what it could not test")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -9,6 +10,7 @@ mod crash;
 mod errors;
 mod main_job;
 mod monitor_crash;
+mod monitor_life;
 mod monitor_streams;
 mod net_reach;
 mod network_cmd;

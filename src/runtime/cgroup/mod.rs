@@ -251,20 +251,6 @@ impl Cgroup {
         v1::attach(&self.hierarchies, self.relative(), pid)
     }
 
-    /// On v1 the files by which a process that has one thread puts itself in: it writes `0` to each, before
-    /// anything else. Moving another process ([`Cgroup::attach`]) waits for a grace period of the kernel,
-    /// several milliseconds; moving oneself does not. Empty where [`Cgroup::clone_target`] does it, and for a
-    /// scope that systemd has yet to make.
-    ///
-    /// # Errors
-    /// [`Error::Read`] for a file that is there and cannot be opened.
-    pub fn join_files(&self) -> Result<Vec<OwnedFd>, Error> {
-        if self.pending.is_some() || self.v2_dir().is_some() {
-            return Ok(Vec::new());
-        }
-        v1::join_files(&self.hierarchies, self.relative())
-    }
-
     /// Changes limits; what is `None` stays as it is. Device rules, if any are given, replace the present ones.
     ///
     /// # Errors

@@ -258,22 +258,6 @@ pub(super) fn attach(h: &Hierarchies, relative: &str, pid: i32) -> Result<(), Er
     if joined { Ok(()) } else { Err(Error::Gone { path: format!("/{relative}") }) }
 }
 
-/// The files for joining on every hierarchy on which the cgroup exists: `tasks` of v1, which moves one
-/// thread; a hybrid machine's v2 has only `cgroup.procs`.
-pub(super) fn join_files(h: &Hierarchies, relative: &str) -> Result<Vec<OwnedFd>, Error> {
-    let v1 = h.v1.iter().map(|h| h.mount.join(relative).join("tasks"));
-    let v2 = h.v2.iter().map(|mount| mount.join(relative).join("cgroup.procs"));
-    let mut out = Vec::with_capacity(ALWAYS.len());
-    for file in v1.chain(v2) {
-        match sys::open_for_write(&file) {
-            Ok(fd) => out.push(fd),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(Error::Read { path: file, source }),
-        }
-    }
-    if out.is_empty() { Err(Error::Gone { path: format!("/{relative}") }) } else { Ok(out) }
-}
-
 /// A directory that has all the processes: of the first hierarchy of [`ALWAYS`] that has the cgroup.
 pub(super) fn any_directory(h: &Hierarchies, relative: &str) -> Option<PathBuf> {
     ALWAYS.iter().filter_map(|c| directory(h, c, relative)).find(|d| sys::is_dir(d))

@@ -1,0 +1,180 @@
+//! Stop, restart policy, health checks, memory, timeouts, execs: what the monitor decides.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::rootfs::busybox;
+use crate::support::{Sandbox, eventually};
+
+fn run(sandbox: &Sandbox, flags: &[&str], script: &str) -> Command {
+    let mut command = sandbox.command();
+    command.args(["run", "-d", "--name", "c", "--network", "none"]).args(flags);
+    command.arg("--rootfs").arg(busybox(sandbox)).args(["sh", "-c", script]);
+    command
+}
+
+#[test]
+fn stop_asks_then_kills() {
+    let sandbox = Sandbox::new("stop");
+    let polite = "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.02; done";
+    sandbox.finish(run(&sandbox, &[], polite)).ok();
+    eventually("it is up", || sandbox.rcon(["logs", "c"]).stdout == "up\n");
+    sandbox.rcon(["stop", "c"]).ok();
+    assert_eq!(sandbox.inspect("c", "{{.State.ExitCode}}"), "3");
+    assert_eq!(sandbox.rcon(["logs", "c"]).ok(), "up\nbye");
+    sandbox.rcon(["rm", "c"]).ok();
+
+    sandbox
+        .finish(run(&sandbox, &["--stop-signal", "USR1"], "trap 'exit 4' USR1; while :; do sleep 0.02; done"))
+        .ok();
+    std::thread::sleep(Duration::from_millis(200));
+    sandbox.rcon(["stop", "c"]).ok();
+    assert_eq!(sandbox.inspect("c", "{{.State.ExitCode}}"), "4");
+    sandbox.rcon(["rm", "c"]).ok();
+
+    sandbox.finish(run(&sandbox, &[], "trap '' TERM; while :; do sleep 0.1; done")).ok();
+    let began = Instant::now();
+    // An exec does not keep it from ending, and ends with it.
+    let mut exec = sandbox.command();
+    let exec = exec.args(["exec", "c", "sleep", "1000"]).stdout(Stdio::null()).spawn().expect("starts");
+    std::thread::sleep(Duration::from_millis(200));
+    sandbox.rcon(["stop", "-t", "1", "c"]).ok();
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(8), "{took:?}");
+    assert_eq!(sandbox.inspect("c", "{{.State.ExitCode}}"), "137");
+    assert_eq!(exec.wait_with_output().expect("it ends").status.code(), Some(137));
+}
+
+#[test]
+fn restart_policies() {
+    let sandbox = Sandbox::new("restart");
+    sandbox.finish(run(&sandbox, &["--restart", "on-failure:2"], "echo run; exit 4")).ok();
+    eventually("it gives up", || sandbox.inspect("c", "{{.State.Status}}") == "exited");
+    assert_eq!(sandbox.inspect("c", "{{.State.ExitCode}} {{.RestartCount}}"), "4 2");
+    assert_eq!(sandbox.rcon(["logs", "c"]).ok(), "run\nrun\nrun");
+    sandbox.rcon(["rm", "c"]).ok();
+
+    // What was written before the restart is there after it; a stop ends it for good.
+    let script = "echo x >> /tmp/runs; [ $(wc -l < /tmp/runs) -ge 3 ] && exec sleep 1000; exit 0";
+    sandbox.finish(run(&sandbox, &["--restart", "always"], script)).ok();
+    eventually("the third run stays", || {
+        sandbox.rcon(["exec", "c", "grep", "-c", "x", "/tmp/runs"]).stdout == "3\n"
+    });
+    sandbox.rcon(["kill", "c"]).ok();
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(sandbox.inspect("c", "{{.State.Status}}"), "exited");
+    sandbox.rcon(["rm", "c"]).ok();
+    let file = busybox(&sandbox).join("tmp/runs");
+    let _made = std::fs::remove_file(file);
+
+    // The wait between two runs can be stopped too.
+    sandbox.finish(run(&sandbox, &["--restart", "always"], "exit 1")).ok();
+    eventually("it waits", || sandbox.inspect("c", "{{.State.Status}}") == "restarting");
+    sandbox.rcon(["stop", "c"]).ok();
+    assert_eq!(sandbox.inspect("c", "{{.State.Status}}"), "exited");
+}
+
+#[test]
+fn health() {
+    let sandbox = Sandbox::new("health");
+    let flags = ["--health-cmd", "test -e /tmp/well", "--health-interval", "300ms", "--health-retries", "2"];
+    sandbox.finish(run(&sandbox, &flags, "sleep 1000")).ok();
+    let status = |want: &str| sandbox.inspect("c", "{{.State.Health.Status}}") == want;
+    assert!(status("starting"));
+    eventually("unhealthy", || status("unhealthy"));
+    sandbox.rcon(["exec", "c", "touch", "/tmp/well"]).ok();
+    eventually("healthy", || status("healthy"));
+    assert_eq!(sandbox.inspect("c", "{{.State.Health.FailingStreak}}"), "0");
+    std::fs::remove_file(busybox(&sandbox).join("tmp/well")).expect("made by touch");
+    sandbox.rcon(["rm", "-f", "-t", "0", "c"]).ok();
+
+    let flags = [
+        "--health-cmd",
+        "false",
+        "--health-interval",
+        "200ms",
+        "--health-retries",
+        "1",
+        "--health-on-failure",
+        "kill",
+    ];
+    sandbox.finish(run(&sandbox, &flags, "sleep 1000")).ok();
+    eventually("killed", || sandbox.inspect("c", "{{.State.Status}}") == "exited");
+    assert_eq!(sandbox.inspect("c", "{{.State.ExitCode}}"), "137");
+}
+
+#[test]
+fn memory_runs_out() {
+    let sandbox = Sandbox::new("oom");
+    sandbox.finish(run(&sandbox, &["-m", "16m", "--memory-swap", "16m"], "tail /dev/zero")).ok();
+    eventually("it is killed", || sandbox.inspect("c", "{{.State.Status}}") == "exited");
+    assert_eq!(sandbox.inspect("c", "{{.State.OOMKilled}}"), "true");
+    assert!(
+        sandbox
+            .rcon(["events", "--since", "1h", "--until", "0s", "--filter", "event=oom"])
+            .ok()
+            .contains("oom")
+    );
+}
+
+#[test]
+fn a_time_to_live() {
+    let sandbox = Sandbox::new("timeout");
+    sandbox.finish(run(&sandbox, &["--timeout", "1"], "sleep 1000")).ok();
+    let began = Instant::now();
+    eventually("it is over", || sandbox.inspect("c", "{{.State.Status}}") == "exited");
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn execs_are_many_and_have_their_own_ends() {
+    let sandbox = Sandbox::new("execs");
+    sandbox.finish(run(&sandbox, &[], "sleep 1000")).ok();
+    let all: Vec<_> = (0..20)
+        .map(|n| {
+            let mut command = sandbox.command();
+            command.args(["exec", "c", "sh", "-c", &format!("sleep 0.2; echo {n}; exit {n}")]);
+            command.stdout(Stdio::piped()).spawn().expect("starts")
+        })
+        .collect();
+    for (n, child) in all.into_iter().enumerate() {
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), i32::try_from(n).ok());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{n}\n"));
+    }
+    sandbox.rcon(["exec", "c", "nosuch"]).fails(127);
+    sandbox.rcon(["exec", "c", "/etc/passwd"]).fails(126);
+    sandbox.rcon(["exec", "-u", "nobody-here", "c", "true"]).fails(126);
+    assert_eq!(
+        sandbox.rcon(["exec", "-u", "web", "c", "id"]).ok(),
+        "uid=1000(web) gid=1000(web) groups=1000(web),2000(extra)"
+    );
+    assert_eq!(
+        sandbox.rcon(["exec", "-e", "A=b", "-w", "/tmp", "c", "sh", "-c", "echo $A $PWD"]).ok(),
+        "b /tmp"
+    );
+}
+
+#[test]
+fn fifty_at_once() {
+    let sandbox = Sandbox::new("fifty");
+    let root = busybox(&sandbox);
+    let all: Vec<_> = (0..50)
+        .map(|n| {
+            let mut command = sandbox.command();
+            command.args(["run", "--rm", "--network", "none", "--rootfs"]).arg(&root);
+            command.args(["sh", "-c", &format!("echo {n}")]);
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts")
+        })
+        .collect();
+    for (n, child) in all.into_iter().enumerate() {
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            format!("{n}\n"),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    assert_eq!(sandbox.rcon(["ps", "-aq"]).ok(), "");
+}
