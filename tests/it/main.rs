@@ -6,8 +6,10 @@
 mod support;
 
 mod cli;
+mod confinement;
 mod crash;
 mod errors;
+mod limits;
 mod main_job;
 mod monitor_crash;
 mod monitor_life;

@@ -1,0 +1,94 @@
+//! Limits as a user gives them, seen to act: memory, processes, CPU; at start, by update, in stats.
+
+use std::time::Duration;
+
+use crate::support::{Sandbox, eventually};
+
+/// A value of the container's own cgroup, v2's file or v1's.
+fn value(s: &Sandbox, container: &str, v2: &str, v1: &str) -> String {
+    let script = format!("cat /sys/fs/cgroup/{v2} 2>/dev/null || cat /sys/fs/cgroup/{v1}");
+    s.rcon(["exec", container, "sh", "-c", &script]).ok().to_owned()
+}
+
+#[test]
+fn limits_are_set_and_changed() {
+    let s = Sandbox::with_images("limits", &["busybox"]);
+    s.rcon([
+        "run",
+        "-d",
+        "--name",
+        "c",
+        "--network",
+        "none",
+        "-m",
+        "64m",
+        "--pids-limit",
+        "50",
+        "--cpus",
+        "0.5",
+        "--cpu-shares",
+        "512",
+        "busybox",
+        "sleep",
+        "100",
+    ])
+    .ok();
+    assert_eq!(value(&s, "c", "memory.max", "memory/memory.limit_in_bytes"), "67108864");
+    assert_eq!(value(&s, "c", "pids.max", "pids/pids.max"), "50");
+    let quota = value(&s, "c", "cpu.max", "cpu/cpu.cfs_quota_us");
+    assert!(quota == "50000 100000" || quota == "50000", "{quota}");
+    s.rcon(["update", "-m", "128m", "--pids-limit", "7", "c"]).ok();
+    assert_eq!(value(&s, "c", "memory.max", "memory/memory.limit_in_bytes"), "134217728");
+    assert_eq!(value(&s, "c", "pids.max", "pids/pids.max"), "7");
+    let stats = s.rcon(["stats", "--no-stream", "--format", "{{.MemUsage}}", "c"]).ok().to_owned();
+    assert!(stats.contains("128MiB"), "{stats}");
+    s.rcon(["rm", "-f", "c"]).ok();
+}
+
+#[test]
+fn too_much_memory_is_killed_and_noted() {
+    let s = Sandbox::with_images("oom", &["busybox"]);
+    let eat = "exec awk 'BEGIN { s = \"x\"; while (1) s = s s }'";
+    let run = ["run", "--name", "c", "--network", "none", "-m", "16m", "--memory-swap", "16m"];
+    let done = s.rcon(run.iter().copied().chain(["busybox", "sh", "-c", eat]));
+    assert_eq!(done.code, 137, "{done:?}");
+    eventually("it is recorded", || s.inspect("c", "{{.State.Status}}") == "exited");
+    assert_eq!(s.inspect("c", "{{.State.OOMKilled}} {{.State.ExitCode}}"), "true 137");
+    s.rcon(["rm", "c"]).ok();
+}
+
+#[test]
+fn too_many_processes_are_refused() {
+    let s = Sandbox::with_images("pids", &["busybox"]);
+    let fork = "for i in 1 2 3 4 5 6; do sleep 1 & done; wait";
+    let done = s.rcon(["run", "--rm", "--network", "none", "--pids-limit", "3", "busybox", "sh", "-c", fork]);
+    assert!(done.stderr.contains("can't fork"), "{done:?}");
+}
+
+#[test]
+fn a_share_of_a_cpu_is_not_exceeded() {
+    let s = Sandbox::with_images("cpus", &["busybox"]);
+    let spin = ["sh", "-c", "while :; do :; done"];
+    let run = ["run", "-d", "--name", "c", "--network", "none", "--cpus", "0.1", "busybox"];
+    s.rcon(run.into_iter().chain(spin)).ok();
+    std::thread::sleep(Duration::from_secs(2));
+    let throttled = value(&s, "c", "cpu.stat", "cpu/cpu.stat");
+    let periods = throttled.lines().find_map(|l| l.strip_prefix("nr_throttled ")).unwrap_or("0");
+    assert!(periods.parse::<u64>().is_ok_and(|n| n > 3), "{throttled}");
+    s.rcon(["rm", "-f", "-t", "0", "c"]).ok();
+}
+
+#[test]
+fn a_wish_beyond_the_machine_is_an_error() {
+    let s = Sandbox::with_images("beyond", &["busybox"]);
+    let hard = crate::support::sh("ulimit -Hn");
+    let Ok(hard) = hard.trim().parse::<u64>() else { return };
+    if crate::support::sh("grep CapEff /proc/self/status").trim().ends_with("1ffffffffff") {
+        // With CAP_SYS_RESOURCE nothing is beyond.
+        return;
+    }
+    let wish = format!("nofile={}:{}", hard + 1, hard + 1);
+    let done = s.rcon(["run", "--rm", "--network", "none", "--ulimit", &wish, "busybox", "true"]);
+    assert!(done.fails(125).contains("RLIMIT_NOFILE"), "{done:?}");
+    s.rcon(["run", "--rm", "--network", "none", "--ulimit", "nofile=512:512", "busybox", "true"]).ok();
+}
