@@ -110,8 +110,8 @@ fn finish(
     let kept = Kept::new(plan, socket, pty.as_ref())?;
     command::place_descriptors(stdio_of(plan, pty.as_ref()), plan.preserved, first_free(plan))?;
     // Its numbers may be the program's by now.
-    if let Some(_pty) = pty {
-        Pty::leak(_pty)
+    if let Some(pty) = pty {
+        Pty::leak(pty);
     }
     if kept.console.is_some() {
         command::take_terminal()?;
