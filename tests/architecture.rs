@@ -30,7 +30,11 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("println!(", &["src/cli/"], "only the command line prints"),
     ("eprintln!(", &["src/cli/"], "only the command line prints"),
     ("clap::", &["src/cli/"], "the engine knows no clap"),
-    ("tokio::", &["src/image/registry/", "src/api/"], "async lives at the registry and the API"),
+    (
+        "tokio::",
+        &["src/image/registry/", "src/image/pull/", "src/image/push.rs", "src/api/"],
+        "async lives where bytes come from and go to a registry",
+    ),
     ("reqwest::", &["src/image/registry/", "src/api/"], "async lives at the registry and the API"),
     ("process::exit(", &["src/main.rs"], "only main exits"),
     ("std::mem::forget", &[], "descriptors are closed by their owner"),

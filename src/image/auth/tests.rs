@@ -1,3 +1,5 @@
+//! Tables for this module.
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;

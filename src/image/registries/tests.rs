@@ -1,3 +1,5 @@
+//! Tables for this module.
+
 use super::*;
 
 fn parse(text: &str) -> Registries {
