@@ -20,17 +20,27 @@ pub struct Reclaimable {
 }
 
 impl Reclaimable {
-    /// Looks them up in /proc/self/maps: mappings of files that are not writable, and the stack.
+    /// Looks them up in /proc/self/smaps: the stack, and mappings of files that are not writable and in which
+    /// no page is our own. (Pages that a dynamic loader relocated are in such mappings too, made read-only
+    /// afterwards; what they hold is in no file.)
     pub fn find() -> Result<Self> {
-        let text = fd::read_file(Path::new("/proc/self/maps"))?;
+        let text = fd::read_file(Path::new("/proc/self/smaps"))?;
         let mut found = Self { program: Vec::new(), stack: None };
+        let mut last = None;
         for line in String::from_utf8_lossy(&text).lines() {
+            if let Some(own) = line.strip_prefix("Anonymous:") {
+                if let Some(range) = last.take()
+                    && own.trim() == "0 kB"
+                {
+                    found.program.push(range);
+                }
+                continue;
+            }
             let Some((range, write, inode, name)) = parse(line) else { continue };
             if name == "[stack]" {
                 found.stack = Some(range);
-            } else if !write && inode != 0 {
-                found.program.push(range);
             }
+            last = (!write && inode != 0).then_some(range);
         }
         Ok(found)
     }
@@ -61,8 +71,8 @@ fn parse(line: &str) -> Option<((usize, usize), bool, u64, &str)> {
 }
 
 fn advise(start: usize, end: usize) {
-    // SAFETY: the range is either a mapping of a file that is not writable, whose pages are read from the file
-    // again, or stack below every live frame, whose content nobody will read. Nothing that is alive changes.
+    // SAFETY: the range is either a mapping of a file that is not writable and has no page of our own, so that
+    // its pages are read from the file again, or stack below every live frame, whose content nobody will read. Nothing that is alive changes.
     unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
 }
 
