@@ -69,6 +69,10 @@ pub fn example(rootless: Option<(u32, u32)>) -> String {
     spec.set_version(super::oci::OCI_VERSION.to_owned());
     let mut value = serde_json::to_value(&spec).expect("a spec has only string keys");
     value["process"]["terminal"] = true.into();
+    // Rule R8: nothing is inherited through an exec.
+    for set in ["inheritable", "ambient"] {
+        value["process"]["capabilities"][set] = serde_json::json!([]);
+    }
     value["hostname"] = "rcon".into();
     format!("{:#}\n", value)
 }

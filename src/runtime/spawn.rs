@@ -229,8 +229,14 @@ impl Created {
         Started { pid: self.pid, pidfd, seccomp_listener: self.listener.take() }
     }
 
-    /// The end of the conversation: it runs, or has run and ended already, for a failed start says so.
+    /// The end of the conversation: it runs, or has run and ended already, for a failed start says so. But one that
+    /// was killed before its exec could say nothing.
     fn ended(mut self) -> Result<Started, Error> {
+        let killed =
+            self.pidfd.as_ref().is_some_and(|p| matches!(p.peek(), Ok(Some(ExitStatus::Signaled { .. }))));
+        if killed && !process::has_executed(self.pid) {
+            return Err(self.died());
+        }
         let pidfd = self.pidfd.take().expect("present until the value is consumed");
         Ok(Started { pid: self.pid, pidfd, seccomp_listener: self.listener.take() })
     }

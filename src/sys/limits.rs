@@ -72,6 +72,15 @@ pub fn set_rlimit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
     check(r, "prlimit64", || format!("{}, {soft}:{hard}", resource.name())).map(drop)
 }
 
+/// The file mode mask of this process.
+#[must_use]
+pub fn umask() -> u32 {
+    // SAFETY: takes an integer and cannot fail; it can only be read by setting it.
+    let mask = unsafe { libc::umask(0o022) };
+    set_umask(mask);
+    mask
+}
+
 /// Sets the file mode mask.
 pub fn set_umask(mask: u32) {
     // SAFETY: takes an integer and cannot fail.

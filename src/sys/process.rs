@@ -175,6 +175,15 @@ pub fn stat_field(stat: &[u8], n: usize) -> Option<&str> {
     std::str::from_utf8(&stat[close + 1..]).ok()?.split_ascii_whitespace().nth(n.checked_sub(3)?)
 }
 
+/// Whether a process, which may be a zombie, has executed a program since it was forked.
+#[must_use]
+pub fn has_executed(pid: i32) -> bool {
+    // PF_FORKNOEXEC of the kernel's task flags, field 9.
+    const FORKED_ONLY: u64 = 0x40;
+    let stat = fd::read_file(Path::new(&format!("/proc/{pid}/stat"))).unwrap_or_default();
+    stat_field(&stat, 9).and_then(|f| f.parse::<u64>().ok()).is_none_or(|flags| flags & FORKED_ONLY == 0)
+}
+
 /// Whether that very process is there and has not ended (a zombie has).
 #[must_use]
 pub fn is_alive(who: &ProcessIdentity) -> bool {

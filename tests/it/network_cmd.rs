@@ -44,7 +44,7 @@ fn networks_are_made_listed_shown_and_removed() {
     s.rcon(["network", "exists", "n9"]).fails(1);
     run(&s, "c1", &["--network", "n1"]);
     s.rcon(["network", "rm", "n1"]).fails(1);
-    assert_eq!(s.rcon(["network", "prune", "-f"]).ok(), "Deleted Networks:\nn2\n");
+    assert_eq!(s.rcon(["network", "prune", "-f"]).ok(), "Deleted Networks:\nn2");
     s.rcon(["rm", "-f", "c1"]).ok();
     assert_eq!(s.rcon(["network", "rm", "n1"]).ok(), "n1");
     s.rcon(["network", "rm", "bridge"]).fails(1);

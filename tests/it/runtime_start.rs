@@ -20,6 +20,8 @@ fn state(sandbox: &Sandbox) -> String {
 fn bundle(sandbox: &Sandbox, id: &str, script: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
     let dir = sandbox.dir().join(format!("bundle-{id}"));
     fs::create_dir_all(&dir).expect("bundle");
+    // `spec` does not overwrite; a second bundle of the same name may.
+    fs::remove_file(dir.join("config.json")).ok();
     sandbox.rcon(["runtime", "spec", "--bundle", &dir.to_string_lossy()]).ok();
     let text = fs::read(dir.join("config.json")).expect("config.json");
     let mut spec: Value = serde_json::from_slice(&text).expect("json");
@@ -29,6 +31,14 @@ fn bundle(sandbox: &Sandbox, id: &str, script: &str, change: impl FnOnce(&mut Va
     change(&mut spec);
     fs::write(dir.join("config.json"), spec.to_string()).expect("config.json");
     dir
+}
+
+/// `create`, whose container keeps the streams that it is given: not the pipes of a test that waits for their end.
+fn create(sandbox: &Sandbox, bundle: &std::path::Path, id: &str) {
+    let mut command = sandbox.command();
+    command.args(["runtime", "--root", &state(sandbox), "create", "--bundle"]).arg(bundle).arg(id);
+    let null = std::process::Stdio::null;
+    assert!(command.stdout(null()).stderr(null()).status().expect("rcon starts").success());
 }
 
 fn add_mount(spec: &mut Value, mount: Value) {
@@ -287,7 +297,7 @@ fn create_start_exec_kill_delete() {
     let rt = |args: &[&str]| s.rcon(["runtime", "--root", &root].iter().chain(args));
     let status =
         |id: &str| serde_json::from_str::<Value>(rt(&["state", id]).ok()).expect("state")["status"].clone();
-    rt(&["create", "--bundle", &bundle.to_string_lossy(), "life"]).ok();
+    create(&s, &bundle, "life");
     assert_eq!(status("life"), "created");
     assert!(
         rt(&["create", "--bundle", &bundle.to_string_lossy(), "life"]).fails(1).contains("already exists")
@@ -337,7 +347,7 @@ fn our_program_is_out_of_reach() {
     );
     let root = state(&s);
     let rt = |args: &[&str]| s.rcon(["runtime", "--root", &root].iter().chain(args));
-    rt(&["create", "--bundle", &bundle.to_string_lossy(), "exe"]).ok();
+    create(&s, &bundle, "exe");
     rt(&["start", "exe"]).ok();
     for _ in 0..20 {
         rt(&["exec", "exe", "true"]).ok();

@@ -24,7 +24,7 @@ pub(crate) struct ProcessPlan {
     pub uid: u32,
     pub gid: u32,
     pub groups: Vec<u32>,
-    pub umask: Option<u32>,
+    pub umask: u32,
     pub caps: CapPlan,
     pub no_new_privileges: bool,
     pub rlimits: Vec<(Resource, u64, u64)>,
@@ -71,7 +71,8 @@ impl ProcessPlan {
             uid: user.uid(),
             gid: user.gid(),
             groups: user.additional_gids().clone().unwrap_or_default(),
-            umask: user.umask(),
+            // What is not said is inherited, as runc does; the child itself works with 0.
+            umask: user.umask().unwrap_or_else(crate::sys::limits::umask),
             caps: capabilities(process),
             no_new_privileges: process.no_new_privileges().unwrap_or(false),
             rlimits: process.rlimits().iter().flatten().map(rlimit).collect::<Result<_, _>>()?,

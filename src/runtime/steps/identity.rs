@@ -84,8 +84,6 @@ pub(in crate::runtime) fn become_user(process: &ProcessPlan, user_namespace: boo
     }
     limits::set_gid(process.gid).during(|| format!("setting the group {}", process.gid))?;
     limits::set_uid(process.uid).during(|| format!("setting the user {}", process.uid))?;
-    if let Some(mask) = process.umask {
-        limits::set_umask(mask);
-    }
+    limits::set_umask(process.umask);
     Ok(())
 }
