@@ -206,7 +206,7 @@ impl AsFd for TimerFd {
 
 fn timespec(d: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: d.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_sec: d.as_secs().try_into().unwrap_or(i64::MAX),
         tv_nsec: d.subsec_nanos().into(),
     }
 }
