@@ -218,14 +218,14 @@ def pull_section(found):
             def pull(e=e):
                 e("rmi", "-f", "%s/%s" % (REGISTRY, image), check=False)
                 sh(["sync", "-f", "/var/lib/rcon"])
-                pull.spent = timed(lambda: e(*e.pull_args(image)))
+                return timed(lambda: e(*e.pull_args(image)))
             variants.append((e.name, pull))
         times = {n: [] for n, _ in variants}
         for i in range(max(3, RUNS // 3) + 1):
             for n, function in variants:
-                function()
+                spent = function()
                 if i:
-                    times[n].append(function.spent)
+                    times[n].append(spent)
         base = statistics.median(times["rcon"])
         for n, t in times.items():
             m = statistics.median(t)

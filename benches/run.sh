@@ -20,5 +20,5 @@ if [ "${RCON_ISOLATED:-}" != 1 ]; then
   exit
 fi
 # crun before 1.9 refuses a machine whose cgroup2 tree offers controllers beside v1 ones: let all peers see plain v1.
-if [ -s /sys/fs/cgroup/unified/cgroup.controllers ]; then umount -l /sys/fs/cgroup/unified; fi
+if grep -qs . /sys/fs/cgroup/unified/cgroup.controllers; then umount -l /sys/fs/cgroup/unified; fi
 python3 "$here/bench.py" "$@"

@@ -205,10 +205,7 @@ impl AsFd for TimerFd {
 }
 
 fn timespec(d: Duration) -> libc::timespec {
-    libc::timespec {
-        tv_sec: d.as_secs().try_into().unwrap_or(i64::MAX),
-        tv_nsec: d.subsec_nanos().into(),
-    }
+    libc::timespec { tv_sec: d.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: d.subsec_nanos().into() }
 }
 
 /// An event counter; does not block. Used for cgroup v1 OOM notices.
