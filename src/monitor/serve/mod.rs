@@ -309,9 +309,11 @@ impl Server {
         let Some(watch) = &self.oom else { return };
         watch.drain();
         let kills = self.world.cgroup.as_ref().and_then(|c| c.oom_kills().ok()).unwrap_or(0);
-        if kills > 0 {
-            self.event("oom", &[]);
+        if kills == 0 {
+            // The limit was met, nobody was killed (yet).
+            return;
         }
+        self.event("oom", &[]);
         // Once is told; a container that lives on at its limit would tell for ever.
         if let Some(watch) = self.oom.take() {
             let _closed = self.epoll.remove(&watch);
