@@ -137,6 +137,9 @@ pub(crate) fn way_into_cgroup(cgroup: Option<&Cgroup>) -> Result<(Option<Vec<Own
 
 /// Fields that we know and refuse.
 fn unsupported(linux: &oci_spec::runtime::Linux) -> Result<(), Error> {
+    if linux.mount_label().as_ref().is_some_and(|l| !l.is_empty()) {
+        return Err(Error::spec("linux.mountLabel", "labelling mounts is not supported"));
+    }
     if linux.net_devices().as_ref().is_some_and(|d| !d.is_empty()) {
         return Err(Error::spec("linux.netDevices", "moving network devices is not supported"));
     }
