@@ -59,6 +59,7 @@ pub fn run() -> ExitCode {
 }
 
 /// The handoff with its descriptors.
+#[inline(never)]
 fn take(channel: &OwnedFd) -> Result<(Handoff, Given, RunDir), Failure> {
     let step = "taking the container over";
     let packet = wire::receive(channel).map_err(|e| Failure::internal(step, &e))?;
@@ -112,7 +113,8 @@ fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> R
     server.run().map_err(|e| Failure::internal("waiting for events", &e))
 }
 
-/// Makes the container real. What was handed over is let go at the end of it.
+/// Makes the container real. What was handed over is let go at the end of it, and so is its part of the stack.
+#[inline(never)]
 fn make(handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(Made, Running), Failure> {
     shield();
     let signals =

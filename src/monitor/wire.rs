@@ -88,11 +88,26 @@ pub fn send_stream(to: impl AsFd, kind: Kind, bytes: &[u8]) -> Result<(), crate:
 ///
 /// # Errors
 /// [`WireError::Closed`] at the end.
+#[inline(never)]
 pub fn receive(from: impl AsFd) -> Result<Packet, WireError> {
-    let mut buffer = vec![0; INLINE + 1];
+    // On the stack, which a monitor gives back when it rests; a heap would keep it.
+    let mut buffer = [0; INLINE + 1];
     let (length, fds) = socket::receive(from, &mut buffer)?;
-    buffer.truncate(length);
-    decode(buffer, fds)
+    decode(buffer[..length].to_vec(), fds)
+}
+
+/// Receives a packet of at most `N` bytes that is there already. `None` where none is.
+///
+/// # Errors
+/// [`WireError::Closed`] at the end.
+#[inline(never)]
+pub fn try_receive<const N: usize>(from: impl AsFd) -> Result<Option<Packet>, WireError> {
+    let mut buffer = [0; N];
+    match socket::try_receive(from, &mut buffer) {
+        Ok((length, fds)) => decode(buffer[..length].to_vec(), fds).map(Some),
+        Err(e) if e.is(libc::EAGAIN) => Ok(None),
+        Err(_) => Err(WireError::Closed),
+    }
 }
 
 /// Makes a packet of bytes and descriptors just received.

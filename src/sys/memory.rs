@@ -4,13 +4,16 @@
 //! A monitor lives as long as its container and mostly waits. What its start has touched (parsers, the database,
 //! mounts) it will not need until the end, and a page that is not mapped is counted for nobody.
 
-use super::error::Result;
-use super::fd;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+
+use super::error::{Context as _, Result};
+use super::fd;
 
 const PAGE: usize = 4096;
 /// Bytes below the current stack pointer that are left alone: the red zone, and frames of calls made here.
-const MARGIN: usize = 4 * PAGE;
+const MARGIN: usize = PAGE;
 
 /// Ranges that may be given back, looked up once.
 #[derive(Debug)]
@@ -24,10 +27,12 @@ impl Reclaimable {
     /// no page is our own. (Pages that a dynamic loader relocated are in such mappings too, made read-only
     /// afterwards; what they hold is in no file.)
     pub fn find() -> Result<Self> {
-        let text = fd::read_file(Path::new("/proc/self/smaps"))?;
+        let file = fd::open(Path::new("/proc/self/smaps"), fd::OpenFlags::RDONLY, 0)?;
         let mut found = Self { program: Vec::new(), stack: None };
         let mut last = None;
-        for line in String::from_utf8_lossy(&text).lines() {
+        // By lines: the whole text would leave a hole in the heap.
+        for line in BufReader::with_capacity(2 * PAGE, File::from(file)).lines() {
+            let line = line.call("read", || "/proc/self/smaps".into())?;
             if let Some(own) = line.strip_prefix("Anonymous:") {
                 if let Some(range) = last.take()
                     && own.trim() == "0 kB"
@@ -36,7 +41,7 @@ impl Reclaimable {
                 }
                 continue;
             }
-            let Some((range, write, inode, name)) = parse(line) else { continue };
+            let Some((range, write, inode, name)) = parse(&line) else { continue };
             if name == "[stack]" {
                 found.stack = Some(range);
             }

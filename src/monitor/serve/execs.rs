@@ -253,6 +253,7 @@ impl Server {
         self.balance_console(slot);
     }
 
+    #[inline(never)]
     fn read_console(&mut self, slot: usize) -> bool {
         let Some(exec) = self.execs.get_mut(slot) else { return false };
         let Some(console) = &exec.console else { return false };

@@ -44,6 +44,7 @@ impl Server {
     }
 
     /// The main process ended.
+    #[inline(never)]
     pub(super) fn process_ended(&mut self) {
         let Some(process) = &self.process else { return };
         let code = match process.pidfd.try_wait() {
@@ -155,6 +156,7 @@ impl Server {
     }
 
     /// The restart policy's next start: everything is made anew but the root mount, the network and the leases.
+    #[inline(never)]
     pub(super) fn start_again(&mut self) {
         match self.try_start_again() {
             Ok(()) => self.publish(),

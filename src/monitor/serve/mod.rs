@@ -231,6 +231,10 @@ impl Server {
     }
 
     /// Until the container is over and everyone has been told.
+    ///
+    /// Kept apart from what comes before and after, so that its frame is small: what lies below it is given
+    /// back while it waits.
+    #[inline(never)]
     pub(super) fn run(&mut self) -> Result<(), crate::sys::Error> {
         let mut events = Events::default();
         while !self.over {
@@ -253,6 +257,7 @@ impl Server {
         self.deliver(&mut events)
     }
 
+    #[inline(never)]
     fn handle(&mut self, token: u64, what: u32) {
         let slot = usize::try_from(token & !KIND).unwrap_or(usize::MAX);
         match token & KIND {
@@ -362,6 +367,7 @@ impl Server {
     }
 
     /// Nothing has happened for a while: what is not needed for waiting goes.
+    #[inline(never)]
     fn rest(&mut self) {
         if self.reclaimable.is_none() {
             // Without /proc nothing is given back, and nothing else is the worse for it.

@@ -46,6 +46,7 @@ impl Server {
         }
     }
 
+    #[inline(never)]
     fn start_probe(&mut self) {
         let Some(checker) = &mut self.checker else { return };
         checker.started();
@@ -87,6 +88,7 @@ impl Server {
     }
 
     /// An exec ended: if it was the probe, its result counts.
+    #[inline(never)]
     pub(super) fn probe_ended(&mut self, id: &str, code: i32) {
         let Some(probe) = self.probe.take_if(|p| p.id == id) else { return };
         let mut output = Vec::new();

@@ -12,13 +12,13 @@ use crate::monitor::proto::{
 use crate::monitor::wire::{self, Packet};
 use crate::runtime::oci;
 use crate::sys::event::interest;
-use crate::sys::socket;
 
 /// A request and what came with it.
 pub(super) type Answer = Result<Option<Reply>, Failure>;
 
 impl Server {
     /// A connection has something, or has room.
+    #[inline(never)]
     pub(super) fn client_event(&mut self, slot: usize, what: u32) {
         if what & interest::WRITE != 0 && !self.clients.flush(slot) {
             return self.forget(slot);
@@ -31,17 +31,15 @@ impl Server {
             return;
         }
         // Requests may be documents, streams come in small pieces.
-        let mut buffer = vec![0; 1 + if client.role == Role::New { INLINE } else { CHUNK }];
-        let received = match socket::try_receive(&client.socket, &mut buffer) {
-            Err(e) if e.is(libc::EAGAIN) => return,
-            Err(_) | Ok((0, _)) => return self.forget(slot),
-            Ok((length, fds)) => {
-                buffer.truncate(length);
-                wire::decode(buffer, fds)
-            }
+        let received = if client.role == Role::New {
+            wire::try_receive::<{ INLINE + 1 }>(&client.socket)
+        } else {
+            wire::try_receive::<{ CHUNK + 1 }>(&client.socket)
         };
         match received {
-            Ok(packet) => self.packet(slot, packet),
+            Ok(None) => {}
+            Ok(Some(packet)) => self.packet(slot, packet),
+            Err(wire::WireError::Closed) => self.forget(slot),
             Err(e) => {
                 let failure = Failure::of(FailureKind::Invalid, "reading the request", &e);
                 self.clients.finish(slot, &Reply::Error(failure));

@@ -9,6 +9,7 @@ use crate::sys::fd;
 
 impl Server {
     /// Reads once from stdout (or the terminal) or stderr. False when there is nothing more now.
+    #[inline(never)]
     pub(super) fn read_output(&mut self, errors: bool) -> bool {
         let Some(process) = &mut self.process else { return false };
         let stdio = &mut process.stdio;
