@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use super::health::Checker;
+use super::log::Log;
 use super::proto::{Failure, FailureKind, Handoff, Reply, Streams, VERSION};
 use super::realise::{Given, Process, Start, World};
 use super::restart::Restart;
@@ -13,7 +14,6 @@ use super::undo::Undo;
 use super::{note, wire};
 use crate::model::container::Running;
 use crate::storage::Store;
-use crate::storage::logs::{Format, Writer};
 use crate::storage::volatile::RunDir;
 use crate::sys::event::SignalFd;
 use crate::sys::{fd, limits, socket};
@@ -152,7 +152,7 @@ fn make(handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(Made, Runnin
     Ok((Made { parts, attach: handoff.attach, limited }, running))
 }
 
-type Prepared = (OwnedFd, Option<Writer>, Process, Running);
+type Prepared = (OwnedFd, Option<Log>, Process, Running);
 
 fn prepare(
     handoff: &Handoff,
@@ -160,30 +160,12 @@ fn prepare(
     world: &mut World,
     undo: &mut Undo<World>,
 ) -> Result<Prepared, Failure> {
-    let log = open_log(handoff)?;
+    let log = Log::open(&handoff.paths, &handoff.spec)?;
     let path = handoff.paths.control_socket(&handoff.spec.id);
     let listener = socket::listen(&path, socket::Kind::SeqPacket, 0o600)
         .map_err(|e| Failure::internal("opening the control socket", &e))?;
     let (process, running) = Start { handoff, world, undo, given }.run()?;
     Ok((listener, log, process, running))
-}
-
-fn open_log(handoff: &Handoff) -> Result<Option<Writer>, Failure> {
-    let wish = &handoff.spec.lifecycle.log;
-    let format = match wish.driver.as_str() {
-        "json-file" | "local" => Format::JsonFile,
-        "k8s-file" => Format::K8sFile,
-        "none" | "passthrough" => return Ok(None),
-        other => {
-            let text = format!("log driver {other:?} is not one that the monitor knows");
-            return Err(Failure::plain(FailureKind::Unsupported, text));
-        }
-    };
-    let named = wish.options.iter().find(|(key, _)| key == "path").map(|(_, path)| path.into());
-    let path = named.unwrap_or_else(|| handoff.paths.log(&handoff.spec.id));
-    Writer::open(&path, format, wish.max_size, wish.max_file)
-        .map(Some)
-        .map_err(|e| Failure::internal("opening the container's log", &e))
 }
 
 /// Makes us what a monitor is: reading no terminal, hard to kill for want of memory, in nobody's way.

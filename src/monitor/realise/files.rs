@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::Start;
 use crate::model::network::NetworkModeSpec;
+use crate::monitor::notify::{self, Notify};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::net::hosts;
 use crate::runtime::user::User;
@@ -35,9 +36,24 @@ impl Start<'_> {
         } else {
             self.network_files(root, &mut out)?;
         }
+        self.notify(&mut out)?;
         self.time_zone(root, &mut out)?;
         self.passwd(root, user, &mut out)?;
         Ok(out)
+    }
+
+    /// `--sdnotify`: the way to the service manager, and the container's end of it.
+    fn notify(&mut self, out: &mut Files) -> Result<(), Failure> {
+        let own = self.world.paths.run_container(&self.world.id).join("notify.sock");
+        if self.world.notify.is_none() {
+            let mode = self.handoff.spec.lifecycle.sdnotify.as_deref();
+            self.world.notify = Notify::new(mode, self.handoff.notify_socket.as_deref(), &own)
+                .map_err(|e| Failure::internal("preparing --sdnotify", &e))?;
+        }
+        if self.world.notify.as_ref().is_some_and(|n| n.fd().is_some()) {
+            out.push((own, notify::INSIDE.to_owned(), false));
+        }
+        Ok(())
     }
 
     fn network_files(&mut self, root: &OwnedFd, out: &mut Files) -> Result<(), Failure> {

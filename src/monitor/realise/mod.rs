@@ -17,6 +17,7 @@ mod start;
 
 use std::os::fd::OwnedFd;
 
+use super::notify::Notify;
 use super::proto::{Failure, FailureKind, Handoff};
 use super::undo::Undo;
 use crate::model::container::{Phase, ProcessIdentity, Running};
@@ -47,6 +48,8 @@ pub(super) struct World {
     pub(super) applied: Option<net::Applied>,
     /// The responder for names of other containers.
     pub(super) dns: Option<net::dns::Server>,
+    /// The way to the service manager.
+    pub(super) notify: Option<Notify>,
     /// Servers that it asks for all other names.
     pub(super) upstream: Vec<std::net::IpAddr>,
 }
@@ -110,6 +113,7 @@ impl World {
             netns: None,
             applied: None,
             dns: None,
+            notify: None,
             upstream: Vec::new(),
         }
     }

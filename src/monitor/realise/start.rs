@@ -47,8 +47,13 @@ impl Start<'_> {
             blocks: facts::blocks(&spec.resources)?,
             cgroup: facts::cgroup_path(spec),
         };
-        let document = oci::build(spec, &host, &resolved)
+        let mut document = oci::build(spec, &host, &resolved)
             .map_err(|e| Failure::of(FailureKind::Invalid, "putting the container's plan together", &e))?;
+        if self.world.notify.as_ref().is_some_and(|n| n.fd().is_some())
+            && let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut())
+        {
+            env.push(format!("NOTIFY_SOCKET={}", crate::monitor::notify::INSIDE));
+        }
         let filter = seccomp::for_container(
             &spec.security.seccomp,
             &spec.process.capabilities,

@@ -17,6 +17,8 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use super::health::Checker;
+use super::log::Log;
+use super::notify::Notify;
 use super::proto::{Handoff, Streams as Wanted};
 use super::realise::{Process, World};
 use super::restart::Restart;
@@ -24,7 +26,7 @@ use super::undo::Undo;
 use crate::model::container::{Exited, Phase, Running};
 use crate::model::event::Event;
 use crate::runtime::cgroup::OomWatch;
-use crate::storage::{events, logs};
+use crate::storage::events;
 use crate::sys::event::{Epoll, Events, SignalFd, interest};
 use crate::sys::memory::Reclaimable;
 use crate::sys::{socket, tty};
@@ -39,6 +41,7 @@ const STDERR: u64 = 6;
 const OOM: u64 = 7;
 const DNS: u64 = 8;
 const WATCH: u64 = 9;
+const NOTIFY: u64 = 10;
 const CLIENTS: u64 = 1 << 32;
 const EXECS: u64 = 2 << 32;
 const CONSOLES: u64 = 3 << 32;
@@ -102,7 +105,7 @@ pub(super) struct Server {
     running: Running,
     began: Instant,
     paused: bool,
-    log: Option<logs::Writer>,
+    log: Option<Log>,
     /// Bytes for the process's input that it does not take yet.
     input: Vec<u8>,
     /// Close the process's input when those bytes are through.
@@ -137,7 +140,7 @@ pub(super) struct Parts {
     pub(super) keep: Keep,
     pub(super) listener: OwnedFd,
     pub(super) signals: SignalFd,
-    pub(super) log: Option<logs::Writer>,
+    pub(super) log: Option<Log>,
     pub(super) process: Process,
     pub(super) running: Running,
     pub(super) checker: Option<Checker>,
@@ -206,6 +209,13 @@ impl Server {
         self.rest_at = Some(self.began + REST);
         self.end_at = (self.keep.timeout > 0).then(|| self.began + Duration::from_secs(self.keep.timeout));
         self.process = Some(process);
+        if let Some(notify) = &self.world.notify {
+            notify.started();
+            if let Some(inside) = notify.fd() {
+                // Over a restart it is followed already.
+                let _again = self.epoll.add(inside, NOTIFY, interest::READ);
+            }
+        }
         self.follow_network()?;
         self.stalled = false;
         self.paused = false;
@@ -279,6 +289,7 @@ impl Server {
                 OOM => self.out_of_memory(),
                 DNS => self.answer_names(),
                 WATCH => self.firewall_changed(),
+                NOTIFY => self.world.notify.iter().for_each(Notify::pass_on),
                 _ => {}
             },
         }

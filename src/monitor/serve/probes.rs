@@ -125,6 +125,7 @@ impl Server {
             Verdict::Same => {}
             Verdict::Healthy => {
                 self.health_event("healthy");
+                self.world.notify.iter().for_each(crate::monitor::notify::Notify::healthy);
                 self.tell(|role| *role == Role::Health("healthy"), &Reply::Exited(nothing()));
             }
             Verdict::Unhealthy => {

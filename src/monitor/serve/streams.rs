@@ -185,8 +185,7 @@ impl Server {
         while self.read_output(false) {}
         while self.read_output(true) {}
         if let Some(log) = &mut self.log {
-            let _full = log.flush(Stream::Stdout);
-            let _full = log.flush(Stream::Stderr);
+            log.flush();
         }
     }
 }
