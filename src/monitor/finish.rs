@@ -28,6 +28,12 @@ pub(super) fn record(world: &mut World, end: &End<'_>) -> Vec<String> {
             for volume in &end.keep.anonymous {
                 troubles.extend(store.remove_volume(volume).err().map(|e| e.to_string()));
             }
+            if let Some(image) = &end.keep.remove_image {
+                match store.remove_image(image) {
+                    Ok(_) | Err(crate::storage::Error::InUse { .. }) => {}
+                    Err(e) => troubles.push(e.to_string()),
+                }
+            }
         }
         Ok(store) => {
             let stored = Stored::Exited(end.exited.clone());

@@ -116,7 +116,11 @@ mod tests {
             // The last one: PARTIAL_MESSAGE ends in the same word.
             let at = entry.windows(8).rposition(|w| w == b"MESSAGE\n").unwrap() + 16;
             let partial = entry.windows(7).any(|w| w == b"PARTIAL");
-            out.push(format!("{}{}", String::from_utf8_lossy(&entry[at..n - 1]), if partial { "…" } else { "" }));
+            out.push(format!(
+                "{}{}",
+                String::from_utf8_lossy(&entry[at..n - 1]),
+                if partial { "…" } else { "" }
+            ));
         }
         out
     }

@@ -175,6 +175,59 @@ fn a_monitor_that_rested_goes_on() {
 }
 
 #[test]
+fn the_service_manager_is_told() {
+    let sandbox = Sandbox::new("sdnotify");
+    let path = sandbox.dir().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(20))).expect("a time");
+    let told = || {
+        let mut buffer = [0; 1000];
+        let n = manager.recv(&mut buffer).expect("told");
+        String::from_utf8_lossy(&buffer[..n]).into_owned()
+    };
+    let mut command = run(&sandbox, &["--sdnotify", "conmon"], "test -z \"$NOTIFY_SOCKET\" && sleep 1000");
+    sandbox
+        .finish({
+            command.env("NOTIFY_SOCKET", &path);
+            command
+        })
+        .ok();
+    let text = told();
+    assert!(text.starts_with("MAINPID=") && text.ends_with("READY=1\n"), "{text:?}");
+    sandbox.rcon(["rm", "-f", "-t", "0", "c"]).ok();
+    let mut command = run(&sandbox, &["--sdnotify", "container"], "test -S $NOTIFY_SOCKET && sleep 1000");
+    command.env("NOTIFY_SOCKET", &path);
+    sandbox.finish(command).ok();
+    let text = told();
+    assert!(text.starts_with("MAINPID=") && !text.contains("READY"), "{text:?}");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(sandbox.inspect("c", "{{.State.Running}}"), "true");
+}
+
+#[test]
+fn lines_go_to_the_journal() {
+    let sandbox = Sandbox::new("journald");
+    std::fs::create_dir_all("/run/systemd/journal").expect("the private /run");
+    let journal = std::os::unix::net::UnixDatagram::bind("/run/systemd/journal/socket").expect("a socket");
+    journal.set_read_timeout(Some(Duration::from_secs(20))).expect("a time");
+    sandbox.finish(run(&sandbox, &["--log-driver", "journald"], "echo one; echo two >&2")).ok();
+    let mut seen = String::new();
+    for _ in 0..2 {
+        let mut buffer = [0; 4000];
+        let n = journal.recv(&mut buffer).expect("an entry");
+        seen += &String::from_utf8_lossy(&buffer[..n]);
+    }
+    std::fs::remove_file("/run/systemd/journal/socket").expect("made above");
+    for text in ["CONTAINER_NAME", "CONTAINER_ID_FULL", "one\n", "two\n"] {
+        assert!(seen.contains(text), "{text}: {seen:?}");
+    }
+    eventually("it is over", || sandbox.inspect("c", "{{.State.Status}}") == "exited");
+    sandbox.rcon(["rm", "c"]).ok();
+    let refused = sandbox.finish(run(&sandbox, &["--log-driver", "journald"], "true"));
+    assert!(refused.fails(125).contains("--log-driver json-file"), "{}", refused.stderr);
+}
+
+#[test]
 fn fifty_at_once() {
     let sandbox = Sandbox::new("fifty");
     let root = busybox(&sandbox);

@@ -24,6 +24,7 @@ use super::realise::{Process, World};
 use super::restart::Restart;
 use super::undo::Undo;
 use crate::model::container::{Exited, Phase, Running};
+use crate::model::digest::Digest;
 use crate::model::event::Event;
 use crate::runtime::cgroup::OomWatch;
 use crate::storage::events;
@@ -64,6 +65,8 @@ pub(super) struct Keep {
     pub(super) timeout: u64,
     pub(super) auto_remove: bool,
     pub(super) anonymous: Vec<String>,
+    /// `--rmi`: the image goes with the container, unless others use it.
+    pub(super) remove_image: Option<Digest>,
     pub(super) on_unhealthy: crate::model::lifecycle::HealthAction,
 }
 
@@ -86,6 +89,7 @@ impl Keep {
             timeout: life.timeout,
             auto_remove: life.auto_remove,
             anonymous: spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect(),
+            remove_image: spec.root.image_id.clone().filter(|_| life.remove_image),
             on_unhealthy: life.health_on_failure,
         }
     }
