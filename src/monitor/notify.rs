@@ -11,6 +11,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 
+use crate::sys::fd;
+
 /// When the service manager is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -46,7 +48,7 @@ impl Notify {
             None => SocketAddr::from_pathname(socket)?,
         };
         let inside = if when == When::Told {
-            let listener = UnixDatagram::bind(own)?;
+            let listener = bind(own)?;
             // The process may be anyone in the container; who can reach the path is decided by the mount.
             std::fs::set_permissions(own, std::fs::Permissions::from_mode(0o666))?;
             listener.set_nonblocking(true)?;
@@ -98,6 +100,15 @@ impl Notify {
             let _gone = socket.send_to_addr(text.as_bytes(), &self.manager);
         }
     }
+}
+
+/// Binds a socket at a path of any length: by a descriptor of its directory, which makes the path short.
+fn bind(path: &Path) -> io::Result<UnixDatagram> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let dir = fd::open_path(parent)?;
+    UnixDatagram::bind(fd::proc_path(&dir).join(name))
 }
 
 /// Of what a container told, what is passed on: whether it is ready, and its status line.
