@@ -218,6 +218,11 @@ impl Server {
         let (process, running) = start.run()?;
         self.checker = crate::monitor::health::Checker::of(&handoff.spec);
         self.running = running;
-        self.adopt(process).map_err(|e| Failure::internal("following the process", &e))
+        self.adopt(process).map_err(|e| Failure::internal("following the process", &e))?;
+        self.oom = None;
+        if handoff.spec.resources.memory.is_some() {
+            self.watch_memory();
+        }
+        Ok(())
     }
 }
