@@ -111,6 +111,8 @@ impl Config {
             proxies: env.proxies.clone(),
             ..Self::default()
         };
+        // As podman's: programs behind a proxy find it without being told.
+        config.containers.http_proxy = true;
         config.engine.cdi_spec_dirs = vec![PathBuf::from("/etc/cdi"), PathBuf::from("/var/run/cdi")];
         for path in files(env, global) {
             // A file that was named must be there; the usual ones need not.

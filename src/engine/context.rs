@@ -52,6 +52,12 @@ impl Context {
         Ok(Self { paths: Paths::new(root, run), config, host: Host::default() })
     }
 
+    /// Keys that detach: as given, or those of containers.conf.
+    #[must_use]
+    pub fn detach_keys(&self, given: Option<String>) -> Option<String> {
+        given.or_else(|| self.config.engine.detach_keys.clone())
+    }
+
     /// Opens the store below the durable root, making it when needed.
     ///
     /// # Errors

@@ -87,10 +87,19 @@ pub struct PortMapping {
     pub host_ip: IpAddr,
     /// Host port, 0 for "pick one".
     pub host_port: u16,
+    /// Last port of a range (`-p 8000-8010:80`) of which the first free one is taken at start; 0 where there is
+    /// no range, and always 0 in a run state.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub host_last: u16,
     /// Port in the container.
     pub container_port: u16,
     /// Protocol.
     pub protocol: Protocol,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(n: &u16) -> bool {
+    *n == 0
 }
 
 /// What the caller said about DNS and hosts.

@@ -346,6 +346,7 @@ mod tests {
         PortMapping {
             host_ip: host_ip.parse().expect("an address"),
             host_port: port,
+            host_last: 0,
             container_port: 80,
             protocol: Protocol::Tcp,
         }

@@ -71,6 +71,7 @@ mod tests {
         let mut m = PortMapping {
             host_ip: "0.0.0.0".parse().expect("ip"),
             host_port: 8080,
+            host_last: 0,
             container_port: 80,
             protocol: Protocol::Tcp,
         };

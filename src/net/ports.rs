@@ -29,6 +29,9 @@ const TRIES: usize = 32;
 /// # Errors
 /// [`Error::AddrInUse`] names who has it, [`Error::NoSuchAddress`] if the address is not the host's.
 pub fn reserve(mapping: &PortMapping) -> Result<Reservation, Error> {
+    if mapping.host_last > mapping.host_port {
+        return reserve_in(mapping, mapping.host_port, mapping.host_last);
+    }
     if mapping.host_port != 0 {
         return reserve_at(mapping, mapping.host_port);
     }
@@ -41,12 +44,22 @@ pub fn reserve(mapping: &PortMapping) -> Result<Reservation, Error> {
     reserve_at(mapping, 0)
 }
 
-/// Reserves all of them, or none.
+/// Reserves all of them, or none. Those that leave no choice come first, so that a range or a free choice never
+/// takes the port that another mapping names.
 ///
 /// # Errors
 /// As [`reserve`].
 pub fn reserve_all(mappings: &[PortMapping]) -> Result<Vec<Reservation>, Error> {
-    mappings.iter().map(reserve).collect()
+    let mut order: Vec<usize> = (0..mappings.len()).collect();
+    order.sort_by_key(|i| match mappings[*i] {
+        PortMapping { host_port: 0, .. } => 2,
+        PortMapping { host_last: 0, .. } => 0,
+        _ => 1,
+    });
+    let mut made: Vec<(usize, Reservation)> =
+        order.into_iter().map(|i| Ok((i, reserve(&mappings[i])?))).collect::<Result<_, Error>>()?;
+    made.sort_by_key(|(i, _)| *i);
+    Ok(made.into_iter().map(|(_, reservation)| reservation).collect())
 }
 
 /// Reserves the first port of `first..=last` that is free (`-p 8000-8010:80`).
@@ -65,7 +78,7 @@ pub fn reserve_in(mapping: &PortMapping, first: u16, last: u16) -> Result<Reserv
 }
 
 fn reserve_at(mapping: &PortMapping, port: u16) -> Result<Reservation, Error> {
-    let mut mapping = PortMapping { host_port: port, ..*mapping };
+    let mut mapping = PortMapping { host_port: port, host_last: 0, ..*mapping };
     let Some(transport) = transport(mapping.protocol) else {
         // SCTP sockets need a module that the redirection does not; there the lease alone reserves.
         return Ok(Reservation { mapping, sockets: Vec::new() });
@@ -109,7 +122,13 @@ mod tests {
     use super::*;
 
     fn mapping(ip: &str, port: u16, protocol: Protocol) -> PortMapping {
-        PortMapping { host_ip: ip.parse().expect("ip"), host_port: port, container_port: 80, protocol }
+        PortMapping {
+            host_ip: ip.parse().expect("ip"),
+            host_port: port,
+            host_last: 0,
+            container_port: 80,
+            protocol,
+        }
     }
 
     #[test]
@@ -141,6 +160,15 @@ mod tests {
         let end = port.saturating_add(5);
         let two = reserve_in(&mapping("127.0.0.1", 0, Protocol::Tcp), port, end).expect("one of six");
         assert!(two.mapping.host_port > port);
+    }
+
+    #[test]
+    fn a_range_leaves_named_ports_to_those_that_name_them() {
+        let free = reserve(&mapping("127.0.0.1", 0, Protocol::Tcp)).expect("a free port").mapping.host_port;
+        let range = PortMapping { host_last: free.saturating_add(5), ..mapping("127.0.0.1", free, Protocol::Tcp) };
+        let both = reserve_all(&[range, mapping("127.0.0.1", free, Protocol::Tcp)]).expect("six ports for two");
+        assert_eq!(both[1].mapping.host_port, free);
+        assert!(both[0].mapping.host_port > free && both[0].mapping.host_last == 0);
     }
 
     #[test]

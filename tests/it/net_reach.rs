@@ -99,7 +99,7 @@ fn id(n: u8) -> ContainerId {
 
 fn port(host_ip: &str, host: u16, container: u16, protocol: Protocol) -> PortMapping {
     let host_ip = host_ip.parse().expect("address");
-    PortMapping { host_ip, host_port: host, container_port: container, protocol }
+    PortMapping { host_ip, host_port: host, host_last: 0, container_port: container, protocol }
 }
 
 fn start(n: u8, network: &Network, ports: &[PortMapping]) -> Container {

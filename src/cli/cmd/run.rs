@@ -44,7 +44,7 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    let attach = attach_options(&args)?;
+    let attach = attach_options(&args, ctx)?;
     let files = args.create.side_files();
     let mut options = args.create.into_options(&ctx.globals)?;
     options.process.preserve_fds = args.preserve_fds;
@@ -69,7 +69,7 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 /// Which streams are attached: those of `-a`, else stdout and stderr, and stdin with `-i`.
-fn attach_options(args: &RunArgs) -> Result<Option<AttachOptions>, Failure> {
+fn attach_options(args: &RunArgs, ctx: &Ctx) -> Result<Option<AttachOptions>, Failure> {
     let streams = relay::streams(&args.create.attach)?;
     if args.detach {
         if streams.is_some() {
@@ -86,7 +86,7 @@ fn attach_options(args: &RunArgs) -> Result<Option<AttachOptions>, Failure> {
         stdin,
         stdout,
         stderr,
-        detach_keys: args.detach_keys.clone(),
+        detach_keys: ctx.engine()?.detach_keys(args.detach_keys.clone()),
         sig_proxy: args.sig_proxy.unwrap_or(true),
         size: relay::terminal_size(),
     }))

@@ -195,7 +195,11 @@ fn port_bindings(ports: &[PortMapping]) -> Value {
     let mut map: Map<String, Value> = Map::new();
     for p in ports {
         let ip = if p.host_ip.is_unspecified() { String::new() } else { p.host_ip.to_string() };
-        let port = if p.host_port == 0 { String::new() } else { p.host_port.to_string() };
+        let port = match (p.host_port, p.host_last) {
+            (0, _) => String::new(),
+            (first, 0) => first.to_string(),
+            (first, last) => format!("{first}-{last}"),
+        };
         let binding = json!({ "HostIp": ip, "HostPort": port });
         let slot = map.entry(format!("{}/{}", p.container_port, p.protocol)).or_insert_with(|| json!([]));
         if let Value::Array(list) = slot {

@@ -177,6 +177,15 @@ fn parse_subnets(options: &NetworkOptions) -> Result<Vec<Subnet>, Error> {
     Ok(subnets)
 }
 
+/// `default_subnet` of containers.conf, for the default network.
+pub(super) fn configured_subnet(text: &str, existing: &[Network]) -> Result<Subnet, Error> {
+    let (address, prefix) = parse_cidr("default_subnet of containers.conf", text)?;
+    let mut subnet = Subnet { address, prefix, gateway: None, range: None };
+    subnet.gateway = ipam::candidates(&subnet, None).next();
+    ipam::check_subnet(&subnet, existing)?;
+    Ok(subnet)
+}
+
 fn choose_subnets(
     wanted: &[Subnet],
     options: &NetworkOptions,
@@ -191,7 +200,8 @@ fn choose_subnets(
         }
     }
     let mut subnets = wanted.to_vec();
-    if wanted.is_empty() {
+    // `--ipv6` means both families: what was not given of either is chosen.
+    if wanted.is_empty() || options.ipv6 && !subnets.iter().any(|s| s.address.is_ipv4()) {
         subnets.push(ipam::pick_subnet(existing, false)?);
     }
     if options.ipv6 && !subnets.iter().any(|s| s.address.is_ipv6()) {

@@ -35,11 +35,10 @@ const FILTERS: &[&str] =
 /// # Errors
 /// No such network, or no free subnet for the default one.
 pub fn find(ctx: &Context, store: &Store, name: &str) -> Result<Network, Error> {
-    let _ = ctx;
     if !is_default(name) {
         return Ok(store.find_network(name)?);
     }
-    store.ensure_network(DEFAULT_NETWORK, default_network)
+    store.ensure_network(DEFAULT_NETWORK, |existing| default_network(ctx, existing))
 }
 
 fn is_default(name: &str) -> bool {
@@ -51,13 +50,17 @@ fn is_reserved(name: &str) -> bool {
     is_default(name) || ["host", "none", "container", "private", "ns", "pasta", "slirp4netns"].contains(&name)
 }
 
-fn default_network(existing: &[Network]) -> Result<Network, Error> {
+fn default_network(ctx: &Context, existing: &[Network]) -> Result<Network, Error> {
+    let subnet = match ctx.config.engine.default_subnet.as_deref().filter(|s| !s.is_empty()) {
+        None => ipam::pick_subnet(existing, true)?,
+        Some(text) => create::configured_subnet(text, existing)?,
+    };
     Ok(Network {
         id: super::random::id().as_str().to_owned(),
         name: DEFAULT_NETWORK.to_owned(),
         driver: "bridge".to_owned(),
         interface: DEFAULT_BRIDGE.to_owned(),
-        subnets: vec![ipam::pick_subnet(existing, true)?],
+        subnets: vec![subnet],
         ipv6: false,
         internal: false,
         dns_enabled: false,

@@ -25,6 +25,7 @@ use crate::model::container::{ContainerSpec, RootSpec};
 use crate::model::create::CreateOptions;
 use crate::model::id::ContainerId;
 use crate::model::image::Image;
+use crate::model::security::DeviceRequest;
 
 use super::config::Config;
 use super::error::{Error, Kind};
@@ -105,7 +106,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
             .shm_size
             .or(inputs.config.containers.shm_size)
             .unwrap_or(crate::runtime::defaults::SHM_SIZE),
-        devices: o.devices.clone(),
+        devices: devices(inputs)?,
         device_rules: o.device_rules.clone(),
         namespaces,
         hostname,
@@ -161,6 +162,18 @@ fn annotations(inputs: &Inputs<'_>) -> Result<Vec<(String, String)>, Error> {
     }
     all.extend(inputs.options.annotations.iter().cloned());
     Ok(all.into_iter().collect())
+}
+
+/// Those of the caller, and those of containers.conf whose place is not taken.
+fn devices(inputs: &Inputs<'_>) -> Result<Vec<DeviceRequest>, Error> {
+    let mut all = inputs.options.devices.clone();
+    for text in &inputs.config.containers.devices {
+        let device: DeviceRequest = text.parse()?;
+        if !all.iter().any(|have| have.container == device.container) {
+            all.push(device);
+        }
+    }
+    Ok(all)
 }
 
 fn requires(inputs: &Inputs<'_>) -> Result<Vec<ContainerId>, Error> {

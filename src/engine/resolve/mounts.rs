@@ -34,7 +34,9 @@ pub(super) struct Mounts {
 pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Mounts, Error> {
     let mut out = Mounts::default();
     let o = inputs.options;
-    let configured = inputs.config.containers.volumes.iter().map(|v| MountRequest::parse_volume(v));
+    let config = &inputs.config.containers;
+    let configured = config.volumes.iter().map(|v| MountRequest::parse_volume(v));
+    let configured = configured.chain(config.mounts.iter().map(|m| m.parse::<MountRequest>()));
     let configured: Vec<MountRequest> = configured.collect::<Result<_, _>>()?;
     for request in &o.mounts {
         let target = target(request)?;

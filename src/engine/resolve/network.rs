@@ -163,6 +163,7 @@ fn add_exposed(ports: &mut Vec<PortMapping>, exposed: &[ExposedPort]) {
             ports.push(PortMapping {
                 host_ip: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
                 host_port: 0,
+                host_last: 0,
                 container_port: e.port,
                 protocol: e.protocol,
             });

@@ -33,6 +33,9 @@ pub fn expand_publish(requests: &[PortRequest], host_ip: Option<IpAddr>) -> Resu
 fn clash(a: &PortMapping, b: &PortMapping) -> bool {
     a.host_port != 0
         && a.host_port == b.host_port
+        // Of a range each takes what is free at its start.
+        && a.host_last == 0
+        && b.host_last == 0
         && a.protocol == b.protocol
         && (a.host_ip == b.host_ip
             || (a.host_ip.is_unspecified() && a.host_ip.is_ipv4() == b.host_ip.is_ipv4())
@@ -46,11 +49,14 @@ fn expand(request: &PortRequest, default_ip: Option<IpAddr>) -> Result<Vec<PortM
     }
     let host_ip = host_ip.or(default_ip).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let one =
-        |host_port: u16, container_port: u16| PortMapping { host_ip, host_port, container_port, protocol };
+        |host_port: u16, container_port: u16| PortMapping { host_ip, host_port, host_last: 0, container_port, protocol };
     match host {
         None => Ok((first..=last).map(|c| one(0, c)).collect()),
         Some((h, l)) if l >= h && l - h == last - first => {
             Ok((first..=last).enumerate().map(|(i, c)| one(h + u16::try_from(i).unwrap_or(0), c)).collect())
+        }
+        Some((h, l)) if l > h && h != 0 && first == last => {
+            Ok(vec![PortMapping { host_last: l, ..one(h, first) }])
         }
         Some((h, l)) => Err(invalid(format!(
             "invalid ranges specified for container and host Ports: {first}-{last} and {h}-{l}"

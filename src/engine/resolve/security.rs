@@ -29,7 +29,11 @@ pub(super) fn resolve(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Result
             None => configured_seccomp(inputs)?,
         },
         apparmor: apparmor_profile(apparmor.as_deref(), inputs)?,
-        selinux_label: selinux_label(labels, inputs)?,
+        // `label = false` of containers.conf is `--security-opt label=disable` for those who say nothing.
+        selinux_label: match inputs.config.containers.label {
+            Some(false) if labels.is_empty() => None,
+            _ => selinux_label(labels, inputs)?,
+        },
         masked_paths: if open {
             mask_list(&[], mask, unmask)
         } else {
