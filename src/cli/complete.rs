@@ -221,6 +221,7 @@ enum Kind {
     Image,
     Volume,
     Network,
+    Secret,
 }
 
 /// What stands at the n-th positional of a command.
@@ -263,6 +264,11 @@ fn positional(command: &str, n: usize, options: &GlobalOptions, list: &mut List)
             list.files = true;
             return;
         }
+        "secret create" => {
+            list.files = n == 1;
+            return;
+        }
+        _ if command.starts_with("secret ") => Kind::Secret,
         _ if command.starts_with("volume ") => Kind::Volume,
         "network connect" | "network disconnect" if n == 1 => Kind::Container,
         _ if command.starts_with("network ") => Kind::Network,
@@ -295,6 +301,11 @@ fn names(kind: Kind, options: &GlobalOptions, list: &mut List) {
         Kind::Volume => {
             for volume in engine::volumes::ls(&ctx, &[]).unwrap_or_default() {
                 list.add(&volume.name, "");
+            }
+        }
+        Kind::Secret => {
+            for secret in engine::secrets::ls(&ctx, &[]).unwrap_or_default() {
+                list.add(&secret.name, "");
             }
         }
         Kind::Network => {

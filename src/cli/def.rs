@@ -21,18 +21,21 @@ pub enum Section {
     Networks,
     /// Volumes.
     Volumes,
+    /// Secrets.
+    Secrets,
     /// info, version, events, system …
     System,
 }
 
 impl Section {
     /// Headings in order.
-    pub const ALL: [(Self, &'static str); 6] = [
+    pub const ALL: [(Self, &'static str); 7] = [
         (Self::Everyday, "Everyday"),
         (Self::Containers, "Containers"),
         (Self::Images, "Images"),
         (Self::Networks, "Networks"),
         (Self::Volumes, "Volumes"),
+        (Self::Secrets, "Secrets"),
         (Self::System, "System"),
     ];
 }

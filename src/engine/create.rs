@@ -136,6 +136,10 @@ pub(super) fn make(
         }
     }
     let row = summary_of(&resolved, stored);
+    if let Err(e) = super::secrets::copy(ctx, store, &resolved.spec) {
+        rm::remove_record(ctx, store, &row, true)?;
+        return Err(e);
+    }
     journal::container(ctx, "create", &row, &[]);
     if let Some(path) = &files.cidfile
         && let Err(e) = std::fs::write(path, resolved.spec.id.as_str())

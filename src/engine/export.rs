@@ -2,11 +2,11 @@
 
 use std::io::Write;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::context::Context;
 use super::error::{Error, Kind};
-use super::rootfs::Rootfs;
+use super::rootfs;
 use super::view::Container;
 use crate::storage::diff::{TarOptions, write_tar};
 
@@ -19,21 +19,12 @@ pub fn export(ctx: &Context, name: &str, out: &mut dyn Write) -> Result<u64, Err
     let store = ctx.store()?;
     let container = Container::find(ctx, &store, name)?;
     let spec = container.spec(&store)?;
-    let rootfs = Rootfs::open(ctx, &container, &spec)?;
-    let mut exclude: Vec<PathBuf> = Vec::new();
-    if container.phase.running().is_some() {
-        let system = ["/proc", "/sys", "/dev", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf"];
-        let targets = system.iter().map(Path::new).chain(spec.mounts.iter().map(|m| Path::new(&m.target)));
-        exclude.extend(targets.filter_map(|t| t.strip_prefix("/").ok()).map(Path::to_owned));
-    }
-    let dir = rootfs
-        .root()
+    let root = rootfs::layers_only(ctx, &spec)?;
+    let dir = root
         .read_dir_fd(Path::new("/"))
         .map_err(|e| Error::with_source(Kind::Internal, "opening the container's root", e))?;
-    let options = TarOptions { whiteouts: false, epoch: None, exclude };
+    let options = TarOptions { whiteouts: false, epoch: None, exclude: Vec::new() };
     let written = write_tar(dir.as_fd(), &options, out)?;
-    drop(dir);
-    rootfs.close()?;
     super::journal::container(ctx, "export", &container.row, &[]);
     Ok(written)
 }

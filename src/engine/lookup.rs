@@ -85,6 +85,11 @@ impl World for StoreWorld<'_> {
         image(self.ctx, self.store, name)
     }
 
+    fn secret(&self, name: &str) -> Result<(String, String), Error> {
+        let secret = self.store.find_secret(name)?;
+        Ok((secret.id, secret.name))
+    }
+
     fn path(&self, path: &Path) -> PathKind {
         match std::fs::metadata(path) {
             Ok(m) if m.is_dir() => PathKind::Directory,

@@ -47,6 +47,7 @@ pub mod restart;
 pub mod rm;
 mod rootfs;
 pub mod run;
+pub mod secrets;
 pub mod select;
 pub mod start;
 pub mod stats;

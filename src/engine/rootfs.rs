@@ -97,3 +97,15 @@ fn layers(ctx: &Context, spec: &ContainerSpec) -> Result<OwnedFd, Error> {
     let (upper, work) = (ctx.paths.upper(&spec.id), ctx.paths.work(&spec.id));
     Ok(overlay::mount(&lowers, &upper, &work, Options::default())?)
 }
+
+/// A container's own files, read-only and without anything that is mounted into it (volumes, secrets, /proc): its
+/// layers, or its root directory. Also while it runs.
+pub(super) fn layers_only(ctx: &Context, spec: &ContainerSpec) -> Result<Root, Error> {
+    if let Some(path) = &spec.root.directory {
+        return Root::open_host(Path::new(path)).map_err(|e| kernel("opening the root directory", e));
+    }
+    let upper = std::iter::once(ctx.paths.upper(&spec.id));
+    let all: Vec<PathBuf> =
+        upper.chain(spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l))).collect();
+    Ok(Root::new(overlay::mount_readonly(&all, Options::default())?))
+}

@@ -21,6 +21,7 @@ pub mod network;
 pub mod process;
 pub mod reference;
 pub mod resources;
+pub mod secret;
 pub mod security;
 pub mod units;
 pub mod volume;

@@ -32,7 +32,7 @@ pub enum UserNsMode {
     Host,
     /// A given mapping: `--uidmap`, `--gidmap`.
     Mapped(IdMaps),
-    /// `auto[:…]`, `keep-id[:…]`, `nomap`: as typed, refused until they are supported.
+    /// `auto[:…]`, `keep-id[:…]`, `nomap`, `private`: as typed; a mapping by the time that the container is made.
     Other(String),
     /// That of another container.
     Container(String),
@@ -61,6 +61,56 @@ pub struct IdMap {
     pub count: u32,
 }
 
+impl IdMaps {
+    /// What a user id inside is outside; `None` where it is not mapped.
+    #[must_use]
+    pub fn uid(&self, inside: u32) -> Option<u32> {
+        outside(&self.uids, inside)
+    }
+
+    /// What a group id inside is outside.
+    #[must_use]
+    pub fn gid(&self, inside: u32) -> Option<u32> {
+        outside(&self.gids, inside)
+    }
+}
+
+fn outside(ranges: &[IdMap], id: u32) -> Option<u32> {
+    let range = ranges.iter().find(|r| r.inside <= id && id - r.inside < r.count)?;
+    range.outside.checked_add(id - range.inside)
+}
+
+/// One `--uidmap` or `--gidmap` with the flags before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdMapRequest {
+    /// The range.
+    pub map: IdMap,
+    /// It is for user ids; of both where neither flag was given.
+    pub uids: bool,
+    /// It is for group ids.
+    pub gids: bool,
+}
+
+impl FromStr for IdMapRequest {
+    type Err = ParseError;
+
+    /// `[u][g]INSIDE:[@]OUTSIDE[:COUNT]`, podman's. For root an outside id is one of the host with or without `@`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = |why: &str| ParseError::new("id mapping", text, why);
+        let digits = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());
+        let (flags, rest) = text.split_at(digits);
+        if flags.contains('+') {
+            return Err(bad("adding to the default mapping (+) is for rootless containers; give all ranges"));
+        }
+        if flags.chars().any(|c| c != 'u' && c != 'g') {
+            return Err(bad("want [u][g]INSIDE:OUTSIDE[:COUNT]"));
+        }
+        let neither = flags.is_empty();
+        let map = rest.replacen(":@", ":", 1).parse::<IdMap>().map_err(|e| bad(&e.why))?;
+        Ok(Self { map, uids: neither || flags.contains('u'), gids: neither || flags.contains('g') })
+    }
+}
+
 /// What the caller said about namespaces.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -75,6 +125,10 @@ pub struct NamespaceOptions {
     pub cgroup: Option<NsMode>,
     /// `--userns`, `--uidmap`, `--gidmap`.
     pub user: Option<UserNsMode>,
+    /// `--subuidname`: whose ranges of /etc/subuid are mapped.
+    pub subuid_name: Option<String>,
+    /// `--subgidname`: the same of /etc/subgid.
+    pub subgid_name: Option<String>,
 }
 
 /// Namespaces as they will be (network is in [`super::network::NetworkSpec`]).
@@ -217,6 +271,12 @@ mod tests {
 
     #[test]
     fn id_maps() {
+        let request = |text: &str| text.parse::<IdMapRequest>().map(|r| (r.map.outside, r.uids, r.gids));
+        assert_eq!(request("u0:@5:2"), Ok((5, true, false)));
+        assert_eq!(request("0:5:2"), Ok((5, true, true)));
+        assert!(request("+0:5:2").is_err() && request("x0:5").is_err());
+        let maps = IdMaps { uids: vec![IdMap { inside: 10, outside: 1000, count: 5 }], gids: Vec::new() };
+        assert_eq!((maps.uid(14), maps.uid(15), maps.gid(0)), (Some(1004), None, None));
         assert_eq!("0:1000:10".parse(), Ok(IdMap { inside: 0, outside: 1000, count: 10 }));
         for text in ["", "0", "0:1:0", "a:b:c", "0:1:2:3", "4294967295:0:5"] {
             assert!(text.parse::<IdMap>().is_err(), "{text}");

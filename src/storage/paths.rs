@@ -159,6 +159,12 @@ impl Paths {
         self.root.join("locks")
     }
 
+    /// A container's own copy of a secret.
+    #[must_use]
+    pub fn container_secret(&self, id: &ContainerId, secret: &str) -> PathBuf {
+        self.container(id).join("secrets").join(secret)
+    }
+
     /// Secret values.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {

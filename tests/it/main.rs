@@ -16,10 +16,12 @@ mod monitor_life;
 mod monitor_streams;
 mod net_reach;
 mod network_cmd;
+mod publish;
 mod pull;
 mod pull_auth;
 mod pull_faults;
 mod runtime_start;
+mod secrets;
 
 #[test]
 fn every_file_is_listed() {

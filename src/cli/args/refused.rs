@@ -24,8 +24,6 @@ const REFUSED: &[(&str, bool, &str)] = &[
         "policies in image annotations are not trusted; use --security-opt seccomp=FILE",
     ),
     ("shm-size-systemd", true, "it is not supported; use --tmpfs /run:size=…"),
-    ("subuidname", true, "mappings by name are for rootless containers; use --uidmap"),
-    ("subgidname", true, "mappings by name are for rootless containers; use --gidmap"),
     ("link-local-ip", true, "docker's bridge driver ignores it too; use --ip or --ip6"),
     ("use-api-socket", false, "there is no API socket to hand on"),
     ("kernel-memory", true, "the kernel does not have that limit any more"),

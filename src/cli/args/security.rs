@@ -3,7 +3,7 @@
 use super::super::exit::Failure;
 use super::{commas, strict_pair};
 use crate::model::ParseError;
-use crate::model::namespace::{IdMap, IdMaps, NamespaceOptions, NsKind, NsMode, UserNsMode};
+use crate::model::namespace::{IdMapRequest, IdMaps, NamespaceOptions, NsKind, NsMode, UserNsMode};
 use crate::model::security::{DeviceRequest, SecurityOptions};
 
 /// Flags for isolation.
@@ -36,10 +36,16 @@ pub struct SecurityArgs {
     pub userns: Option<String>,
     /// Map user ids
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
-    pub uidmap: Vec<IdMap>,
+    pub uidmap: Vec<IdMapRequest>,
     /// Map group ids
     #[arg(long, value_name = "INSIDE:OUTSIDE:COUNT")]
-    pub gidmap: Vec<IdMap>,
+    pub gidmap: Vec<IdMapRequest>,
+    /// Map to the user ids that /etc/subuid gives to NAME
+    #[arg(long, value_name = "NAME")]
+    pub subuidname: Option<String>,
+    /// Map to the group ids that /etc/subgid gives to NAME
+    #[arg(long, value_name = "NAME")]
+    pub subgidname: Option<String>,
     /// Give a device of the host
     #[arg(long, value_name = "HOST[:CONTAINER][:rwm]")]
     pub device: Vec<DeviceRequest>,
@@ -76,31 +82,50 @@ impl SecurityArgs {
             Some(t) => NsMode::parse(kind, t),
             None => Ok(None),
         };
-        let mapped = !self.uidmap.is_empty() || !self.gidmap.is_empty();
-        let user = match &self.userns {
-            Some(_) if mapped => {
-                return Err(Failure::usage("conflicting options: --userns and --uidmap or --gidmap"));
-            }
-            Some(text) if text.is_empty() => None,
-            Some(text) => Some(text.parse()?),
-            None if mapped => {
-                let (uids, gids) = (self.uidmap.clone(), self.gidmap.clone());
-                // One of the two stands for both, as in podman.
-                let either = |a: Vec<IdMap>, b: &[IdMap]| if a.is_empty() { b.to_vec() } else { a };
-                Some(UserNsMode::Mapped(IdMaps {
-                    gids: either(gids, &uids),
-                    uids: either(uids, &self.gidmap),
-                }))
-            }
-            None => None,
-        };
+        let user = self.user_namespace()?;
         Ok(NamespaceOptions {
             pid: mode(NsKind::Pid, &self.pid)?,
             ipc: mode(NsKind::Ipc, &self.ipc)?,
             uts: mode(NsKind::Uts, &self.uts)?,
             cgroup: mode(NsKind::Cgroup, &self.cgroupns)?,
             user,
+            subuid_name: self.subuidname.clone(),
+            subgid_name: self.subgidname.clone(),
         })
+    }
+
+    fn user_namespace(&self) -> Result<Option<UserNsMode>, Failure> {
+        let mapped = !self.uidmap.is_empty() || !self.gidmap.is_empty();
+        let named = self.subuidname.is_some() || self.subgidname.is_some();
+        match self.userns.as_deref().filter(|t| !t.is_empty()) {
+            Some("private") if mapped || named => {}
+            Some(_) if mapped || named => {
+                let flags = "--uidmap, --gidmap, --subuidname or --subgidname";
+                return Err(Failure::usage(format!("conflicting options: --userns and {flags}")));
+            }
+            Some(text) => return Ok(Some(text.parse()?)),
+            None => {}
+        }
+        if mapped && named {
+            return Err(Failure::usage("conflicting options: --subuidname and --uidmap"));
+        }
+        if !mapped {
+            return Ok(None);
+        }
+        // What stands in one of the two flags alone is for both, as in podman, unless its own flags say otherwise.
+        let mut maps = IdMaps::default();
+        let (only_uids, only_gids) = (self.gidmap.is_empty(), self.uidmap.is_empty());
+        for (list, for_uids, for_gids) in [(&self.uidmap, true, only_uids), (&self.gidmap, only_gids, true)] {
+            for request in list {
+                if for_uids && request.uids {
+                    maps.uids.push(request.map);
+                }
+                if for_gids && request.gids {
+                    maps.gids.push(request.map);
+                }
+            }
+        }
+        Ok(Some(UserNsMode::Mapped(maps)))
     }
 
     /// Capabilities to add and to drop, upper case.

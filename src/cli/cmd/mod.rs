@@ -33,6 +33,7 @@ mod rmi;
 mod run;
 pub mod runtime;
 mod search;
+mod secret;
 mod start;
 mod stats;
 mod stop;
@@ -125,6 +126,12 @@ pub static ALL: &[&Def] = &[
     &volume::MOUNT,
     &volume::EXPORT,
     &volume::IMPORT,
+    // secrets
+    &secret::CREATE,
+    &secret::LS,
+    &secret::INSPECT,
+    &secret::RM,
+    &secret::EXISTS,
     // system
     &info::DEF,
     &version::DEF,

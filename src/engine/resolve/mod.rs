@@ -15,10 +15,12 @@ mod network;
 mod ports;
 mod process;
 mod refuse;
+mod secrets;
 mod security;
 mod sysctl;
 #[cfg(test)]
 mod tests;
+mod userns;
 mod world;
 
 use crate::model::container::{ContainerSpec, RootSpec};
@@ -34,6 +36,7 @@ use super::host::Host;
 pub use limits::check_resources;
 pub use mounts::NewVolume;
 pub use ports::{expand_publish, parse_exposed};
+pub use userns::is_automatic;
 pub use process::{env_merge, exec_capabilities};
 pub use world::{Neighbour, PathKind, World};
 
@@ -85,7 +88,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
     let o = inputs.options;
     let image_config = inputs.image.map(|i| i.config.clone()).unwrap_or_default();
     let mounts = mounts::resolve(inputs, &image_config)?;
-    let namespaces = namespaces::resolve(&o.namespaces, inputs.world)?;
+    let namespaces = namespaces::resolve(inputs)?;
     let network = network::resolve(inputs, &image_config, &mut warnings)?;
     let (hostname, domainname) = namespaces::hostname(inputs, &namespaces, &network)?;
     let security = security::resolve(inputs, &mut warnings)?;
@@ -120,7 +123,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         labels: labels(&image_config.labels, &o.labels),
         annotations: annotations(inputs)?,
         timezone: o.timezone.clone().or_else(|| inputs.config.containers.timezone.clone()),
-        secrets: Vec::new(),
+        secrets: secrets::resolve(inputs)?,
         systemd: false,
         passwd: o.passwd.unwrap_or(false),
         requires: requires(inputs)?,

@@ -1,13 +1,15 @@
 //! Namespaces and the host name.
 
 use super::world::World;
-use super::{Inputs, invalid};
+use super::{Inputs, invalid, userns};
 use crate::engine::error::Error;
-use crate::model::namespace::{NamespaceOptions, NamespaceSpec, NsMode, UserNsMode};
+use crate::model::namespace::{NamespaceOptions, NamespaceSpec, NsMode};
 use crate::model::network::{NetworkModeSpec, NetworkSpec};
 
-pub(super) fn resolve(options: &NamespaceOptions, world: &dyn World) -> Result<NamespaceSpec, Error> {
-    let NamespaceOptions { pid, ipc, uts, cgroup, user } = options;
+pub(super) fn resolve(inputs: &Inputs<'_>) -> Result<NamespaceSpec, Error> {
+    let world = inputs.world;
+    let NamespaceOptions { pid, ipc, uts, cgroup, user, subuid_name, subgid_name } =
+        &inputs.options.namespaces;
     Ok(NamespaceSpec {
         pid: mode("--pid", pid.as_ref(), world)?,
         ipc: match ipc {
@@ -16,7 +18,7 @@ pub(super) fn resolve(options: &NamespaceOptions, world: &dyn World) -> Result<N
         },
         uts: mode("--uts", uts.as_ref(), world)?,
         cgroup: mode("--cgroupns", cgroup.as_ref(), world)?,
-        user: user.clone().unwrap_or(UserNsMode::Host),
+        user: userns::resolve(inputs, user.as_ref(), (subuid_name.as_deref(), subgid_name.as_deref()))?,
     })
 }
 

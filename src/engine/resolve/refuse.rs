@@ -3,7 +3,6 @@
 use super::invalid;
 use crate::engine::error::{Error, Kind};
 use crate::model::create::CreateOptions;
-use crate::model::namespace::UserNsMode;
 
 fn unsupported(flag: &str, why: &str) -> Error {
     Error::new(Kind::Unsupported, format!("{flag} is not supported: {why}"))
@@ -29,7 +28,6 @@ pub(super) fn check(o: &CreateOptions) -> Result<(), Error> {
     if !o.storage_opts.is_empty() {
         return Err(unsupported("--storage-opt", "the overlay driver here has no per-container quota"));
     }
-    user_namespace(o)?;
     podman_only(o)?;
     modes(o)?;
     if !o.network.links.is_empty() {
@@ -39,30 +37,7 @@ pub(super) fn check(o: &CreateOptions) -> Result<(), Error> {
     Ok(())
 }
 
-fn user_namespace(o: &CreateOptions) -> Result<(), Error> {
-    match &o.namespaces.user {
-        None | Some(UserNsMode::Host) => Ok(()),
-        Some(UserNsMode::Other(text)) => Err(unsupported(
-            &format!("--userns={text}"),
-            "automatic id mappings are not part of this version",
-        )
-        .hint("use --userns=host")),
-        Some(UserNsMode::Mapped(_)) => Err(unsupported(
-            "--uidmap/--gidmap",
-            "containers with a user namespace of their own are not part of this version",
-        )),
-        Some(UserNsMode::Container(_) | UserNsMode::Path(_)) => Err(unsupported(
-            "--userns=container:/ns:",
-            "joining a user namespace is not part of this version",
-        )),
-    }
-}
-
 fn podman_only(o: &CreateOptions) -> Result<(), Error> {
-    if !o.secrets.is_empty() {
-        return Err(unsupported("--secret", "the secret store is not part of this version")
-            .hint("bind a file read-only: -v FILE:/run/secrets/NAME:ro"));
-    }
     if o.passwd_entry.is_some() || o.group_entry.is_some() {
         return Err(unsupported("--passwd-entry/--group-entry", "rcon does not edit the image's passwd"));
     }

@@ -57,6 +57,23 @@ pub trait World {
     /// # Errors
     /// "no such image".
     fn image(&self, name: &str) -> Result<Image, Error>;
+    /// A secret by name, id or unique prefix: its id and its name.
+    ///
+    /// # Errors
+    /// "no such secret".
+    fn secret(&self, name: &str) -> Result<(String, String), Error>;
+    /// Ranges (first, count) that a file like /etc/subuid gives to a user.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn sub_ids(&self, file: &str, user: &str) -> Result<Vec<(u32, u32)>, Error>;
+    /// Ranges of host ids (first, count) that containers with automatic mappings have.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    fn mapped_ids(&self) -> Result<Vec<(u32, u32)>, Error>;
+    /// The highest user or group id that an image knows by its /etc/passwd and /etc/group, `nobody` left out.
+    fn highest_id(&self, layers: &[crate::model::digest::ChainId]) -> u32;
     /// What stands at a host path, symlinks followed.
     fn path(&self, path: &Path) -> PathKind;
     /// The host paths that match a glob, sorted.

@@ -6,11 +6,14 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::Start;
+use crate::model::container::{ContainerSpec, SecretUse};
+use crate::model::id::ContainerId;
 use crate::model::network::NetworkModeSpec;
 use crate::monitor::notify::{self, Notify};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::net::hosts;
 use crate::runtime::user::User;
+use crate::storage::Paths;
 use crate::sys::fd;
 use crate::sys::root::Root;
 
@@ -39,7 +42,25 @@ impl Start<'_> {
         self.notify(&mut out)?;
         self.time_zone(root, &mut out)?;
         self.passwd(root, user, &mut out)?;
+        self.secrets(&mut out)?;
         Ok(out)
+    }
+
+    /// Secrets as files, each with the owner and mode asked for.
+    fn secrets(&self, out: &mut Files) -> Result<(), Failure> {
+        use std::os::unix::fs::PermissionsExt as _;
+        for (n, secret) in self.handoff.spec.secrets.iter().enumerate() {
+            let Some(target) = &secret.target else { continue };
+            let step = || format!("preparing secret {}", secret.name);
+            let value = secret_value(&self.world.paths, &self.world.id, secret)?;
+            let path = self.put(&format!("secret-{n}"), &value)?;
+            let mode = std::fs::Permissions::from_mode(secret.mode);
+            std::os::unix::fs::chown(&path, Some(secret.uid), Some(secret.gid))
+                .and_then(|()| std::fs::set_permissions(&path, mode))
+                .map_err(|e| Failure::internal(step(), &e))?;
+            out.push((path, target.clone(), false));
+        }
+        Ok(())
     }
 
     /// `--sdnotify`: the way to the service manager, and the container's end of it.
@@ -184,4 +205,24 @@ impl Start<'_> {
             .map_err(|e| Failure::internal(format!("writing {}", path.display()), &e))?;
         Ok(path)
     }
+}
+
+/// The container's copy of a secret.
+fn secret_value(paths: &Paths, id: &ContainerId, secret: &SecretUse) -> Result<Vec<u8>, Failure> {
+    fd::read_file(&paths.container_secret(id, &secret.id))
+        .map_err(|e| Failure::internal(format!("reading secret {}", secret.name), &e))
+}
+
+/// Secrets that are variables of the environment, `NAME=value`.
+pub(in crate::monitor) fn secret_variables(
+    paths: &Paths,
+    spec: &ContainerSpec,
+) -> Result<Vec<String>, Failure> {
+    let mut out = Vec::new();
+    for secret in &spec.secrets {
+        let Some(name) = &secret.env else { continue };
+        let value = secret_value(paths, &spec.id, secret)?;
+        out.push(format!("{name}={}", String::from_utf8_lossy(&value)));
+    }
+    Ok(out)
 }

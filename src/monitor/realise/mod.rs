@@ -29,6 +29,7 @@ use crate::storage::volatile::RunDir;
 use crate::sys::process::PidFd;
 
 pub(super) use facts::{blocks, cgroup_path, host};
+pub(super) use files::secret_variables;
 
 /// Everything of a container that lives in the kernel and must be undone, as far as it is there.
 #[derive(Debug)]

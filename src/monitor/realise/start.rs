@@ -49,6 +49,9 @@ impl Start<'_> {
         };
         let mut document = oci::build(spec, &host, &resolved)
             .map_err(|e| Failure::of(FailureKind::Invalid, "putting the container's plan together", &e))?;
+        if let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut()) {
+            env.extend(super::secret_variables(&self.world.paths, spec)?);
+        }
         if self.world.notify.as_ref().is_some_and(|n| n.fd().is_some())
             && let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut())
         {
