@@ -9,14 +9,17 @@ use super::progress::Progress;
 use super::resolve::{self, Inputs, Resolved, names};
 use super::rm;
 use super::{journal, random};
+use crate::model::container::ContainerSpec;
 use crate::model::create::CreateOptions;
 use crate::model::id::{ContainerId, check_name};
 use crate::model::image::Image;
+use crate::model::namespace::UserNsMode;
 use crate::model::network::Network;
 use crate::storage::containers::{Stored, Summary};
+use crate::storage::lock::FileLock;
 use crate::storage::volatile::RunDir;
 use crate::storage::volumes::NewVolume;
-use crate::storage::{Error as StorageError, Store};
+use crate::storage::{Error as StorageError, Store, host_ids};
 
 /// How often a fresh name is drawn before the collision is an error.
 const NAME_DRAWS: u32 = 8;
@@ -106,6 +109,11 @@ pub(super) fn make(
         host: &ctx.host,
         world: &world,
     };
+    // Held until the choice is on record.
+    let choosing = match resolve::is_automatic(options.namespaces.user.as_ref()) {
+        true => Some(host_ids::lock(&ctx.paths)?),
+        false => None,
+    };
     let mut resolved = resolve::resolve(&inputs)?;
     if let (true, Some(name)) = (options.replace, &options.name) {
         rm::replace(ctx, store, name)?;
@@ -136,7 +144,7 @@ pub(super) fn make(
         }
     }
     let row = summary_of(&resolved, stored);
-    if let Err(e) = super::secrets::copy(ctx, store, &resolved.spec) {
+    if let Err(e) = belongings(ctx, store, &resolved.spec, choosing) {
         rm::remove_record(ctx, store, &row, true)?;
         return Err(e);
     }
@@ -152,6 +160,21 @@ pub(super) fn make(
         ));
     }
     Ok(Made { resolved, networks: world.into_networks(), run_dir })
+}
+
+/// What a container has beside its document: copies of secrets, host ids of its own.
+fn belongings(
+    ctx: &Context,
+    store: &Store,
+    spec: &ContainerSpec,
+    choosing: Option<FileLock>,
+) -> Result<(), Error> {
+    if let (Some(_lock), UserNsMode::Mapped(maps)) = (choosing, &spec.namespaces.user) {
+        let ranges: Vec<(u32, u32)> =
+            maps.uids.iter().chain(&maps.gids).map(|r| (r.outside, r.count)).collect();
+        host_ids::record(&ctx.paths, &spec.id, &ranges)?;
+    }
+    super::secrets::copy(ctx, store, spec)
 }
 
 fn free_cidfile(path: &Path) -> Result<(), Error> {

@@ -5,14 +5,16 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::progress::Progress;
 use super::resolve::{Neighbour, PathKind, World};
 use crate::model::create::CreateOptions;
+use crate::model::digest::ChainId;
 use crate::model::image::Image;
 use crate::model::network::Network;
 use crate::model::volume::Volume;
 use crate::storage::Store;
+use crate::sys::root::Root;
 
 /// An image of the store.
 pub(crate) fn image(ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
@@ -90,6 +92,23 @@ impl World for StoreWorld<'_> {
         Ok((secret.id, secret.name))
     }
 
+    fn sub_ids(&self, file: &str, user: &str) -> Result<Vec<(u32, u32)>, Error> {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Error::with_source(Kind::Invalid, format!("reading {file}"), e)),
+        };
+        Ok(text.lines().filter_map(|line| sub_id(line, user)).collect())
+    }
+
+    fn mapped_ids(&self) -> Result<Vec<(u32, u32)>, Error> {
+        Ok(crate::storage::host_ids::all(&self.ctx.paths)?)
+    }
+
+    fn highest_id(&self, layers: &[ChainId]) -> u32 {
+        ["etc/passwd", "etc/group"].iter().map(|file| self.highest_in(layers, file)).max().unwrap_or(0)
+    }
+
     fn path(&self, path: &Path) -> PathKind {
         match std::fs::metadata(path) {
             Ok(m) if m.is_dir() => PathKind::Directory,
@@ -112,6 +131,30 @@ impl World for StoreWorld<'_> {
 
     fn hostname(&self) -> String {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+}
+
+/// A line `USER:FIRST:COUNT`; a user's number may stand for its name.
+fn sub_id(line: &str, user: &str) -> Option<(u32, u32)> {
+    let mut fields = line.trim().split(':');
+    let (name, first, count) = (fields.next()?, fields.next()?, fields.next()?);
+    let (first, count): (u32, u32) = (first.parse().ok()?, count.parse().ok()?);
+    (name == user && count > 0 && first.checked_add(count).is_some()).then_some((first, count))
+}
+
+impl StoreWorld<'_> {
+    /// The highest id that a file like /etc/passwd of an image names: the topmost layer that has it counts.
+    fn highest_in(&self, layers: &[ChainId], file: &str) -> u32 {
+        const LARGEST: usize = 4 << 20;
+        let read = |layer: &ChainId| {
+            let root = Root::open_host(&self.ctx.paths.layer_diff(layer)).ok()?;
+            root.read_regular(Path::new(file), LARGEST).ok().flatten()
+        };
+        let Some(bytes) = layers.iter().rev().find_map(read) else { return 0 };
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.lines().filter(|l| !l.starts_with("nobody:") && !l.starts_with("nogroup:"));
+        let ids = lines.flat_map(|l| l.split(':').skip(2).take(2).filter_map(|n| n.parse::<u32>().ok()));
+        ids.max().unwrap_or(0)
     }
 }
 

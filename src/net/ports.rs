@@ -165,8 +165,10 @@ mod tests {
     #[test]
     fn a_range_leaves_named_ports_to_those_that_name_them() {
         let free = reserve(&mapping("127.0.0.1", 0, Protocol::Tcp)).expect("a free port").mapping.host_port;
-        let range = PortMapping { host_last: free.saturating_add(5), ..mapping("127.0.0.1", free, Protocol::Tcp) };
-        let both = reserve_all(&[range, mapping("127.0.0.1", free, Protocol::Tcp)]).expect("six ports for two");
+        let range =
+            PortMapping { host_last: free.saturating_add(5), ..mapping("127.0.0.1", free, Protocol::Tcp) };
+        let both =
+            reserve_all(&[range, mapping("127.0.0.1", free, Protocol::Tcp)]).expect("six ports for two");
         assert_eq!(both[1].mapping.host_port, free);
         assert!(both[0].mapping.host_port > free && both[0].mapping.host_last == 0);
     }

@@ -18,6 +18,7 @@ pub mod error;
 pub mod events;
 mod file;
 pub mod gc;
+pub mod host_ids;
 pub mod images;
 pub mod layers;
 pub mod leases;

@@ -1,7 +1,7 @@
 //! Overlay mounts as detached descriptors: any number of layers by `lowerdir+`, the legacy option string
 //! where the kernel is older than 6.5.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
@@ -29,6 +29,81 @@ pub struct Options {
 pub fn mount(lowers: &[PathBuf], upper: &Path, work: &Path, options: Options) -> Result<OwnedFd> {
     assemble(lowers, Some((upper, work)), options)
         .map_err(|source| Error::Overlay { layers: lowers.len(), source })
+}
+
+/// How the ids of a mount are shifted.
+#[derive(Debug, Clone, Copy)]
+pub struct Shift<'a> {
+    /// The user namespace whose maps are applied.
+    pub userns: BorrowedFd<'a>,
+    /// Host ids of a user and a group that it maps, its root if it has one.
+    pub owner: (u32, u32),
+}
+
+/// A writable overlay whose layers, `upper` included, have their ids shifted by a user namespace: on disk they stay
+/// those of the image. `container` is the directory with `upper` and `work` in it.
+///
+/// # Errors
+/// As [`mount`]; also a file system without idmapped mounts, or a kernel that takes no detached layers (before 6.15).
+pub fn mount_mapped(
+    lowers: &[PathBuf],
+    container: Option<&Path>,
+    options: Options,
+    shift: Shift<'_>,
+) -> Result<OwnedFd> {
+    mapped(lowers, container, options, shift)
+        .map_err(|source| Error::Overlay { layers: lowers.len(), source })
+}
+
+fn mapped(
+    lowers: &[PathBuf],
+    container: Option<&Path>,
+    options: Options,
+    Shift { userns, owner: (uid, gid) }: Shift<'_>,
+) -> sys::error::Result<OwnedFd> {
+    let shift = |path: &Path| {
+        let tree = sys::mount::open_tree_path(path, false)?;
+        let change = Attributes { userns: Some(userns), ..Attributes::default() };
+        sys::mount::set_attributes(&tree, &change, false)?;
+        Ok(tree)
+    };
+    if let (None, [only]) = (container, lowers) {
+        let tree = shift(only)?;
+        let change = Attributes { set: attr::RDONLY, ..Attributes::default() };
+        sys::mount::set_attributes(&tree, &change, false)?;
+        return Ok(tree);
+    }
+    let fs = FsContext::new("overlay")?;
+    let mut held = Vec::with_capacity(lowers.len() + 3);
+    for lower in lowers {
+        let tree = shift(lower)?;
+        fs.set_fd("lowerdir+", &tree)?;
+        held.push(tree);
+    }
+    if let Some(container) = container {
+        // One mount for both, as overlay demands of upper and work directory.
+        let base = shift(container)?;
+        for (key, name) in [("upperdir", "upper"), ("workdir", "work")] {
+            let dir = sys::root::Root::new(sys::fd::dup(&base, 3)?).resolve_no_links(Path::new(name))?;
+            fs.set_fd(key, &dir)?;
+            held.push(dir);
+        }
+        // A detached mount is taken apart when its first descriptor is closed.
+        held.push(base);
+        if options.volatile {
+            fs.flag("volatile")?;
+        }
+    }
+    // Overlay works in its upper directory with the file ids of who mounts it, which must be ids that the mapped
+    // mount knows.
+    let made = sys::caps::with_file_ids(uid, gid, || finish(fs, None, options, &mut held));
+    made.and_then(|made| {
+        if container.is_some() {
+            let change = Attributes { clear: attr::RDONLY, ..Attributes::default() };
+            sys::mount::set_attributes(&made, &change, false)?;
+        }
+        Ok(made)
+    })
 }
 
 /// A read-only overlay of `lowers`, top first. One layer alone becomes a read-only bind of it.

@@ -172,6 +172,21 @@ pub fn set(effective: CapSet, permitted: CapSet, inheritable: CapSet) -> Result<
     check(r, "capset", || format!("{:#x}, {:#x}, {:#x}", effective.0, permitted.0, inheritable.0)).map(drop)
 }
 
+/// Runs `work` with other ids for files and all the same with every capability that we have, which the kernel takes
+/// away with the change. Single-threaded only; the process is not dumpable afterwards.
+pub fn with_file_ids<T>(uid: u32, gid: u32, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // SAFETY: integers only. They return the former id and report no failure.
+    let set = |uid: u32, gid: u32| unsafe {
+        (libc::syscall(libc::SYS_setfsuid, uid), libc::syscall(libc::SYS_setfsgid, gid))
+    };
+    let (effective, permitted, inheritable) = get()?;
+    let (old_uid, old_gid) = set(uid, gid);
+    let done = self::set(effective, permitted, inheritable).and_then(|()| work());
+    set(old_uid as u32, old_gid as u32);
+    self::set(effective, permitted, inheritable)?;
+    done
+}
+
 /// Empties the ambient set, then raises these.
 pub fn set_ambient(ambient: CapSet) -> Result<()> {
     const AMBIENT: i32 = libc::PR_CAP_AMBIENT;

@@ -1,7 +1,7 @@
 //! Maps of user namespaces, and user namespaces made only to shift the ids of a mount.
 
 use std::fmt::Write as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -58,4 +58,45 @@ pub fn namespace(uids: &[Range], gids: &[Range]) -> Result<OwnedFd> {
     let _reaped = child.pidfd.wait();
     drop((ours, theirs));
     made
+}
+
+/// The maps (uids, gids) of a user namespace, as this process sees them; none where it is our own.
+pub fn maps_of(userns: impl AsFd) -> Result<Option<(Vec<Range>, Vec<Range>)>> {
+    let own = fd::stat(ns::open_of_self(ns::Kind::User)?)?;
+    let theirs = fd::stat(&userns)?;
+    if (own.st_dev, own.st_ino) == (theirs.st_dev, theirs.st_ino) {
+        return Ok(None);
+    }
+    let (ours, end) = socket::pair(socket::Kind::Stream)?;
+    let child = process::clone(&CloneArgs::default(), || {
+        // A process in it is what has the maps to be read; it waits to be killed.
+        if ns::join(&userns, ns::Kind::User).is_err() {
+            return 1;
+        }
+        let mut byte = [0];
+        let _told = fd::write(&end, b"j").and_then(|_| fd::read(&end, &mut byte));
+        0
+    })?;
+    drop(end);
+    let mut joined = [0];
+    let read = |name: &str| {
+        let bytes = fd::read_file(Path::new(&format!("/proc/{}/{name}", child.pid)))?;
+        Ok(parse(&String::from_utf8_lossy(&bytes)))
+    };
+    let made = match fd::read(&ours, &mut joined)? {
+        1 => read("uid_map").and_then(|uids| Ok((uids, read("gid_map")?))),
+        _ => Err(super::Error::new("setns", "user namespace", libc::EPERM)),
+    };
+    let _killed = child.pidfd.signal(libc::SIGKILL);
+    let _reaped = child.pidfd.wait();
+    made.map(Some)
+}
+
+fn parse(text: &str) -> Vec<Range> {
+    let line = |line: &str| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        let (inside, outside, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+        Some(Range { inside, outside, count })
+    };
+    text.lines().filter_map(line).collect()
 }

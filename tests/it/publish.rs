@@ -14,8 +14,20 @@ fn a_range_of_host_ports_gives_each_container_the_first_free_one() {
     let asked = s.inspect("a", "{{json .HostConfig.PortBindings}}");
     assert_eq!(asked, r#"{"80/tcp":[{"HostIp":"","HostPort":"18000-18002"}]}"#);
     // A port that is named is not given away by a range beside it.
-    s.rcon(["run", "-d", "--name", "c", "-p", "18002-18005:80", "-p", "18002:81", "busybox", "sleep", "1000"])
-        .ok();
+    s.rcon([
+        "run",
+        "-d",
+        "--name",
+        "c",
+        "-p",
+        "18002-18005:80",
+        "-p",
+        "18002:81",
+        "busybox",
+        "sleep",
+        "1000",
+    ])
+    .ok();
     assert_eq!(s.rcon(["port", "c"]).ok(), "80/tcp -> 0.0.0.0:18003\n81/tcp -> 0.0.0.0:18002");
     let full = s.rcon(["run", "--rm", "-p", "18000-18002:80", "busybox", "true"]);
     assert!(full.fails(125).contains("18002"), "{}", full.stderr);

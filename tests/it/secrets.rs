@@ -5,7 +5,8 @@ use crate::support::Sandbox;
 #[test]
 fn secrets_are_made_listed_shown_and_removed() {
     let s = Sandbox::new("secret-cmd");
-    let id = s.rcon_with_input(["secret", "create", "-l", "tier=back", "db", "-"], b"hunter2").ok().to_owned();
+    let id =
+        s.rcon_with_input(["secret", "create", "-l", "tier=back", "db", "-"], b"hunter2").ok().to_owned();
     assert_eq!(id.len(), 25);
     let mut command = s.command();
     command.env("VALUE", "v").args(["secret", "create", "--env", "ev", "VALUE"]);
@@ -40,8 +41,19 @@ fn a_container_sees_its_secrets_as_long_as_it_lives() {
     s.rcon_with_input(["secret", "create", "db", "-"], b"hunter2").ok();
     s.rcon_with_input(["secret", "create", "key", "-"], b"k3y").ok();
     s.rcon([
-        "run", "-d", "--name", "c", "--secret", "db", "--secret", "key,type=env,target=KEY", "--secret",
-        "source=db,target=/etc/db,uid=5,gid=6,mode=0400", "busybox", "sleep", "1000",
+        "run",
+        "-d",
+        "--name",
+        "c",
+        "--secret",
+        "db",
+        "--secret",
+        "key,type=env,target=KEY",
+        "--secret",
+        "source=db,target=/etc/db,uid=5,gid=6,mode=0400",
+        "busybox",
+        "sleep",
+        "1000",
     ])
     .ok();
     let look = |s: &Sandbox| {

@@ -224,7 +224,9 @@ fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return super::inspect::show(ui, args.format.as_deref(), &args.names, get);
     }
     if args.format.is_some() {
-        return Err(Failure::usage("conflicting options: --format is incompatible with human friendly format"));
+        return Err(Failure::usage(
+            "conflicting options: --format is incompatible with human friendly format",
+        ));
     }
     for name in &args.names {
         let s = get(name)?;
@@ -252,7 +254,9 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Err(Failure::new("'rcon secret rm' requires at least 1 argument"));
     }
     let mut each = Each::new(ui);
-    secrets::rm(ctx.engine()?, &args.names, args.all, args.ignore, &mut |done| each.show(done, |_, id| id.clone()))?;
+    secrets::rm(ctx.engine()?, &args.names, args.all, args.ignore, &mut |done| {
+        each.show(done, |_, id| id.clone())
+    })?;
     Ok(each.exit())
 }
 

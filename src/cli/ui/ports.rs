@@ -74,7 +74,13 @@ mod tests {
 
     fn map(ip: &str, host: u16, container: u16) -> PortMapping {
         let host_ip = ip.parse().expect("an address");
-        PortMapping { host_ip, host_port: host, host_last: 0, container_port: container, protocol: Protocol::Tcp }
+        PortMapping {
+            host_ip,
+            host_port: host,
+            host_last: 0,
+            container_port: container,
+            protocol: Protocol::Tcp,
+        }
     }
 
     #[test]

@@ -50,7 +50,8 @@ pub(super) fn config(spec: &ContainerSpec) -> Value {
     put(&mut value, "Passwd", spec.passwd.into());
     if !spec.secrets.is_empty() {
         let secrets = spec.secrets.iter();
-        let all = secrets.map(|s| json!({"Name": s.name, "ID": s.id, "UID": s.uid, "GID": s.gid, "Mode": s.mode}));
+        let all =
+            secrets.map(|s| json!({"Name": s.name, "ID": s.id, "UID": s.uid, "GID": s.gid, "Mode": s.mode}));
         put(&mut value, "Secrets", all.collect());
     }
     value

@@ -77,7 +77,10 @@ fn isolation(spec: &ContainerSpec, all: &mut Map<String, Value>) {
     put("UTSMode", if uts == "private" { String::new() } else { uts }.into());
     let user = match &spec.namespaces.user {
         UserNsMode::Host => String::new(),
-        UserNsMode::Mapped(_) => "private".to_owned(),
+        UserNsMode::Mapped(_) => match &spec.options.namespaces.user {
+            Some(UserNsMode::Other(text)) => text.clone(),
+            _ => "private".to_owned(),
+        },
         UserNsMode::Other(text) => text.clone(),
         UserNsMode::Container(id) => format!("container:{id}"),
         UserNsMode::Path(path) => format!("ns:{path}"),

@@ -36,8 +36,8 @@ use super::host::Host;
 pub use limits::check_resources;
 pub use mounts::NewVolume;
 pub use ports::{expand_publish, parse_exposed};
-pub use userns::is_automatic;
 pub use process::{env_merge, exec_capabilities};
+pub use userns::is_automatic;
 pub use world::{Neighbour, PathKind, World};
 
 /// All that a resolution reads.

@@ -48,8 +48,13 @@ fn expand(request: &PortRequest, default_ip: Option<IpAddr>) -> Result<Vec<PortM
         return Err(invalid(format!("invalid containerPort: {first}-{last}")));
     }
     let host_ip = host_ip.or(default_ip).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let one =
-        |host_port: u16, container_port: u16| PortMapping { host_ip, host_port, host_last: 0, container_port, protocol };
+    let one = |host_port: u16, container_port: u16| PortMapping {
+        host_ip,
+        host_port,
+        host_last: 0,
+        container_port,
+        protocol,
+    };
     match host {
         None => Ok((first..=last).map(|c| one(0, c)).collect()),
         Some((h, l)) if l >= h && l - h == last - first => {

@@ -45,9 +45,6 @@ pub(super) fn resolve(
     };
     if let UserNsMode::Mapped(maps) = &mode {
         check(maps)?;
-        if inputs.options.process.privileged && inputs.config.containers.devices.is_empty() {
-            // Nothing to say: devices are bound, capabilities end at the namespace, as in podman.
-        }
     }
     Ok(mode)
 }
@@ -68,7 +65,10 @@ fn check(maps: &IdMaps) -> Result<(), Error> {
             if ranges[..i].iter().any(|b| {
                 meet(a.inside, a.count, b.inside, b.count) || meet(a.outside, a.count, b.outside, b.count)
             }) {
-                return Err(invalid(format!("{flag}: the range {}:{}:{} meets another", a.inside, a.outside, a.count)));
+                return Err(invalid(format!(
+                    "{flag}: the range {}:{}:{} meets another",
+                    a.inside, a.outside, a.count
+                )));
             }
         }
     }
@@ -117,7 +117,11 @@ fn by_name(inputs: &Inputs<'_>, user: &str, group: &str) -> Result<IdMaps, Error
 fn automatic(inputs: &Inputs<'_>, options: &str) -> Result<IdMaps, Error> {
     let (mut size, mut fixed) = (None, IdMaps::default());
     for option in options.split(',').filter(|o| !o.is_empty()) {
-        let bad = || invalid(format!("invalid --userns=auto option {option:?}: want size=, uidmapping= or gidmapping="));
+        let bad = || {
+            invalid(format!(
+                "invalid --userns=auto option {option:?}: want size=, uidmapping= or gidmapping="
+            ))
+        };
         let (key, value) = option.split_once('=').ok_or_else(bad)?;
         match key {
             "size" => size = Some(value.parse::<u32>().ok().filter(|n| *n > 0).ok_or_else(bad)?),
@@ -132,11 +136,14 @@ fn automatic(inputs: &Inputs<'_>, options: &str) -> Result<IdMaps, Error> {
     };
     let (uids, gids) = (pool(inputs, "/etc/subuid")?, pool(inputs, "/etc/subgid")?);
     // The same numbers for both, so that one range stands for a container.
-    let shared: Vec<(u32, u32)> = uids.iter().flat_map(|u| gids.iter().filter_map(|g| common(*u, *g))).collect();
+    let shared: Vec<(u32, u32)> =
+        uids.iter().flat_map(|u| gids.iter().filter_map(|g| common(*u, *g))).collect();
     let taken = inputs.world.mapped_ids()?;
     let first = free(&shared, &taken, size).ok_or_else(|| {
         Error::new(Kind::Conflict, format!("no {size} subordinate ids in a row are free for --userns=auto"))
-            .hint(format!("give the user {USER} more in /etc/subuid and /etc/subgid, or ask for less: auto:size=N"))
+            .hint(format!(
+                "give the user {USER} more in /etc/subuid and /etc/subgid, or ask for less: auto:size=N"
+            ))
     })?;
     Ok(IdMaps { uids: around(&fixed.uids, first, size), gids: around(&fixed.gids, first, size) })
 }
@@ -187,7 +194,8 @@ fn free(pool: &[(u32, u32)], taken: &[(u32, u32)], size: u32) -> Option<u32> {
 /// The fixed ranges, and what they leave of `0..size` mapped from `first` on.
 fn around(fixed: &[IdMap], first: u32, size: u32) -> Vec<IdMap> {
     let mut out = fixed.to_vec();
-    let mut ends: Vec<(u32, u32)> = fixed.iter().map(|r| (r.inside, r.inside.saturating_add(r.count))).collect();
+    let mut ends: Vec<(u32, u32)> =
+        fixed.iter().map(|r| (r.inside, r.inside.saturating_add(r.count))).collect();
     ends.sort_unstable();
     let (mut inside, mut outside) = (0, first);
     for (from, to) in ends.into_iter().chain([(size, size)]) {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::Start;
+use super::{Start, on_host};
 use crate::model::container::{ContainerSpec, SecretUse};
 use crate::model::id::ContainerId;
 use crate::model::network::NetworkModeSpec;
@@ -55,7 +55,8 @@ impl Start<'_> {
             let value = secret_value(&self.world.paths, &self.world.id, secret)?;
             let path = self.put(&format!("secret-{n}"), &value)?;
             let mode = std::fs::Permissions::from_mode(secret.mode);
-            std::os::unix::fs::chown(&path, Some(secret.uid), Some(secret.gid))
+            let (uid, gid) = on_host(self.world.ids.as_ref(), secret.uid, secret.gid);
+            std::os::unix::fs::chown(&path, Some(uid), Some(gid))
                 .and_then(|()| std::fs::set_permissions(&path, mode))
                 .map_err(|e| Failure::internal(step(), &e))?;
             out.push((path, target.clone(), false));
@@ -202,6 +203,14 @@ impl Start<'_> {
         let path = self.world.paths.run_container(&self.world.id).join(name);
         // The inode stays the same over restarts; the umask of the monitor is 022.
         std::fs::write(&path, content)
+            .and_then(|()| match &self.world.ids {
+                None => Ok(()),
+                // Root of the container may write it, as it may without a user namespace.
+                ids => {
+                    let (uid, gid) = on_host(ids.as_ref(), 0, 0);
+                    std::os::unix::fs::chown(&path, Some(uid), Some(gid))
+                }
+            })
             .map_err(|e| Failure::internal(format!("writing {}", path.display()), &e))?;
         Ok(path)
     }

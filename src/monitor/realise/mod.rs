@@ -9,6 +9,7 @@
 
 mod facts;
 mod files;
+mod ids;
 mod network;
 mod root;
 mod shm;
@@ -30,6 +31,7 @@ use crate::sys::process::PidFd;
 
 pub(super) use facts::{blocks, cgroup_path, host};
 pub(super) use files::secret_variables;
+pub(super) use ids::on_host;
 
 /// Everything of a container that lives in the kernel and must be undone, as far as it is there.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(super) struct World {
     pub(super) id: ContainerId,
     /// Our run directory with its lock, until the end.
     pub(super) run_dir: Option<RunDir>,
+    /// Its user namespace, where that is not the host's.
+    pub(super) ids: Option<ids::Ids>,
     /// The root, detached; kept only where it may be needed for a restart.
     pub(super) root: Option<OwnedFd>,
     pub(super) cgroup: Option<Cgroup>,
@@ -107,6 +111,7 @@ impl World {
             paths: handoff.paths.clone(),
             id: handoff.spec.id.clone(),
             run_dir: Some(run_dir),
+            ids: None,
             root: None,
             cgroup: None,
             addresses: Vec::new(),
@@ -150,6 +155,9 @@ impl Start<'_> {
     fn steps(&mut self) -> Result<(Process, Running), Failure> {
         checkpoint(&self.world.paths, "begin");
         let spec = &self.handoff.spec;
+        if self.world.ids.is_none() {
+            self.world.ids = ids::Ids::open(spec, &self.world.paths)?;
+        }
         let root = self.mount_root()?;
         checkpoint(&self.world.paths, "root");
         let user = crate::runtime::user::lookup(&root, &spec.process.user, &spec.process.group_add)

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::Start;
+use super::ids::Ids;
 use crate::model::lifecycle::RestartPolicy;
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::storage::overlay;
@@ -30,6 +31,9 @@ impl Start<'_> {
     fn new_root(&self) -> Result<OwnedFd, Failure> {
         let spec = &self.handoff.spec;
         let paths = &self.world.paths;
+        if let Some(ids) = &self.world.ids {
+            return self.new_mapped_root(ids);
+        }
         if let Some(directory) = &spec.root.directory {
             return mount::open_tree_path(Path::new(directory), true).map_err(|e| {
                 Failure::of(FailureKind::NotFound, format!("using {directory} as the root file system"), &e)
@@ -39,6 +43,24 @@ impl Start<'_> {
         let options = overlay::Options { volatile: spec.lifecycle.auto_remove, ..Default::default() };
         overlay::mount(&lowers, &paths.upper(&spec.id), &paths.work(&spec.id), options)
             .map_err(|e| Failure::internal("mounting the root file system", &e))
+    }
+
+    /// The root of a container with a user namespace: ids as the image has them on disk, shifted in the mount.
+    fn new_mapped_root(&self, ids: &Ids) -> Result<OwnedFd, Failure> {
+        let spec = &self.handoff.spec;
+        let paths = &self.world.paths;
+        let hint = "the file system must allow idmapped mounts, and the kernel detached layers (6.15)";
+        if let Some(directory) = &spec.root.directory {
+            let step = || format!("using {directory} as the root file system");
+            return ids
+                .clone_of(Path::new(directory), false)
+                .map_err(|e| Failure::of(FailureKind::NotFound, step(), &e).hint(hint));
+        }
+        let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| paths.layer_diff(l)).collect();
+        let options = overlay::Options { volatile: spec.lifecycle.auto_remove, ..Default::default() };
+        overlay::mount_mapped(&lowers, Some(&paths.container(&spec.id)), options, ids.as_shift()).map_err(
+            |e| Failure::internal("mounting the root file system with its ids mapped", &e).hint(hint),
+        )
     }
 }
 

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::Start;
+use super::{Start, on_host};
 use crate::model::mount::{MountKind, MountSpec, OverlayDirs};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::runtime::user::User;
@@ -42,11 +42,17 @@ impl Start<'_> {
         let source = Path::new(&wish.source);
         let device = self.open_volume(wish)?;
         if wish.kind == MountKind::Volume && wish.copy_up && device.is_none() {
-            fill(root, source, &wish.target).map_err(|e| Failure::internal(step(), &*e))?;
+            self.fill(root, source, &wish.target).map_err(|e| Failure::internal(step(), &*e))?;
         }
+        let shifted = self.shift(wish, device.as_ref()).map_err(|e| Failure::internal(step(), &e))?;
         if wish.chown {
-            tree::chown(source, user.uid, user.gid).map_err(|e| Failure::internal(step(), &e))?;
+            // Through a mount with shifted ids the container sees the ids that are on disk.
+            let on_disk = shifted.is_some() || wish.idmap.is_some();
+            let ids = self.world.ids.as_ref().filter(|_| !on_disk);
+            let (uid, gid) = on_host(ids, user.uid, user.gid);
+            tree::chown(source, uid, gid).map_err(|e| Failure::internal(step(), &e))?;
         }
+        let device = device.or(shifted);
         if let Some(dirs) = &wish.overlay {
             return self.throw_away(index, wish, dirs).map(Some);
         }
@@ -56,6 +62,44 @@ impl Start<'_> {
             None => fd::open_path(source).map_err(|e| missing(wish, &e))?,
         };
         inside(base, subpath, wish).map(Some)
+    }
+
+    /// A volume in a container with a user namespace: its files keep the ids that the container gave them, so that
+    /// containers with other mappings can share it. Where the file system cannot, it is mounted as it is.
+    fn shift(
+        &self,
+        wish: &MountSpec,
+        device: Option<&OwnedFd>,
+    ) -> Result<Option<OwnedFd>, crate::sys::Error> {
+        let Some(ids) = self.world.ids.as_ref().filter(|_| wish.idmap.is_none() && wish.overlay.is_none())
+        else {
+            return Ok(None);
+        };
+        if wish.kind != MountKind::Volume {
+            return Ok(None);
+        }
+        if let Some(device) = device {
+            // Mounted for this container: the mount itself is shifted.
+            let _as_it_is = ids.shift(device);
+            return Ok(None);
+        }
+        match ids.clone_of(Path::new(&wish.source), false) {
+            Ok(tree) => Ok(Some(tree)),
+            Err(e) if e.is(libc::EINVAL) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Fills an empty volume from the image, as docker does at the first mount. Ids are those on disk.
+    fn fill(&self, root: &OwnedFd, volume: &Path, target: &str) -> Result<(), Box<dyn std::error::Error>> {
+        if self.world.ids.is_none() || self.handoff.spec.root.directory.is_some() {
+            return fill(root, volume, target);
+        }
+        let paths = &self.world.paths;
+        let upper = std::iter::once(paths.upper(&self.world.id));
+        let layers: Vec<PathBuf> =
+            upper.chain(self.handoff.spec.root.layers.iter().rev().map(|l| paths.layer_diff(l))).collect();
+        fill(&overlay::mount_readonly(&layers, overlay::Options::default())?, volume, target)
     }
 
     /// A volume whose driver options name something to mount.
@@ -75,7 +119,10 @@ impl Start<'_> {
     fn image(&self, index: usize, wish: &MountSpec) -> Result<OwnedFd, Failure> {
         let step = || format!("mounting the image at {}", wish.target);
         let lowers: Vec<PathBuf> = wish.layers.iter().rev().map(|l| self.world.paths.layer_diff(l)).collect();
-        let mounted = if wish.read_only {
+        let mounted = if let (true, Some(ids)) = (wish.read_only, &self.world.ids) {
+            overlay::mount_mapped(&lowers, None, overlay::Options::default(), ids.as_shift())
+                .map_err(|e| Failure::internal(step(), &e))?
+        } else if wish.read_only {
             overlay::mount_readonly(&lowers, overlay::Options::default())
                 .map_err(|e| Failure::internal(step(), &e))?
         } else {

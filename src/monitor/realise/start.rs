@@ -35,7 +35,7 @@ impl Start<'_> {
         let joined = self.join(&mut sources)?;
         let manager = Manager::detect().map_err(|e| Failure::internal("looking at the cgroups", &e))?;
         let host = facts::host(spec, &spec.process.rlimits, manager.layout())?;
-        let owner = (user.uid, user.gid);
+        let owner = super::on_host(self.world.ids.as_ref(), user.uid, user.gid);
         let resolved = ResolvedFacts {
             rootfs: PathBuf::from("/"),
             user,

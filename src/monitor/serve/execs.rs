@@ -125,8 +125,8 @@ impl Server {
                 spawn::Stdio::Terminal { rows: size.rows, columns: size.cols }
             }
             Some(given) => {
-                for (end, _) in given.iter().zip(0..3).filter(|_| user.uid != 0) {
-                    own_pipe(end, &user);
+                for (end, _) in given.iter().zip(0..3).filter(|_| user.uid != 0 || self.world.ids.is_some()) {
+                    own_pipe(end, realise::on_host(self.world.ids.as_ref(), user.uid, user.gid));
                 }
                 spawn::Stdio::Fds(std::array::from_fn(|i| given[i].as_fd()))
             }
@@ -378,10 +378,10 @@ pub(super) fn new_id() -> String {
 }
 
 /// A pipe that was made for the process belongs to its user, so that it may open /dev/stdout by name.
-fn own_pipe(end: &OwnedFd, user: &user::User) {
+fn own_pipe(end: &OwnedFd, (uid, gid): (u32, u32)) {
     let is_pipe = fd::stat(end).is_ok_and(|st| st.st_mode & libc::S_IFMT == libc::S_IFIFO);
     if is_pipe {
         // Where it is refused only opening by name fails.
-        let _kept = crate::sys::root::chown(end, user.uid, user.gid);
+        let _kept = crate::sys::root::chown(end, uid, gid);
     }
 }
