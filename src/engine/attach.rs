@@ -6,10 +6,13 @@ use std::os::fd::BorrowedFd;
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::view::Container;
+use crate::model::digest::Digest;
 use crate::model::id::ContainerId;
 use crate::monitor::client::{self, Ended, ExecWait, Relay};
 use crate::monitor::detach::DetachKeys;
+use crate::monitor::finish;
 use crate::monitor::proto;
+use crate::storage::Store;
 
 /// Which streams are wanted and how the terminal behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +66,15 @@ pub struct Attached {
     pub warnings: Vec<String>,
     connection: Connection,
     options: AttachOptions,
+    pub(super) recorder: Option<Recorder>,
+}
+
+/// What `run --rm` deletes when its container has ended, while the monitor takes it apart.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    pub(super) store: Store,
+    pub(super) anonymous: Vec<String>,
+    pub(super) image: Option<Digest>,
 }
 
 #[derive(Debug)]
@@ -75,12 +87,18 @@ impl Attached {
     /// Streams of a main process, or of an exec with a terminal.
     pub(super) fn main(id: ContainerId, relay: client::Attached, options: Option<&AttachOptions>) -> Self {
         let options = options.cloned().unwrap_or_default();
-        Self { id, warnings: Vec::new(), connection: Connection::Streams(relay), options }
+        Self { id, warnings: Vec::new(), connection: Connection::Streams(relay), options, recorder: None }
     }
 
     /// An exec that has the caller's own descriptors: only its end is waited for.
     pub(super) fn wait(id: ContainerId, wait: ExecWait, options: &AttachOptions) -> Self {
-        Self { id, warnings: Vec::new(), connection: Connection::Wait(wait), options: options.clone() }
+        Self {
+            id,
+            warnings: Vec::new(),
+            connection: Connection::Wait(wait),
+            options: options.clone(),
+            recorder: None,
+        }
     }
 
     /// Relays until the process ends or the user detaches. Puts the terminal into raw mode and back, forwards
@@ -102,6 +120,14 @@ impl Attached {
                 })?;
                 match ended {
                     Ended::Exited(exited) => Ok(RelayEnd::Exited(exited.code)),
+                    Ended::Ending(ending) => {
+                        let troubles = self
+                            .recorder
+                            .map(|r| finish::delete(&r.store, &self.id, &r.anonymous, r.image.as_ref()));
+                        // The monitor tries again what failed here, and notes why.
+                        let done = troubles.is_some_and(|t| t.is_empty());
+                        Ok(RelayEnd::Exited(ending.recorded(done).code))
+                    }
                     Ended::Detached => Ok(RelayEnd::Detached),
                     Ended::TooSlow => Err(Error::new(
                         Kind::Unavailable,

@@ -69,20 +69,33 @@ pub fn create(
         ));
     }
     let store = ctx.store()?;
-    let made = make(ctx, &store, options, files, progress, false)?;
+    let made = make(ctx, &store, options, files, progress, Purpose::Create)?;
     let Resolved { spec, warnings, .. } = made.resolved;
     Ok(Created { id: spec.id, warnings })
 }
 
-/// The common half of `create` and `run`. With `start` the row says "started" at once and the run lock is held.
+/// What a container is made for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be started some time.
+    Create,
+    /// To be started at once, with this id.
+    Run(ContainerId),
+}
+
+/// The common half of `create` and `run`. For `run` the row says "started" at once and the run lock is held.
 pub(super) fn make(
     ctx: &Context,
     store: &Store,
     options: &CreateOptions,
     files: &SideFiles,
     progress: &dyn Progress,
-    start: bool,
+    purpose: Purpose,
 ) -> Result<Made, Error> {
+    let (start, id) = match purpose {
+        Purpose::Create => (false, random::id()),
+        Purpose::Run(id) => (true, id),
+    };
     if let Some(path) = &files.cidfile {
         free_cidfile(path)?;
     }
@@ -101,7 +114,7 @@ pub(super) fn make(
     let world = StoreWorld::new(ctx, store);
     let mut inputs = Inputs {
         options,
-        id: random::id(),
+        id,
         name: options.name.clone().unwrap_or_else(|| names::random(random::number(), 0)),
         now: jiff::Timestamp::now(),
         image: image.as_ref(),

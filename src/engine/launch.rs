@@ -10,7 +10,7 @@ use crate::model::lifecycle::RestartPolicy;
 use crate::model::mount::MountKind;
 use crate::model::network::Network;
 use crate::model::volume::Volume;
-use crate::monitor::client::{self, SpawnRequest};
+use crate::monitor::client::{self, Ahead, SpawnRequest};
 use crate::monitor::proto::{Streams, TermSize};
 use crate::storage::Store;
 use crate::storage::containers::{Desired, Stored, Summary};
@@ -22,6 +22,10 @@ pub(super) struct Launch<'a> {
     pub(super) row: &'a Summary,
     pub(super) networks: &'a [Network],
     pub(super) attach: Option<&'a AttachOptions>,
+    /// A monitor that was started ahead.
+    pub(super) ahead: Option<Ahead>,
+    /// The caller deletes the record when the relay is over.
+    pub(super) recorder: bool,
 }
 
 /// Spawns the monitor of a container whose row says "started".
@@ -29,7 +33,7 @@ pub(super) fn launch(
     ctx: &Context,
     store: &Store,
     run_dir: RunDir,
-    what: &Launch<'_>,
+    what: Launch<'_>,
 ) -> Result<(Running, Option<Attached>), Error> {
     let spec = what.spec;
     let streams = what.attach.map(|a| Streams { stdin: a.stdin, stdout: a.stdout, stderr: a.stderr });
@@ -46,6 +50,8 @@ pub(super) fn launch(
         extra_hosts: &[],
         passthrough: if passthrough { Some(super::stdio::own()?) } else { None },
         preserved: super::stdio::preserved(spec.process.preserve_fds)?,
+        recorder: what.recorder,
+        ahead: what.ahead,
         notify_socket: spec.lifecycle.sdnotify.as_ref().and(ctx.config.notify_socket.clone()),
     });
     match started {

@@ -7,11 +7,14 @@ use super::select::{Done, Selection, targets};
 use super::view::Container;
 use crate::model::container::Phase;
 use crate::model::id::ContainerId;
-use crate::monitor::client::{self, ClientError};
+use crate::monitor::client::{self, ClientError, Removal};
 use crate::monitor::proto::StopWish;
-use crate::storage::containers::{Stored, Summary};
+use crate::storage::containers::Summary;
 use crate::storage::volatile::RunDir;
 use crate::storage::{Error as StorageError, Store, Use};
+
+/// Containers that one command ends side by side; each needs a connection.
+const AT_ONCE: usize = 256;
 
 /// How to remove.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,14 +45,28 @@ pub fn rm(
         return Err(Error::new(Kind::Unsupported, "--link is not supported: rcon keeps no links to remove"));
     }
     let store = ctx.store()?;
-    for target in targets(ctx, &store, which, |c| options.force || !c.alive())? {
-        let result = match target.found {
-            Ok(c) => one(ctx, &store, &c, options, report),
-            Err(e) => Err(e),
-        };
-        report(Done { given: target.given, result });
+    let mut rest = targets(ctx, &store, which, |c| options.force || !c.alive())?;
+    while !rest.is_empty() {
+        let later = rest.split_off(rest.len().min(AT_ONCE));
+        let ending: Vec<Option<Removal>> =
+            rest.iter().map(|t| begin(ctx, t.found.as_ref().ok()?, options)).collect();
+        for (target, ending) in rest.into_iter().zip(ending) {
+            let result = match target.found {
+                Ok(c) => one(ctx, &store, &c, options, ending, report),
+                Err(e) => Err(e),
+            };
+            report(Done { given: target.given, result });
+        }
+        rest = later;
     }
     Ok(())
+}
+
+/// Kills it without waiting, where it is to be killed at once: the containers of one command end side by side.
+/// What cannot be told is told again, with its error, when its turn comes.
+fn begin(ctx: &Context, container: &Container, options: &RemoveOptions) -> Option<Removal> {
+    let at_once = options.force && options.timeout.unwrap_or(0) == 0 && container.alive();
+    if at_once { client::remove(&ctx.paths, container.id()).ok() } else { None }
 }
 
 fn one(
@@ -57,6 +74,7 @@ fn one(
     store: &Store,
     container: &Container,
     options: &RemoveOptions,
+    ending: Option<Removal>,
     report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<ContainerId, Error> {
     let id = container.id();
@@ -67,19 +85,24 @@ fn one(
                 Err(e) if e.kind() == Kind::NotFound => continue,
                 Err(e) => return Err(e),
             };
-            let result = one(ctx, store, &dependent, options, report);
+            let result = one(ctx, store, &dependent, options, None, report);
             report(Done { given: name, result });
         }
     }
     if container.alive() {
-        end(ctx, container, options)?;
+        end(ctx, container, options, ending)?;
     }
     remove_record(ctx, store, &container.row, options.volumes || container.row.auto_remove)?;
     Ok(id.clone())
 }
 
 /// Ends a living container for its removal.
-fn end(ctx: &Context, container: &Container, options: &RemoveOptions) -> Result<(), Error> {
+fn end(
+    ctx: &Context,
+    container: &Container,
+    options: &RemoveOptions,
+    ending: Option<Removal>,
+) -> Result<(), Error> {
     let id = container.id();
     if !options.force {
         let (state, advice) = match container.phase {
@@ -102,7 +125,11 @@ fn end(ctx: &Context, container: &Container, options: &RemoveOptions) -> Result<
             Err(e) => return Err(e.into()),
         }
     }
-    match client::remove(&ctx.paths, id) {
+    let ended = match ending {
+        Some(ending) => ending.wait(),
+        None => client::remove(&ctx.paths, id).and_then(Removal::wait),
+    };
+    match ended {
         Ok(()) | Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => Ok(()),
         Err(e) => Err(Error::from(e).context(format!("cannot remove container \"/{}\"", container.row.name))),
     }
@@ -127,7 +154,8 @@ pub(super) fn remove_record(ctx: &Context, store: &Store, row: &Summary, volumes
             Err(e) => return Err(e.into()),
         }
     }
-    if !matches!(row.stored, Stored::Created)
+    // A monitor that ended well has taken its run directory away, last of all.
+    if ctx.paths.run_container(id).exists()
         && let Ok(run_dir) = RunDir::acquire(&ctx.paths, id)
     {
         let swept = crate::monitor::teardown::sweep(&ctx.paths, id);
@@ -154,5 +182,5 @@ pub(super) fn replace(ctx: &Context, store: &Store, name: &str) -> Result<(), Er
         Err(e) => return Err(e),
     };
     let options = RemoveOptions { force: true, ..RemoveOptions::default() };
-    one(ctx, store, &container, &options, &mut |_| {}).map(drop)
+    one(ctx, store, &container, &options, None, &mut |_| {}).map(drop)
 }

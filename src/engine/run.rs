@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::attach::{AttachOptions, Attached};
+use super::attach::{AttachOptions, Attached, Recorder};
 use super::context::Context;
 use super::create::{self, SideFiles};
 use super::error::{Error, Kind};
@@ -10,6 +10,7 @@ use super::launch::{self, Launch};
 use super::progress::Progress;
 use crate::model::create::CreateOptions;
 use crate::model::id::ContainerId;
+use crate::monitor::client::Ahead;
 use crate::storage::containers::Stored;
 
 /// What `run` has to know beside the container itself.
@@ -45,16 +46,41 @@ pub fn run(
     run: &RunOptions,
     progress: &dyn Progress,
 ) -> Result<RunHandle, Error> {
+    let id = super::random::id();
+    // Where it cannot be started now, it is tried again, and the error told, when its turn comes.
+    let mut ahead = Ahead::start(&id).ok();
+    let done = with(ctx, options, run, progress, (id, &mut ahead));
+    if let Some(unused) = ahead {
+        unused.dismiss();
+    }
+    done
+}
+
+fn with(
+    ctx: &Context,
+    options: &CreateOptions,
+    run: &RunOptions,
+    progress: &dyn Progress,
+    (id, ahead): (ContainerId, &mut Option<Ahead>),
+) -> Result<RunHandle, Error> {
     let store = ctx.store()?;
-    let made = create::make(ctx, &store, options, &run.files, progress, true)?;
+    let start = create::Purpose::Run(id);
+    let made = create::make(ctx, &store, options, &run.files, progress, start)?;
     let row = create::summary_of(&made.resolved, Stored::Created);
     let spec = &made.resolved.spec;
     let Some(run_dir) = made.run_dir else {
         return Err(Error::new(Kind::Internal, "the run lock was not taken"));
     };
-    let what = Launch { spec, row: &row, networks: &made.networks, attach: run.attach.as_ref() };
     super::start::requirements(ctx, &store, spec)?;
-    let (running, attached) = launch::launch(ctx, &store, run_dir, &what)?;
+    let what = Launch {
+        spec,
+        row: &row,
+        networks: &made.networks,
+        attach: run.attach.as_ref(),
+        ahead: ahead.take(),
+        recorder: true,
+    };
+    let (running, attached) = launch::launch(ctx, &store, run_dir, what)?;
     if let Some(path) = &run.files.pidfile {
         pidfile(path, running.init.pid)?;
     }
@@ -65,6 +91,10 @@ pub fn run(
     Ok(match attached {
         Some(mut attached) => {
             attached.warnings = warnings;
+            let image = spec.root.image_id.clone().filter(|_| spec.lifecycle.remove_image);
+            let anonymous =
+                spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect();
+            attached.recorder = Some(Recorder { store, anonymous, image });
             RunHandle::Attached(attached)
         }
         None => RunHandle::Detached { id: spec.id.clone(), warnings },

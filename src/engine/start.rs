@@ -80,8 +80,15 @@ pub(super) fn one(
         }
     }
     store.set_stored(&spec.id, &Stored::started_now()?)?;
-    let what = Launch { spec: &spec, row: &container.row, networks: &networks, attach };
-    let (_, attached) = launch::launch(ctx, store, run_dir, &what)?;
+    let what = Launch {
+        spec: &spec,
+        row: &container.row,
+        networks: &networks,
+        attach,
+        ahead: None,
+        recorder: false,
+    };
+    let (_, attached) = launch::launch(ctx, store, run_dir, what)?;
     Ok(attached)
 }
 

@@ -4,6 +4,8 @@ use super::proto::Failure;
 use super::realise::{World, checkpoint};
 use super::serve::Keep;
 use crate::model::container::{ContainerSpec, Exited};
+use crate::model::digest::Digest;
+use crate::model::id::ContainerId;
 use crate::model::mount::MountKind;
 use crate::model::network::Network;
 use crate::model::volume::Volume;
@@ -14,26 +16,31 @@ use crate::storage::{Paths, Store};
 pub(super) struct End<'a> {
     pub(super) exited: &'a Exited,
     pub(super) keep: &'a Keep,
-    /// Someone removes the container and will remove its record.
-    pub(super) removing: bool,
+    /// The record is deleted already, or whoever removes the container will delete it.
+    pub(super) recorded: bool,
 }
 
 /// Writes the end into the database, or removes the record with `--rm`; then lets the run directory go. Goes on
 /// after an error; returns all troubles.
 pub(super) fn record(world: &mut World, end: &End<'_>) -> Vec<String> {
+    let mut troubles = if end.recorded { Vec::new() } else { write(world, end) };
+    checkpoint(&world.paths, "written");
+    if !troubles.is_empty() {
+        // The run directory stays with its last state, so that reconcile finds the container.
+        world.run_dir = None;
+    } else if let Some(dir) = world.run_dir.take() {
+        troubles.extend(dir.remove().err().map(|e| e.to_string()));
+    }
+    troubles
+}
+
+/// The row of an ended container: its end, or nothing with `--rm`.
+fn write(world: &World, end: &End<'_>) -> Vec<String> {
     let mut troubles = Vec::new();
     match Store::open(&world.paths) {
-        Ok(store) if end.keep.auto_remove && !end.removing => {
-            troubles.extend(store.remove_container(&world.id).err().map(|e| e.to_string()));
-            for volume in &end.keep.anonymous {
-                troubles.extend(store.remove_volume(volume).err().map(|e| e.to_string()));
-            }
-            if let Some(image) = &end.keep.remove_image {
-                match store.remove_image(image) {
-                    Ok(_) | Err(crate::storage::Error::InUse { .. }) => {}
-                    Err(e) => troubles.push(e.to_string()),
-                }
-            }
+        Ok(store) if end.keep.auto_remove => {
+            let keep = end.keep;
+            troubles.extend(delete(&store, &world.id, &keep.anonymous, keep.remove_image.as_ref()));
         }
         Ok(store) => {
             let stored = Stored::Exited(end.exited.clone());
@@ -46,12 +53,28 @@ pub(super) fn record(world: &mut World, end: &End<'_>) -> Vec<String> {
         }
         Err(e) => troubles.push(e.to_string()),
     }
-    checkpoint(&world.paths, "written");
-    if !troubles.is_empty() {
-        // The run directory stays with its last state, so that reconcile finds the container.
-        world.run_dir = None;
-    } else if let Some(dir) = world.run_dir.take() {
-        troubles.extend(dir.remove().err().map(|e| e.to_string()));
+    troubles
+}
+
+/// The end of a container with `--rm` in the records: its row, its anonymous volumes and, with `--rmi`, its image go.
+/// Goes on after an error; returns all troubles.
+#[must_use]
+pub(crate) fn delete(
+    store: &Store,
+    id: &ContainerId,
+    anonymous: &[String],
+    image: Option<&Digest>,
+) -> Vec<String> {
+    let mut troubles = Vec::new();
+    troubles.extend(store.remove_container(id).err().map(|e| e.to_string()));
+    for volume in anonymous {
+        troubles.extend(store.remove_volume(volume).err().map(|e| e.to_string()));
+    }
+    if let Some(image) = image {
+        match store.remove_image(image) {
+            Ok(_) | Err(crate::storage::Error::InUse { .. }) => {}
+            Err(e) => troubles.push(e.to_string()),
+        }
     }
     troubles
 }

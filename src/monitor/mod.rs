@@ -13,7 +13,7 @@
 pub mod client;
 pub mod detach;
 mod failure;
-mod finish;
+pub(crate) mod finish;
 pub mod health;
 mod journal;
 mod log;

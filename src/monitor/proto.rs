@@ -103,6 +103,17 @@ pub struct Handoff {
     pub preserved: u32,
     /// `NOTIFY_SOCKET` of the caller, for `--sdnotify`.
     pub notify_socket: Option<String>,
+    /// With `--rm`: who starts it deletes the record when told [`Reply::Ending`], while the monitor takes the container
+    /// apart. Where it is gone by then, or does not answer, the monitor deletes it.
+    #[serde(default)]
+    pub recorder: bool,
+}
+
+/// What the recorder answers to [`Reply::Ending`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The record is deleted; else the monitor tries.
+    pub done: bool,
 }
 
 /// First document of each client of the control socket.
@@ -283,6 +294,9 @@ pub enum Reply {
     },
     /// The process of this connection ended: main process or exec.
     Exited(Exited),
+    /// To the recorder: the process ended, the container is being taken apart, delete the record and answer
+    /// [`Recorded`]; then comes [`Reply::Exited`].
+    Ending(Exited),
     /// Done.
     Done,
     /// To [`Request::Status`].

@@ -43,6 +43,7 @@ impl Store {
     /// # Errors
     /// [`Error::NewerSchema`] for the database of a newer release, else what SQLite or the kernel says.
     pub fn open(paths: &Paths) -> Result<Self> {
+        crate::sys::sqlite::use_own_allocator();
         let file = paths.database();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = match Connection::open_with_flags(&file, flags) {

@@ -33,6 +33,7 @@ pub mod seccomp;
 pub mod self_exe;
 pub mod signal;
 pub mod socket;
+pub mod sqlite;
 pub mod tty;
 pub mod xattr;
 

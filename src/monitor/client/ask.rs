@@ -172,15 +172,34 @@ pub fn disconnect(paths: &Paths, id: &ContainerId, network: &str) -> Result<(), 
     done(paths, id, Request::Disconnect(network.to_owned()))
 }
 
-/// Kills the container for removal: no restart; returns when all is torn down. The caller removes the record
-/// (unless `--rm` did).
+/// A container that was told to end for its removal.
+#[derive(Debug)]
+pub struct Removal {
+    paths: Paths,
+    id: ContainerId,
+    connection: OwnedFd,
+}
+
+/// Kills the container for removal: no restart. Does not wait, so that many end side by side; the caller removes the
+/// record when [`Removal::wait`] has returned.
 ///
 /// # Errors
 /// It does not run.
-pub fn remove(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
-    match ask(paths, id, Request::Remove)? {
-        Reply::Exited(_) | Reply::Done => Ok(()),
-        other => Err(unexpected(id, &other)),
+pub fn remove(paths: &Paths, id: &ContainerId) -> Result<Removal, ClientError> {
+    let connection = open(paths, id, Request::Remove, &[])?;
+    Ok(Removal { paths: paths.clone(), id: id.clone(), connection })
+}
+
+impl Removal {
+    /// Returns when all is torn down.
+    ///
+    /// # Errors
+    /// The monitor is lost, or refuses.
+    pub fn wait(self) -> Result<(), ClientError> {
+        match answer(&self.paths, &self.id, &self.connection)? {
+            Reply::Exited(_) | Reply::Done => Ok(()),
+            other => Err(unexpected(&self.id, &other)),
+        }
     }
 }
 

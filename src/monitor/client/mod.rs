@@ -7,12 +7,12 @@ mod relay;
 mod spawn;
 
 pub use ask::{
-    attach, connect, disconnect, exec_inspect, execs, health_run, kill, kill_exec, pause, remove, renamed,
-    resize, status, stop, unpause, update, wait,
+    Removal, attach, connect, disconnect, exec_inspect, execs, health_run, kill, kill_exec, pause, remove,
+    renamed, resize, status, stop, unpause, update, wait,
 };
 pub use exec::{ExecOutcome, ExecStarted, ExecStdio, ExecWait, exec};
-pub use relay::{Attached, Ended, Relay};
-pub use spawn::{SpawnRequest, Started, spawn};
+pub use relay::{Attached, Ended, Ending, Relay};
+pub use spawn::{Ahead, SpawnRequest, Started, spawn};
 
 use crate::model::id::ContainerId;
 

@@ -9,7 +9,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::super::detach::{DetachKeys, Typed, Watch};
-use super::super::proto::{CHUNK, Kind, Reply, TermSize};
+use super::super::proto::{CHUNK, Kind, Recorded, Reply, TermSize};
 use super::super::wire::{self, WireError};
 use super::{ClientError, ask};
 use crate::model::container::Exited;
@@ -66,10 +66,12 @@ pub struct Relay<'a> {
 }
 
 /// How a relay ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Ended {
     /// The process ended.
     Exited(Exited),
+    /// The process ended, and we are the one to delete the record.
+    Ending(Ending),
     /// The user typed the detach keys; the process goes on.
     Detached,
     /// The monitor closed the connection because we read too slowly; the process goes on.
@@ -112,6 +114,26 @@ impl Attached {
             let _unblocked = signal::unblock_all();
         }
         ended
+    }
+}
+
+/// A container that is being taken apart while its starter deletes the record.
+#[derive(Debug)]
+pub struct Ending {
+    socket: OwnedFd,
+    exited: Exited,
+}
+
+impl Ending {
+    /// Tells the monitor whether the record is deleted, and waits until it has taken everything apart.
+    #[must_use]
+    pub fn recorded(self, done: bool) -> Exited {
+        if wire::send_document(&self.socket, &Recorded { done }, &[]).is_err() {
+            return self.exited;
+        }
+        // Whatever comes, or does not: the process has ended, and how is known.
+        let _last = wire::receive(&self.socket);
+        self.exited
     }
 }
 
@@ -335,6 +357,11 @@ impl<'a> Pump<'a> {
     fn told(&mut self, packet: &wire::Packet) -> Result<Option<Ended>, ClientError> {
         match packet.document::<Reply>() {
             Ok(Reply::Exited(exited)) => Ok(Some(Ended::Exited(exited))),
+            Ok(Reply::Ending(exited)) => {
+                let socket = fd::dup(&self.link.socket, 3)
+                    .map_err(|e| ClientError::Terminal { what: "follow", source: e.into() })?;
+                Ok(Some(Ended::Ending(Ending { socket, exited })))
+            }
             Ok(Reply::TooSlow) => Ok(Some(Ended::TooSlow)),
             Ok(Reply::Error(failure)) => Err(ClientError::Refused(failure)),
             Ok(other) => Err(ask::unexpected(&self.link.id, &other)),

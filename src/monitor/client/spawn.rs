@@ -7,10 +7,12 @@ use super::super::proto::{Handoff, Reply, Streams, TermSize, VERSION};
 use super::super::wire;
 use super::{Attached, ClientError};
 use crate::model::container::{ContainerSpec, Running};
+use crate::model::id::ContainerId;
 use crate::model::network::Network;
 use crate::model::volume::Volume;
 use crate::storage::Paths;
 use crate::storage::volatile::RunDir;
+use crate::sys::process::Child;
 use crate::sys::process::{SpawnArgs, Strings};
 use crate::sys::{fd, process, self_exe, socket};
 
@@ -41,6 +43,18 @@ pub struct SpawnRequest<'a> {
     pub preserved: Vec<OwnedFd>,
     /// `NOTIFY_SOCKET` of the caller.
     pub notify_socket: Option<String>,
+    /// The caller deletes the record at the end, when the relay says [`super::Ended::Ending`].
+    pub recorder: bool,
+    /// A monitor that was started ahead; `None` starts one now.
+    pub ahead: Option<Ahead>,
+}
+
+/// A monitor that runs already and waits for its container: loading the program goes on while the caller still looks
+/// things up. One that gets no container ends by itself.
+#[derive(Debug)]
+pub struct Ahead {
+    socket: OwnedFd,
+    process: Child,
 }
 
 /// A container that runs.
@@ -58,7 +72,12 @@ pub struct Started {
 /// [`ClientError::Refused`] carries the failed step, the reasons and the exit code; nothing is left then.
 pub fn spawn(request: SpawnRequest<'_>) -> Result<Started, ClientError> {
     let id = request.spec.id.clone();
-    let ours = launch(&request)?;
+    let mut request = request;
+    let ahead = match request.ahead.take() {
+        Some(ahead) => ahead,
+        None => Ahead::start(&id)?,
+    };
+    let ours = ahead.hand_over(&request)?;
     let lost = || ClientError::lost(request.paths, &id);
     let reply: Reply = match wire::receive(&ours).and_then(|packet| packet.document()) {
         Ok(reply) => reply,
@@ -84,43 +103,64 @@ pub fn spawn(request: SpawnRequest<'_>) -> Result<Started, ClientError> {
     }
 }
 
-/// Sends the handoff into one end of a pair and starts the monitor on the other: it finds the message there.
-fn launch(request: &SpawnRequest<'_>) -> Result<OwnedFd, ClientError> {
-    let failed = |what| move |source: crate::sys::Error| ClientError::Spawn { what, source: source.into() };
-    let (ours, theirs) = socket::pair(socket::Kind::SeqPacket).map_err(failed("socket pair"))?;
-    let handoff = Handoff {
-        version: VERSION,
-        paths: request.paths.clone(),
-        spec: request.spec.clone(),
-        networks: request.networks.to_vec(),
-        volumes: request.volumes.to_vec(),
-        attach: request.attach,
-        size: request.size,
-        restarts: request.restarts,
-        extra_hosts: request.extra_hosts.to_vec(),
-        passthrough: request.passthrough.is_some(),
-        preserved: u32::try_from(request.preserved.len()).unwrap_or(u32::MAX),
-        notify_socket: request.notify_socket.clone(),
-    };
-    let mut fds: Vec<BorrowedFd<'_>> = vec![request.run_dir.lock()];
-    fds.extend(request.passthrough.iter().flatten().map(AsFd::as_fd));
-    fds.extend(request.preserved.iter().map(AsFd::as_fd));
-    wire::send_document(&ours, &handoff, &fds).map_err(|e| ClientError::Spawn {
-        what: "handing the container over",
-        source: std::io::Error::other(e),
-    })?;
-    let program = self_exe::open().map_err(failed("opening our own program"))?;
-    let argv = Strings::new(["rcon", ARGUMENT, request.spec.id.as_str()]).map_err(failed("arguments"))?;
-    let env = Strings::new([""; 0]).map_err(failed("environment"))?;
-    let null = fd::open_null(true).map_err(failed("opening /dev/null"))?;
-    process::spawn(&SpawnArgs {
-        program: program.as_fd(),
-        argv: &argv,
-        env: &env,
-        fds: &[null.as_fd(), null.as_fd(), null.as_fd(), theirs.as_fd()],
-        new_session: true,
-        cgroup: None,
-    })
-    .map_err(failed("executing our own program"))?;
-    Ok(ours)
+impl Ahead {
+    /// Starts a monitor for the container that is going to have this id.
+    ///
+    /// # Errors
+    /// Our own program cannot be executed.
+    pub fn start(id: &ContainerId) -> Result<Self, ClientError> {
+        let (socket, theirs) = socket::pair(socket::Kind::SeqPacket).map_err(failed("socket pair"))?;
+        let program = self_exe::open().map_err(failed("opening our own program"))?;
+        let argv = Strings::new(["rcon", ARGUMENT, id.as_str()]).map_err(failed("arguments"))?;
+        let env = Strings::new([""; 0]).map_err(failed("environment"))?;
+        let null = fd::open_null(true).map_err(failed("opening /dev/null"))?;
+        let process = process::spawn(&SpawnArgs {
+            program: program.as_fd(),
+            argv: &argv,
+            env: &env,
+            fds: &[null.as_fd(), null.as_fd(), null.as_fd(), theirs.as_fd()],
+            new_session: true,
+            cgroup: None,
+        })
+        .map_err(failed("executing our own program"))?;
+        Ok(Self { socket, process })
+    }
+
+    /// Gives it its container; returns the connection, on which the answer comes.
+    fn hand_over(self, request: &SpawnRequest<'_>) -> Result<OwnedFd, ClientError> {
+        let handoff = Handoff {
+            version: VERSION,
+            paths: request.paths.clone(),
+            spec: request.spec.clone(),
+            networks: request.networks.to_vec(),
+            volumes: request.volumes.to_vec(),
+            attach: request.attach,
+            size: request.size,
+            restarts: request.restarts,
+            extra_hosts: request.extra_hosts.to_vec(),
+            passthrough: request.passthrough.is_some(),
+            preserved: u32::try_from(request.preserved.len()).unwrap_or(u32::MAX),
+            notify_socket: request.notify_socket.clone(),
+            recorder: request.recorder,
+        };
+        let mut fds: Vec<BorrowedFd<'_>> = vec![request.run_dir.lock()];
+        fds.extend(request.passthrough.iter().flatten().map(AsFd::as_fd));
+        fds.extend(request.preserved.iter().map(AsFd::as_fd));
+        wire::send_document(&self.socket, &handoff, &fds).map_err(|e| ClientError::Spawn {
+            what: "handing the container over",
+            source: std::io::Error::other(e),
+        })?;
+        Ok(self.socket)
+    }
+
+    /// Ends a monitor that is not needed after all, so that none is left when we end.
+    pub fn dismiss(self) {
+        drop(self.socket);
+        // It reads the end of its channel and goes.
+        let _gone = self.process.pidfd.wait();
+    }
+}
+
+fn failed(what: &'static str) -> impl Fn(crate::sys::Error) -> ClientError {
+    move |source| ClientError::Spawn { what, source: source.into() }
 }

@@ -5,14 +5,17 @@ use std::time::{Duration, Instant};
 use super::Server;
 use super::clients::Role;
 use crate::model::container::Exited;
-use crate::monitor::proto::{Handoff, Reply, VERSION};
+use crate::monitor::proto::{CHUNK, Handoff, Kind, Recorded, Reply, VERSION};
 use crate::monitor::realise::{Given, Start, checkpoint};
 use crate::monitor::restart::Next;
-use crate::monitor::{finish, note};
+use crate::monitor::{finish, note, wire};
 use crate::sys::event::wait_readable;
 
 /// How long processes that outlived the main one may take to die and let their pipes go.
 const LEFTOVERS: Duration = Duration::from_millis(200);
+
+/// How long the client that started the container may take to delete the record.
+const RECORDER: Duration = Duration::from_secs(20);
 
 impl Server {
     /// Asks the main process to end, and sets the time at which it is killed.
@@ -124,12 +127,16 @@ impl Server {
     fn finish(&mut self, exited: Exited) {
         // Nobody new comes in from here on.
         let _told = self.epoll.remove(&self.listener);
-        let end = finish::End { exited: &exited, keep: &self.keep, removing: self.removing };
+        // Whoever removes it deletes the record; when they are gone the record says how it ended.
+        let removing = self.removing && self.clients.any(|c| c.role == Role::Removed);
         checkpoint(&self.world.paths, "ended");
+        let recorder = if removing { None } else { self.ask_recorder(&exited) };
         let mut troubles = self.undo.unwind_watched(&mut self.world, 0, |world, step| {
             checkpoint(&world.paths, step);
         });
         checkpoint(&self.world.paths, "unwound");
+        let recorded = removing || recorder.is_some_and(|slot| self.recorded(slot));
+        let end = finish::End { exited: &exited, keep: &self.keep, recorded };
         troubles.extend(finish::record(&mut self.world, &end));
         checkpoint(&self.world.paths, "recorded");
         for trouble in troubles {
@@ -144,6 +151,36 @@ impl Server {
             &reply,
         );
         self.over = true;
+    }
+
+    /// Tells the client that started the container to delete the record meanwhile. `None` where there is none, or it
+    /// does not keep up.
+    fn ask_recorder(&mut self, exited: &Exited) -> Option<usize> {
+        let fits =
+            |c: &super::clients::Client| c.foreground && matches!(c.role, Role::Main(_)) && c.queued() == 0;
+        let slot = *self.clients.slots(|c| self.keep.recorder && fits(c)).first()?;
+        self.clients.reply(slot, &Reply::Ending(exited.clone()));
+        self.clients.get(slot).is_some_and(|c| fits(c)).then_some(slot)
+    }
+
+    /// Whether it did.
+    fn recorded(&mut self, slot: usize) -> bool {
+        let Some(client) = self.clients.get(slot) else { return false };
+        let until = Instant::now() + RECORDER;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if !wait_readable(&client.socket, Some(left)).unwrap_or(false) {
+                return false;
+            }
+            match wire::try_receive::<{ CHUNK + 1 }>(&client.socket) {
+                Ok(Some(packet)) if packet.kind == Kind::Document => {
+                    return packet.document::<Recorded>().is_ok_and(|answer| answer.done);
+                }
+                // Input that came too late for the process.
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
     }
 
     /// A stop while the next start is awaited: there will be none.
@@ -207,6 +244,7 @@ impl Server {
             passthrough: false,
             preserved: 0,
             notify_socket: None,
+            recorder: false,
             spec,
         };
         let start = Start {

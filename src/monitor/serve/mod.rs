@@ -68,6 +68,8 @@ pub(super) struct Keep {
     /// `--rmi`: the image goes with the container, unless others use it.
     pub(super) remove_image: Option<Digest>,
     pub(super) on_unhealthy: crate::model::lifecycle::HealthAction,
+    /// Who started it deletes the record.
+    pub(super) recorder: bool,
 }
 
 impl Keep {
@@ -91,6 +93,7 @@ impl Keep {
             anonymous: spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect(),
             remove_image: spec.root.image_id.clone().filter(|_| life.remove_image),
             on_unhealthy: life.health_on_failure,
+            recorder: handoff.recorder && life.auto_remove,
         }
     }
 }

@@ -107,6 +107,10 @@ pub(super) fn kill_v2(dir: &Path) -> Result<(), Error> {
 /// v1: frozen so that nobody forks meanwhile, killed, thawed to die. Where freezing does not work,
 /// until nobody is left who was not killed.
 pub(super) fn kill_v1(freezer: Option<&Path>, list: &Path) -> Result<(), Error> {
+    // The usual case after the end of a container. Freezing patches the kernel's code on all processors.
+    if processes::below(list)?.is_empty() {
+        return Ok(());
+    }
     let frozen = freezer.is_some_and(|f| freeze_v1(f).is_ok());
     let mut killed: Vec<i32> = Vec::new();
     let done = loop {
