@@ -34,7 +34,7 @@ pub(super) fn execute(program: &OwnedFd, plan: &ProcessPlan, first_free: i32) ->
     let args: Vec<_> =
         plan.argv.items().iter().map(|a| std::ffi::OsStr::from_bytes(a.to_bytes()).to_owned()).collect();
     sys::fd::close_from(first_free.unsigned_abs());
-    process::end_child(run_with(&args, &plan.env).unwrap_or(125))
+    process::end_child(told(run_with(&args, &plan.env)))
 }
 
 fn failure(e: &sys::Error) -> Failure {
@@ -44,7 +44,11 @@ fn failure(e: &sys::Error) -> Failure {
 /// The init itself: `args` is the command. Returns its exit code.
 #[must_use]
 pub fn main(args: &[std::ffi::OsString]) -> i32 {
-    match run(args) {
+    told(run(args))
+}
+
+fn told(end: sys::Result<i32>) -> i32 {
+    match end {
         Ok(code) => code,
         Err(e) => {
             let text = format!("rcon-init: {e}\n");
