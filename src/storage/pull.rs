@@ -248,8 +248,13 @@ impl LayerWriter {
         let recipe = staging.path.join("tar.recipe");
         let record = |e: std::io::Error| Error::io("write", &recipe, e);
         let mut recorder = Recorder::new(file::create_new(&recipe)?).map_err(record)?;
-        let options =
-            unpack::Options { limits, whiteouts: true, userxattr: overlay::needs_userxattr(), own: None };
+        let options = unpack::Options {
+            limits,
+            whiteouts: true,
+            userxattr: overlay::needs_userxattr(),
+            own: None,
+            keep_kinds: false,
+        };
         let done = unpack::unpack_recorded(&mut tar, root.as_fd(), &options, Some(&mut recorder))
             .map_err(|source| Error::Layer { chain: wanted.chain.clone(), source })?;
         if !recorder.finish().map_err(record)? {

@@ -165,8 +165,8 @@ fn transfer(
     })
     .map_err(|e| Error::new(Kind::Invalid, format!("copying to {to}: {e}")))?;
     let directory = directory(target_root, &landing, to)?;
-    let own = owner(to, options);
-    stream(packer, &landing, directory, own, to)
+    let unpacking = unpacking(owner(to, options), options);
+    stream(packer, &landing, directory, &unpacking, to)
 }
 
 /// docker's words for a source that is not there.
@@ -187,11 +187,11 @@ fn directory(root: &Root, landing: &Landing, to: &End) -> Result<OwnedFd, Error>
     })
 }
 
-/// Without `-a` the files belong to root in a container, and to the caller on the host.
+/// In a container the files keep their numeric owners (docker's help says otherwise, docker does so); on the host they
+/// belong to the caller, unless `-a` asks for the container's owners.
 fn owner(to: &End, options: &CopyOptions) -> Option<(u32, u32)> {
     match (options.archive, to) {
-        (true, _) => None,
-        (false, End::Container { .. }) => Some((0, 0)),
+        (true, _) | (false, End::Container { .. }) => None,
         (false, End::Host(_)) => {
             Some((rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()))
         }
@@ -203,7 +203,7 @@ fn stream(
     packer: Packer,
     landing: &Landing,
     directory: OwnedFd,
-    own: Option<(u32, u32)>,
+    unpacking: &tar_in::Options,
     to: &End,
 ) -> Result<u64, Error> {
     let (reader, writer) =
@@ -211,7 +211,7 @@ fn stream(
     let name = landing.name.clone();
     let (packed, unpacked) = std::thread::scope(|scope| {
         let packing = scope.spawn(move || packer.write(name.as_deref(), writer));
-        let unpacked = unpack_into(reader, &directory, own);
+        let unpacked = unpack_into(reader, &directory, unpacking);
         (packing.join(), unpacked)
     });
     let packed = packed.map_err(|_| Error::new(Kind::Internal, "the packing thread panicked"))?;
@@ -220,13 +220,17 @@ fn stream(
     Ok(bytes)
 }
 
-fn unpack_into(tar: impl Read, directory: &OwnedFd, own: Option<(u32, u32)>) -> Result<u64, Error> {
-    let options = tar_in::Options { own, ..tar_in::Options::default() };
-    let unpacked = tar_in::unpack(tar, directory.as_fd(), &options).map_err(crate::storage::Error::from)?;
+/// A directory and what is none never replace each other, unless the caller says `--overwrite`.
+fn unpacking(own: Option<(u32, u32)>, options: &CopyOptions) -> tar_in::Options {
+    tar_in::Options { own, keep_kinds: !options.overwrite, ..tar_in::Options::default() }
+}
+
+fn unpack_into(tar: impl Read, directory: &OwnedFd, options: &tar_in::Options) -> Result<u64, Error> {
+    let unpacked = tar_in::unpack(tar, directory.as_fd(), options).map_err(crate::storage::Error::from)?;
     Ok(unpacked.bytes)
 }
 
-/// `cp - CTR:PATH`: unpacks a tar stream below a directory of the container.
+/// `cp - CTR:PATH`: unpacks a tar stream (packed by gzip or zstd, or not) below a directory of the container.
 ///
 /// # Errors
 /// As [`cp`], or a broken stream.
@@ -239,11 +243,13 @@ pub fn unpack(
 ) -> Result<u64, Error> {
     let end = End::Container { name: name.to_owned(), path: path.to_owned() };
     let place = Place::open(ctx, &end)?;
-    let own = if options.archive { None } else { Some((0, 0)) };
     let done = (|| {
         let (root, path) = place.root()?;
         let landing = Landing { directory: path, name: None };
-        unpack_into(tar, &directory(root, &landing, &end)?, own)
+        let directory = directory(root, &landing, &end)?;
+        let tar = crate::image::archive::unpacked(tar)
+            .map_err(|e| Error::with_source(Kind::Invalid, "reading the archive", e))?;
+        unpack_into(tar, &directory, &unpacking(owner(&end, options), options))
     })();
     place.close()?;
     done
@@ -278,5 +284,5 @@ pub(super) fn fill(directory: &Path, tar: &mut dyn Read) -> Result<u64, Error> {
     let root =
         Root::open_host(directory).map_err(|e| kernel(format!("opening {}", directory.display()), e))?;
     let fd = root.read_dir_fd(Path::new("/")).map_err(|e| kernel("opening the volume", e))?;
-    unpack_into(tar, &fd, None)
+    unpack_into(tar, &fd, &tar_in::Options::default())
 }

@@ -12,6 +12,7 @@ mod spool;
 pub use import::{Imported, import_layer};
 pub use load::{Loaded, load};
 pub use save::{Saved, save};
+pub use spool::unpacked;
 
 use super::Error;
 

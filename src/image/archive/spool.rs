@@ -133,7 +133,10 @@ pub(super) fn spool(input: impl Read, paths: &Paths) -> Result<File, Error> {
 }
 
 /// A stream without its compression.
-pub(super) fn unpacked<'a>(mut input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+///
+/// # Errors
+/// The stream cannot be read, or is packed in a way that is not known.
+pub fn unpacked<'a>(mut input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut head = Vec::new();
     input.by_ref().take(6).read_to_end(&mut head)?;
     let kind = compression(&head);

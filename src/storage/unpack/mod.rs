@@ -61,6 +61,8 @@ pub struct Options {
     pub whiteouts: bool,
     /// `user.overlay.*` instead of `trusted.overlay.*`.
     pub userxattr: bool,
+    /// A directory is never replaced by something else, nor something else by a directory (`cp`).
+    pub keep_kinds: bool,
     /// All files belong to the caller (rootless without a mapping, `cp` without `-a`).
     pub own: Option<(u32, u32)>,
 }

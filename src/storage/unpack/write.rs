@@ -199,6 +199,9 @@ impl<'a> Writer<'a> {
             Err(Errno::EXIST) => match crate::storage::tree::open_dir(dir, name) {
                 // There already: only its metadata changes.
                 Ok(fd) => fd,
+                Err(_) if self.options.keep_kinds => {
+                    return Err(("put a directory where something else is", Errno::EXIST));
+                }
                 Err(_) => {
                     // A whiteout first, then the directory: what the lower layers have there stays hidden.
                     let was_whiteout = self.options.whiteouts && whiteout::is(dir, name);
@@ -282,6 +285,9 @@ impl<'a> Writer<'a> {
         let st = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| ("look at what was there", e))?;
         match FileType::from_raw_mode(st.st_mode) {
+            FileType::Directory if self.options.keep_kinds => {
+                return Err(("replace a directory by something else", Errno::EXIST));
+            }
             FileType::RegularFile if st.st_size > 0 => source.record_loss("an entry is in it twice"),
             FileType::Directory => source.record_loss("a directory in it is replaced"),
             _ => {}
