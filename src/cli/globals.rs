@@ -33,6 +33,10 @@ pub struct Globals {
     pub hooks_dirs: Vec<String>,
     /// `--cdi-spec-dir`.
     pub cdi_spec_dirs: Vec<String>,
+    /// `--out`: file that gets what would go to stdout.
+    pub out: Option<String>,
+    /// `--noout`: nothing goes to stdout.
+    pub noout: bool,
     /// `-v`, `--version`.
     pub version: bool,
     /// `--help`.
@@ -67,6 +71,9 @@ const TABLE: &[(&str, Option<char>, Kind, &str)] = &[
     ("cdi-spec-dir", None, Kind::Value, "Directory of CDI device specifications (may be repeated)"),
     ("hooks-dir", None, Kind::Value, "Directory of OCI hooks (may be repeated)"),
     ("tmpdir", None, Kind::Value, "Directory for temporary files"),
+    ("out", None, Kind::Value, "Write what would go to stdout into a file"),
+    ("noout", None, Kind::Switch, "Write nothing to stdout"),
+    ("events-backend", None, Kind::Value, "Only file: rcon keeps events itself"),
     ("version", Some('v'), Kind::Switch, "Print the version"),
     ("help", None, Kind::Switch, "Print help"),
     ("context", Some('c'), Kind::Refused(REMOTE), ""),
@@ -195,6 +202,7 @@ impl Globals {
         match name {
             "debug" => self.debug = on,
             "version" => self.version = on,
+            "noout" => self.noout = on,
             _ => self.help = on,
         }
     }
@@ -206,6 +214,8 @@ impl Globals {
             "config" => &mut self.config,
             "runtime" => &mut self.runtime,
             "tmpdir" => &mut self.tmpdir,
+            "out" => &mut self.out,
+            "events-backend" => return check(name, &value, &["file"]),
             "cdi-spec-dir" => {
                 return {
                     self.cdi_spec_dirs.push(value);

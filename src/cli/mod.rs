@@ -110,6 +110,18 @@ fn run(args: Vec<String>, ui: &mut Ui) -> Outcome {
     }
 }
 
+/// `--out` and `--noout`: stdout itself is replaced, so that a container's streams follow it too.
+fn redirect(globals: &Globals) -> Result<(), Failure> {
+    let path = match &globals.out {
+        Some(path) => path.as_str(),
+        None if globals.noout => "/dev/null",
+        None => return Ok(()),
+    };
+    let file = std::fs::File::create(path)
+        .map_err(|e| Failure::new(format!("--out {path}: the file cannot be written: {e}")))?;
+    rustix::stdio::dup2_stdout(file).map_err(|e| Failure::new(format!("--out {path}: {e}")))
+}
+
 /// Parses the flags of one command and runs it.
 fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals, ui: &mut Ui) -> Outcome {
     let called = rest[..depth].join(" ");
@@ -127,6 +139,7 @@ fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals,
     let matches =
         tree.try_get_matches_from_mut(canonical.into_words()).map_err(|e| argv::clap_failure(&e, &called))?;
     log::init(&globals);
+    redirect(&globals)?;
     let ctx = Ctx { globals, engine: std::cell::OnceCell::new() };
     (def.run)(&matches, &ctx, ui)
 }

@@ -71,6 +71,8 @@ pub struct ContainersConfig {
     pub devices: Vec<String>,
     /// `annotations`.
     pub annotations: Vec<String>,
+    /// `oom_score_adj`.
+    pub oom_score_adj: Option<i32>,
     /// `read_only`.
     pub read_only: bool,
     /// `label` false: no SELinux label.

@@ -28,6 +28,16 @@ pub struct EventsOptions {
     pub stream: bool,
 }
 
+/// podman's words for what docker calls otherwise.
+fn dockers_word(key: &str, value: &str) -> String {
+    let word = match value {
+        "died" if key == "event" => "die",
+        "remove" if key == "event" => "destroy",
+        other => other,
+    };
+    word.to_owned()
+}
+
 /// Hands events to `sink` until it returns false or `until` is reached.
 ///
 /// # Errors
@@ -41,7 +51,7 @@ pub fn events(
     let mut terms = Vec::new();
     for (key, values) in filters.iter() {
         let key = if key == "status" { "event" } else { key };
-        terms.extend(values.iter().map(|v| (key.to_owned(), v.clone())));
+        terms.extend(values.iter().map(|v| (key.to_owned(), dockers_word(key, v))));
     }
     let filter = Filter { since: options.since, until: options.until, terms };
     // Without --since, only what happens from now on; the past alone where nothing is waited for.

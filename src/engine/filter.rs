@@ -121,6 +121,11 @@ impl ContainerFilter {
                 return Err(bad("health", health));
             }
         }
+        for policy in filters.values("restart-policy") {
+            if !matches!(policy.as_str(), "" | "no" | "none" | "on-failure" | "always" | "unless-stopped") {
+                return Err(bad("restart-policy", policy));
+            }
+        }
         for code in filters.values("exited") {
             code.parse::<i32>().map_err(|_| bad("exited", code))?;
         }
@@ -160,7 +165,7 @@ impl ContainerFilter {
     fn key(&self, c: &Container, key: &str, values: &[String]) -> bool {
         let row = &c.row;
         match key {
-            "id" => values.iter().any(|v| pattern(v, row.id.as_str(), true)),
+            "id" => values.iter().any(|v| pattern(&v.to_ascii_lowercase(), row.id.as_str(), true)),
             "name" => values.iter().any(|v| pattern(v, &row.name, false)),
             "label" => values.iter().all(|v| has_label(&row.labels, v)),
             "label!" => !values.iter().any(|v| has_label(&row.labels, v)),

@@ -22,13 +22,21 @@ pub fn kill(
     signal: Option<&str>,
     report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
-    let signal = signal.map_or(Ok(SIGKILL), parse_signal)?;
+    let signal = signal.map_or(Ok(SIGKILL), named)?;
     let store = ctx.store()?;
     for target in targets(ctx, &store, which, |c| c.phase.running().is_some())? {
         let result = target.found.and_then(|c| one(ctx, &c, signal));
         report(Done { given: target.given, result });
     }
     Ok(())
+}
+
+/// A signal as typed; docker's and podman's message for one that does not exist.
+pub(super) fn named(text: &str) -> Result<i32, Error> {
+    parse_signal(text).map_err(|_| {
+        Error::new(Kind::Invalid, format!("invalid signal: {text}"))
+            .hint("names such as TERM or SIGTERM, and numbers from 1 to 64")
+    })
 }
 
 fn one(ctx: &Context, container: &Container, signal: i32) -> Result<ContainerId, Error> {

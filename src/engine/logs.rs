@@ -1,5 +1,6 @@
 //! `logs`: what a container wrote.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::Context;
@@ -32,6 +33,8 @@ pub struct LogsOptions {
 pub struct LogLine {
     /// Container it came from: index into the names asked for.
     pub container: usize,
+    /// Its id, shortened.
+    pub id: Arc<str>,
     /// When.
     pub time: jiff::Timestamp,
     /// True for stderr.
@@ -42,6 +45,7 @@ pub struct LogLine {
 
 struct Source {
     id: ContainerId,
+    short: Arc<str>,
     reader: Reader,
     /// Read already, not handed out yet.
     next: Option<Line>,
@@ -78,7 +82,8 @@ pub fn logs(
         };
         let read = ReadOptions { since: options.since, until: options.until, tail: options.tail };
         let reader = Reader::open(&ctx.paths.log(&spec.id), format, read)?;
-        sources.push(Source { id: spec.id, reader, next: None, ended: false });
+        let short = Arc::from(spec.id.short());
+        sources.push(Source { id: spec.id, short, reader, next: None, ended: false });
     }
     // The handle is not needed while we follow, perhaps for days.
     drop(store);
@@ -110,7 +115,8 @@ fn present(sources: &mut [Source], sink: &mut dyn FnMut(LogLine) -> bool) -> Res
         let Some((n, _)) = oldest else { return Ok(true) };
         let Some(line) = sources[n].next.take() else { return Ok(true) };
         let stderr = line.stream == Stream::Stderr;
-        if !sink(LogLine { container: n, time: line.time, stderr, bytes: line.bytes }) {
+        let id = Arc::clone(&sources[n].short);
+        if !sink(LogLine { container: n, id, time: line.time, stderr, bytes: line.bytes }) {
             return Ok(false);
         }
     }

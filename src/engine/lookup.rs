@@ -11,6 +11,7 @@ use super::resolve::{Neighbour, PathKind, World};
 use crate::model::create::CreateOptions;
 use crate::model::digest::ChainId;
 use crate::model::image::Image;
+use crate::model::namespace::NsMode;
 use crate::model::network::Network;
 use crate::model::volume::Volume;
 use crate::storage::Store;
@@ -61,7 +62,14 @@ impl World for StoreWorld<'_> {
     fn container(&self, name: &str) -> Result<Neighbour, Error> {
         let row = self.store.find_container(name)?;
         let spec = self.store.spec(&row.id)?;
-        Ok(Neighbour { id: spec.id, name: spec.name, hostname: spec.hostname, mounts: spec.mounts })
+        let private_ipc = matches!(spec.options.namespaces.ipc, Some(NsMode::Private | NsMode::None));
+        Ok(Neighbour {
+            id: spec.id,
+            name: spec.name,
+            hostname: spec.hostname,
+            private_ipc,
+            mounts: spec.mounts,
+        })
     }
 
     fn network(&self, name: &str) -> Result<Network, Error> {

@@ -1,16 +1,22 @@
 //! `stop`: asks with the stop signal, waits, then kills.
 
+use std::time::{Duration, Instant};
+
 use super::context::Context;
 use super::error::Error;
 use super::many;
 use super::select::{Done, Selection, targets};
 use super::view::Container;
 use crate::model::id::ContainerId;
-use crate::model::lifecycle::{RestartPolicy, parse_signal};
+use crate::model::lifecycle::{RestartPolicy, signal_name};
 use crate::monitor::client::{self, ClientError};
 use crate::monitor::proto::StopWish;
 use crate::storage::Store;
 use crate::storage::containers::Desired;
+
+const SIGKILL: i32 = 9;
+/// Exit code of a container that SIGKILL ended.
+const KILLED: i32 = 128 + SIGKILL;
 
 /// How to stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,9 +27,18 @@ pub struct StopOptions {
     pub signal: Option<String>,
 }
 
+/// A container that does not run any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// Its id.
+    pub id: ContainerId,
+    /// What to say where the stop signal was not heeded in time.
+    pub killed: Option<String>,
+}
+
 impl StopOptions {
     pub(super) fn wish(&self, by_user: bool) -> Result<StopWish, Error> {
-        let signal = self.signal.as_deref().filter(|s| !s.is_empty()).map(parse_signal).transpose()?;
+        let signal = self.signal.as_deref().filter(|s| !s.is_empty()).map(super::kill::named).transpose()?;
         Ok(StopWish { signal, timeout: self.timeout, by_user })
     }
 }
@@ -36,7 +51,7 @@ pub fn stop(
     ctx: &Context,
     which: &Selection,
     options: &StopOptions,
-    report: &mut dyn FnMut(Done<ContainerId>),
+    report: &mut dyn FnMut(Done<Stopped>),
 ) -> Result<(), Error> {
     let wish = options.wish(true)?;
     let store = ctx.store()?;
@@ -44,7 +59,7 @@ pub fn stop(
     for target in targets(ctx, &store, which, Container::alive)? {
         match target.found.and_then(|c| prepare(&store, c)) {
             Ok(c) if c.alive() => alive.push((target.given, c)),
-            Ok(c) => report(Done { given: target.given, result: Ok(c.row.id) }),
+            Ok(c) => report(Done { given: target.given, result: Ok(Stopped { id: c.row.id, killed: None }) }),
             Err(e) => report(Done { given: target.given, result: Err(e) }),
         }
     }
@@ -53,18 +68,20 @@ pub fn stop(
     many::each(
         alive,
         |c| {
+            let begun = Instant::now();
             match client::stop(paths, c.id(), wish) {
-                Ok(_) => Ok(c),
+                Ok(exited) => Ok((c, (exited.code == KILLED).then(|| begun.elapsed()))),
                 // It ended by itself, or its monitor did: either way it does not run any more.
-                Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => Ok(c),
+                Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => Ok((c, None)),
                 Err(e) => Err(Error::from(e).context("cannot stop container")),
             }
         },
-        &mut |done| {
-            let result = done.result.map(|c: Container| {
+        &mut |done: Done<(Container, Option<Duration>)>| {
+            let result = done.result.map(|(c, killed): (Container, Option<Duration>)| {
                 let id = c.id().clone();
+                let killed = killed.and_then(|after| resorted_to_kill(&store, &c, &wish, after));
                 stopped.push(c);
-                id
+                Stopped { id, killed }
             });
             report(Done { given: done.given, result });
         },
@@ -79,6 +96,22 @@ pub fn stop(
         }
     }
     Ok(())
+}
+
+/// What to say of a container that ended by SIGKILL: only if it was us, because its time was up.
+fn resorted_to_kill(store: &Store, c: &Container, wish: &StopWish, after: Duration) -> Option<String> {
+    // A container that removes itself may be gone already, and with it what there was to say.
+    let spec = c.spec(store).ok()?;
+    let signal = wish.signal.unwrap_or(spec.lifecycle.stop_signal);
+    let timeout = wish.timeout.unwrap_or(spec.lifecycle.stop_timeout);
+    let seconds = u64::try_from(timeout).ok().filter(|s| *s > 0 && after >= Duration::from_secs(*s))?;
+    (signal != SIGKILL).then(|| {
+        format!(
+            "StopSignal {} failed to stop container {} in {seconds} seconds, resorting to SIGKILL",
+            signal_name(signal),
+            c.row.name
+        )
+    })
 }
 
 /// The wish is durable before the act, so that a reboot in between does not bring the container back.

@@ -42,7 +42,7 @@ pub struct CreateOptions {
     /// `--image-volume`: `anonymous` (default), `tmpfs`, `ignore`.
     pub image_volume: Option<String>,
     /// `--read-only`.
-    pub read_only: bool,
+    pub read_only: Option<bool>,
     /// `--read-only-tmpfs` (default true).
     pub read_only_tmpfs: Option<bool>,
     /// `--shm-size`, bytes.

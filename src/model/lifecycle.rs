@@ -70,6 +70,19 @@ pub enum HealthAction {
     Stop,
 }
 
+impl HealthAction {
+    /// As `--health-on-failure` takes it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Kill => "kill",
+            Self::Restart => "restart",
+            Self::Stop => "stop",
+        }
+    }
+}
+
 /// Where output goes. Drivers: `json-file`, `k8s-file`, `journald`, `none`, `passthrough`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogSpec {

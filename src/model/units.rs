@@ -26,34 +26,44 @@ impl FromStr for ByteSize {
 
     /// `[0-9.]+[ ][bkmgtp][i][b]`, case-insensitive, powers of 1024.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let bad =
-            || ParseError::new("size", text, "want a number and, if need be, a unit: b, k, m, g, t or p");
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (number, unit) = text.split_at(end);
-        let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
-        let (letter, rest) = match unit.chars().next() {
-            Some(c) => (c, &unit[c.len_utf8()..]),
-            None => ('b', ""),
-        };
-        let power = "bkmgtp".find(letter).ok_or_else(bad)?;
-        let long_ok = if letter == 'b' { rest.is_empty() } else { matches!(rest, "" | "b" | "ib") };
-        if !long_ok || number.is_empty() {
-            return Err(bad());
-        }
-        let factor = 1024_u64.pow(u32::try_from(power).expect("the unit list has six letters"));
-        if let Ok(whole) = number.parse::<u64>() {
-            return whole
-                .checked_mul(factor)
-                .filter(|n| i64::try_from(*n).is_ok())
-                .map(Self)
-                .ok_or_else(|| ParseError::new("size", text, "it is too large"));
-        }
-        let value = number.parse::<f64>().map_err(|_| bad())? * factor as f64;
-        if value >= i64::MAX as f64 {
-            return Err(ParseError::new("size", text, "it is too large"));
-        }
-        Ok(Self(value as u64))
+        parse_size(text, 1024).map(Self)
     }
+}
+
+/// A size in powers of 1000: docker and podman count the limits of log files so (`max-size=10m`), unlike all others.
+///
+/// # Errors
+/// Not a size, or one too large.
+pub fn parse_decimal_size(text: &str) -> Result<u64, ParseError> {
+    parse_size(text, 1000)
+}
+
+fn parse_size(text: &str, base: u64) -> Result<u64, ParseError> {
+    let bad = || ParseError::new("size", text, "want a number and, if need be, a unit: b, k, m, g, t or p");
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = unit.strip_prefix(' ').unwrap_or(unit).to_ascii_lowercase();
+    let (letter, rest) = match unit.chars().next() {
+        Some(c) => (c, &unit[c.len_utf8()..]),
+        None => ('b', ""),
+    };
+    let power = "bkmgtp".find(letter).ok_or_else(bad)?;
+    let long_ok = if letter == 'b' { rest.is_empty() } else { matches!(rest, "" | "b" | "ib") };
+    if !long_ok || number.is_empty() {
+        return Err(bad());
+    }
+    let factor = base.pow(u32::try_from(power).expect("the unit list has six letters"));
+    if let Ok(whole) = number.parse::<u64>() {
+        return whole
+            .checked_mul(factor)
+            .filter(|n| i64::try_from(*n).is_ok())
+            .ok_or_else(|| ParseError::new("size", text, "it is too large"));
+    }
+    let value = number.parse::<f64>().map_err(|_| bad())? * factor as f64;
+    if value >= i64::MAX as f64 {
+        return Err(ParseError::new("size", text, "it is too large"));
+    }
+    Ok(value as u64)
 }
 
 impl fmt::Display for ByteSize {

@@ -9,6 +9,7 @@ mod cli;
 mod confinement;
 mod crash;
 mod errors;
+mod habits;
 mod limits;
 mod main_job;
 mod monitor_crash;

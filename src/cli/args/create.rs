@@ -136,7 +136,8 @@ impl CreateArgs {
             lifecycle,
             labels: self.life.labels()?,
             annotations: self.life.annotations()?,
-            name: self.life.name,
+            // docker shows names with a slash in front, so scripts hand them back like that.
+            name: self.life.name.map(|n| n.strip_prefix('/').map(str::to_owned).unwrap_or(n)),
             secrets: self.storage.storage.secret,
             timezone: self.first.tz,
             passwd: self.first.passwd,

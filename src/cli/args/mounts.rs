@@ -40,8 +40,9 @@ pub struct StorageArgs {
     #[arg(long, value_name = "WAY", value_parser = ["anonymous", "bind", "tmpfs", "ignore"])]
     pub image_volume: Option<String>,
     /// Mount the root file system read-only
-    #[arg(long)]
-    pub read_only: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = boolean, value_name = "BOOL")]
+    pub read_only: Option<bool>,
     /// With --read-only: tmpfs on /run, /tmp and /var/tmp (default true)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = boolean, value_name = "BOOL")]

@@ -44,7 +44,13 @@ pub(crate) fn selection(
     }
     if !names.is_empty() && (all || latest) {
         let flag = if all { "--all" } else { "--latest" };
-        return Err(Failure::usage(format!("conflicting options: {flag} and names of containers")));
+        return Err(Failure::usage(match (called, all) {
+            // podman's words, for its own flag.
+            ("start", true) => {
+                "either start all containers or the container(s) provided in the arguments".to_owned()
+            }
+            _ => format!("conflicting options: {flag} and names of containers"),
+        }));
     }
     if all && latest {
         return Err(Failure::usage("conflicting options: --all and --latest cannot be used together"));

@@ -37,6 +37,11 @@ impl<'a> Each<'a> {
         }
     }
 
+    /// A warning beside the result.
+    pub(super) fn warn(&mut self, line: impl fmt::Display) {
+        self.ui.warn(line);
+    }
+
     /// Tells a failure and remembers the exit code.
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.ui.failure(failure);

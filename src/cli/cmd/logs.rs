@@ -67,10 +67,16 @@ fn run(args: LogsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         since: args.since.as_deref().map(super::time).transpose()?,
         until: args.until.as_deref().map(super::time).transpose()?,
     };
-    let prefix = args.names || args.color;
+    // podman: lines of several containers are told apart by id, or by name if asked for.
+    let by_name = args.names || args.color;
     let follow = args.follow;
     crate::engine::logs::logs(ctx.engine()?, &names, &options, &mut |line| {
-        show(ui, &line, prefix.then(|| names[line.container].as_str()), &args);
+        let prefix = match by_name {
+            true => Some(names[line.container].as_str()),
+            false if names.len() > 1 => Some(&*line.id),
+            false => None,
+        };
+        show(ui, &line, prefix, &args);
         if follow {
             ui.flush();
         }

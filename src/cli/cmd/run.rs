@@ -53,6 +53,8 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     options.lifecycle.auto_remove |= args.rmi;
     let engine = ctx.engine().map_err(|f| f.code(Exit::ENGINE.0))?;
     let progress = PullProgress::new(options.quiet);
+    // docker: with neither stdout nor stderr attached the id goes to stdout, as with -d.
+    let silent = attach.as_ref().is_some_and(|a| !a.stdout && !a.stderr);
     let run = RunOptions { attach, files };
     let handle = crate::engine::run::run(engine, &options, &run, &progress);
     progress.finish();
@@ -64,7 +66,12 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             ui.line(id);
             Ok(Exit::OK)
         }
-        RunHandle::Attached(attached) => relay::relay(attached, ui),
+        RunHandle::Attached(attached) => {
+            if silent {
+                ui.line(&attached.id);
+            }
+            relay::relay(attached, ui)
+        }
     }
 }
 

@@ -40,6 +40,13 @@ fn run(args: StopArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let which = selection(args.containers, args.choice, args.ignore, "stop")?;
     let options = StopOptions { timeout: args.timeout, signal: args.signal };
     let mut each = Each::new(ui);
-    crate::engine::stop::stop(ctx.engine()?, &which, &options, &mut |done| each.echo(done))?;
+    crate::engine::stop::stop(ctx.engine()?, &which, &options, &mut |done| {
+        if let Ok(stopped) = &done.result
+            && let Some(killed) = &stopped.killed
+        {
+            each.warn(killed);
+        }
+        each.echo(done);
+    })?;
     Ok(each.exit())
 }

@@ -34,6 +34,7 @@ struct Containers {
     log_driver: Option<String>,
     log_size_max: Option<i64>,
     mounts: Option<Vec<String>>,
+    oom_score_adj: Option<i32>,
     pids_limit: Option<i64>,
     read_only: Option<bool>,
     seccomp_profile: Option<PathBuf>,
@@ -115,6 +116,7 @@ fn apply_containers(config: &mut Config, path: &Path, file: Containers) -> Resul
         c.log_size_max = Some(u64::try_from(size).unwrap_or(0));
     }
     set(&mut c.mounts, file.mounts);
+    c.oom_score_adj = file.oom_score_adj.or(c.oom_score_adj);
     c.pids_limit = file.pids_limit.or(c.pids_limit);
     set(&mut c.read_only, file.read_only);
     c.seccomp_profile = file.seccomp_profile.or(c.seccomp_profile.take());

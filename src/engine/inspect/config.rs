@@ -46,6 +46,7 @@ pub(super) fn config(spec: &ContainerSpec) -> Value {
     put(&mut value, "Umask", format!("{:04o}", p.umask).into());
     put(&mut value, "Timezone", spec.timezone.clone().unwrap_or_default().into());
     put(&mut value, "Timeout", spec.lifecycle.timeout.into());
+    put(&mut value, "HealthcheckOnFailureAction", spec.lifecycle.health_on_failure.word().into());
     put(&mut value, "SystemdMode", spec.systemd.into());
     put(&mut value, "Passwd", spec.passwd.into());
     if !spec.secrets.is_empty() {

@@ -9,10 +9,12 @@ use crate::model::mount::{MountKind, MountRequest};
 use crate::model::namespace::{NsMode, UserNsMode};
 use crate::model::network::{NetworkModeSpec, PortMapping};
 use crate::model::resources::DeviceValue;
+use crate::model::units::human_size_fine;
 
-pub(super) fn host_config(spec: &ContainerSpec) -> Value {
+pub(super) fn host_config(spec: &ContainerSpec, log_path: &str) -> Value {
     let mut all = Map::new();
     general(spec, &mut all);
+    all.insert("LogConfig".to_owned(), log_config(spec, log_path));
     isolation(spec, &mut all);
     limits(spec, &mut all);
     Value::Object(all)
@@ -23,11 +25,9 @@ fn general(spec: &ContainerSpec, all: &mut Map<String, Value>) {
     let mut put = |key: &str, value: Value| {
         all.insert(key.to_owned(), value);
     };
-    let log = &spec.lifecycle.log;
     let dns = &spec.network.dns;
     put("Binds", list_or_null(&binds(spec)));
     put("ContainerIDFile", "".into());
-    put("LogConfig", json!({ "Type": log.driver, "Config": text_map(&log.options) }));
     put("NetworkMode", network_mode(spec).into());
     put("PortBindings", port_bindings(&spec.network.ports));
     put("RestartPolicy", restart_policy(spec.lifecycle.restart));
@@ -59,6 +59,19 @@ fn general(spec: &ContainerSpec, all: &mut Map<String, Value>) {
     if !mounts.is_empty() {
         put("Mounts", mounts.into());
     }
+}
+
+/// docker's `Type` and `Config`; podman's `Path`, `Tag` and `Size`.
+fn log_config(spec: &ContainerSpec, path: &str) -> Value {
+    let log = &spec.lifecycle.log;
+    let tag = log.options.iter().find(|(key, _)| key == "tag").map_or("", |(_, value)| value.as_str());
+    json!({
+        "Type": log.driver,
+        "Config": text_map(&log.options),
+        "Path": path,
+        "Tag": tag,
+        "Size": human_size_fine(log.max_size),
+    })
 }
 
 fn isolation(spec: &ContainerSpec, all: &mut Map<String, Value>) {

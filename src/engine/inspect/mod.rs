@@ -62,7 +62,8 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
         let path = ctx.paths.run_container(&spec.id).join(file);
         put(key, if phase.running().is_some() { path.display().to_string().into() } else { "".into() });
     }
-    put("LogPath", log_path(ctx, &spec));
+    let log = log_path(ctx, &spec);
+    put("LogPath", log.clone().into());
     put("Name", format!("/{}", container.row.name).into());
     put("RestartCount", state::restarts(phase).into());
     put("Driver", "overlay2".into());
@@ -71,7 +72,7 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
     put("ProcessLabel", spec.security.selinux_label.clone().unwrap_or_default().into());
     put("AppArmorProfile", spec.security.apparmor.clone().unwrap_or_default().into());
     put("ExecIDs", state::execs(ctx, phase, &spec));
-    put("HostConfig", host_config::host_config(&spec));
+    put("HostConfig", host_config::host_config(&spec, &log));
     put("GraphDriver", graph_driver(ctx, &spec));
     if size {
         let rw = store.container_size(&spec.id)?;
@@ -82,6 +83,7 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
     put("Config", config::config(&spec));
     put("NetworkSettings", network::settings(&store, &spec, phase)?);
     podman(ctx, &spec, phase, &mut all);
+    podman_image(&store, &spec, &mut all);
     Ok(Value::Object(all))
 }
 
@@ -95,8 +97,6 @@ fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<Stri
     let mut put = |key: &str, value: Value| {
         all.insert(key.to_owned(), value);
     };
-    put("ImageName", spec.root.image_name.clone().into());
-    put("ImageDigest", "".into());
     put("Rootfs", spec.root.directory.clone().unwrap_or_default().into());
     put("Pod", "".into());
     put("Namespace", "".into());
@@ -117,14 +117,36 @@ fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<Stri
     }
 }
 
+/// podman's words about the image: its whole name, and the digest it was pulled by.
+fn podman_image(store: &Store, spec: &ContainerSpec, all: &mut Map<String, Value>) {
+    let typed = &spec.root.image_name;
+    // An image that is gone is known by what was typed.
+    let image = spec.root.image_id.as_ref().and_then(|id| store.image(id).ok());
+    let fits = |name: &&String| {
+        let tagged = format!("{typed}:latest");
+        [typed.as_str(), tagged.as_str()]
+            .iter()
+            .any(|t| name.strip_suffix(t).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')))
+    };
+    let named = image.as_ref().and_then(|i| i.names.iter().find(fits));
+    let first = || image.as_ref().filter(|i| i.id.hex().starts_with(typed.as_str()))?.names.first();
+    let name = named.or_else(first).unwrap_or(typed);
+    let digest = image.as_ref().map(|i| {
+        let by_name = i.digests.iter().find_map(|d| d.split_once('@'));
+        by_name.map_or_else(|| i.manifest.as_str().to_owned(), |(_, digest)| digest.to_owned())
+    });
+    all.insert("ImageName".to_owned(), name.clone().into());
+    all.insert("ImageDigest".to_owned(), digest.unwrap_or_default().into());
+}
+
 fn image_size(store: &Store, spec: &ContainerSpec) -> u64 {
     spec.root.image_id.as_ref().and_then(|id| store.image(id).ok()).map_or(0, |i| i.size)
 }
 
-fn log_path(ctx: &Context, spec: &ContainerSpec) -> Value {
+fn log_path(ctx: &Context, spec: &ContainerSpec) -> String {
     match spec.lifecycle.log.driver.as_str() {
-        "json-file" | "k8s-file" => ctx.paths.log(&spec.id).display().to_string().into(),
-        _ => "".into(),
+        "json-file" | "k8s-file" => ctx.paths.log(&spec.id).display().to_string(),
+        _ => String::new(),
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) fn state(ctx: &Context, phase: &Phase, spec: &ContainerSpec) -> Value
         "Error": "",
         "StartedAt": NEVER,
         "FinishedAt": NEVER,
+        // podman's
+        "StoppedByUser": false,
     });
     match phase {
         Phase::Running(r) | Phase::Paused(r) => running(ctx, r, spec, &mut value),
@@ -55,6 +57,7 @@ fn exited(e: &Exited, value: &mut Value) {
     value["Error"] = e.error.clone().into();
     value["StartedAt"] = e.started.to_string().into();
     value["FinishedAt"] = e.at.to_string().into();
+    value["StoppedByUser"] = e.stopped_by_user.into();
 }
 
 fn health(phase: &Phase, spec: &ContainerSpec) -> Option<Value> {

@@ -4,8 +4,8 @@ use super::{Inputs, health, invalid};
 use crate::engine::error::{Error, Kind};
 use crate::model::container::LifecycleSpec;
 use crate::model::image::ImageConfig;
-use crate::model::lifecycle::{LifecycleOptions, LogSpec, RestartPolicy, parse_signal};
-use crate::model::units::ByteSize;
+use crate::model::lifecycle::{HealthAction, LifecycleOptions, LogSpec, RestartPolicy, parse_signal};
+use crate::model::units::{ByteSize, parse_decimal_size};
 
 const DEFAULT_STOP_TIMEOUT: i64 = 10;
 /// Logs are bounded by default: three files of 10 MB (docker grows one without end).
@@ -39,6 +39,13 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Lifecy
         None => parse_signal(&image.stop_signal).unwrap_or(15),
     };
     let driver = log_driver.clone().or_else(|| inputs.config.containers.log_driver.clone());
+    let health = health::resolve(own_health.as_ref(), image.healthcheck.as_ref())?;
+    if health.is_none() && *health_on_failure != HealthAction::None {
+        return Err(invalid(format!(
+            "cannot set on-failure action to {} without a health check",
+            health_on_failure.word()
+        )));
+    }
     Ok(LifecycleSpec {
         auto_remove: *auto_remove,
         remove_image: *remove_image,
@@ -46,7 +53,7 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Lifecy
         stop_signal,
         stop_timeout: stop_timeout.or(inputs.config.engine.stop_timeout).unwrap_or(DEFAULT_STOP_TIMEOUT),
         timeout: *timeout,
-        health: health::resolve(own_health.as_ref(), image.healthcheck.as_ref())?,
+        health,
         health_on_failure: *health_on_failure,
         log: logs(driver.as_deref(), log_opts, inputs.config.containers.log_size_max)?,
         sdnotify: sdnotify.clone(),
@@ -79,7 +86,7 @@ fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>
         match key.as_str() {
             "max-size" | "size" if matches!(driver, "json-file" | "k8s-file") => {
                 // docker writes -1 for "no limit".
-                spec.max_size = if value == "-1" { 0 } else { value.parse::<ByteSize>()?.0 };
+                spec.max_size = if value == "-1" { 0 } else { parse_decimal_size(value)? };
             }
             "max-file" if matches!(driver, "json-file" | "k8s-file") => {
                 spec.max_file = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| {

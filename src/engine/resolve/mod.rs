@@ -136,7 +136,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
 
 fn root(inputs: &Inputs<'_>) -> RootSpec {
     let o = inputs.options;
-    let read_only = o.read_only || inputs.config.containers.read_only;
+    let read_only = o.read_only.unwrap_or(inputs.config.containers.read_only);
     RootSpec {
         image_name: if o.rootfs.is_some() { String::new() } else { o.image.clone() },
         image_id: inputs.image.map(|i| i.id.clone()),

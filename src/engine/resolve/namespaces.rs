@@ -14,12 +14,25 @@ pub(super) fn resolve(inputs: &Inputs<'_>) -> Result<NamespaceSpec, Error> {
         pid: mode("--pid", pid.as_ref(), world)?,
         ipc: match ipc {
             Some(NsMode::Shareable | NsMode::None) => ipc.clone().unwrap_or(NsMode::Private),
+            Some(NsMode::Container(name)) => shared_ipc(name, world)?,
             other => mode("--ipc", other.as_ref(), world)?,
         },
         uts: mode("--uts", uts.as_ref(), world)?,
         cgroup: mode("--cgroupns", cgroup.as_ref(), world)?,
         user: userns::resolve(inputs, user.as_ref(), (subuid_name.as_deref(), subgid_name.as_deref()))?,
     })
+}
+
+/// `--ipc=container:`: one that was told to keep its IPC to itself is not joined. By default it may be, as in podman.
+fn shared_ipc(name: &str, world: &dyn World) -> Result<NsMode, Error> {
+    let other = world.container(name)?;
+    if other.private_ipc {
+        return Err(invalid(format!(
+            "cannot join IPC of container {name}: non-shareable IPC (hint: use IpcMode:shareable for the donor \
+             container)"
+        )));
+    }
+    Ok(NsMode::Container(other.id.as_str().to_owned()))
 }
 
 fn mode(flag: &str, wish: Option<&NsMode>, world: &dyn World) -> Result<NsMode, Error> {

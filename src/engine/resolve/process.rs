@@ -45,8 +45,9 @@ pub(super) fn resolve(
     if argv[0].is_empty() {
         return Err(invalid("the command is an empty string"));
     }
+    let oom_score_adj = oom_score_adj.or(inputs.config.containers.oom_score_adj);
     if let Some(adj) = oom_score_adj
-        && !(-1000..=1000).contains(adj)
+        && !(-1000..=1000).contains(&adj)
     {
         return Err(invalid(format!("Invalid value {adj}, range for oom score adj is [-1000, 1000]")));
     }
@@ -65,7 +66,7 @@ pub(super) fn resolve(
         capabilities: capabilities(defaults, cap_add, cap_drop, *privileged, bounding)?,
         rlimits: limits(rlimits, &inputs.config.containers.default_ulimits)?,
         umask: umask.or(inputs.config.containers.umask).unwrap_or(0o022),
-        oom_score_adj: *oom_score_adj,
+        oom_score_adj,
         init: init.unwrap_or(inputs.config.containers.init),
         no_new_privileges: inputs.options.security.no_new_privileges,
         preserve_fds: *preserve_fds,

@@ -28,6 +28,7 @@ impl World for Table {
             id: OTHER.parse()?,
             name: "other".to_owned(),
             hostname: "otherhost".to_owned(),
+            private_ipc: false,
             mounts: vec![borrowed],
         })
     }
@@ -421,7 +422,8 @@ fn lifecycle_rules() {
         let (k, v) = (k.to_owned(), v.to_owned());
         with(nginx(), |o| o.lifecycle.log_opts = vec![(k, v)]).map(|r| r.spec.lifecycle.log)
     };
-    assert_eq!(log("max-size", "1m").expect("resolves").max_size, 1 << 20);
+    assert_eq!(log("max-size", "1m").expect("resolves").max_size, 1_000_000);
+    assert_eq!(log("max-size", "1.5m").expect("resolves").max_size, 1_500_000);
     assert_eq!(log("max-file", "7").expect("resolves").max_file, 7);
     assert!(log("max-file", "0").is_err());
     assert_eq!(

@@ -29,6 +29,8 @@ pub struct Neighbour {
     pub name: String,
     /// Its host name.
     pub hostname: String,
+    /// It was told to share its IPC namespace with nobody (`--ipc=private`, `none`).
+    pub private_ipc: bool,
     /// Its mounts, for `--volumes-from`.
     pub mounts: Vec<MountSpec>,
 }

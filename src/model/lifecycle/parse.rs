@@ -113,7 +113,8 @@ const RTMAX: i32 = 64;
 /// There is no such signal.
 pub fn parse_signal(text: &str) -> Result<i32, ParseError> {
     let bad = || ParseError::new("signal", text, "there is no such signal");
-    if let Ok(number) = text.parse::<i32>() {
+    // podman's habit of hands: kill -s -9.
+    if let Ok(number) = text.strip_prefix('-').unwrap_or(text).parse::<i32>() {
         return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(bad()) };
     }
     let upper = text.to_ascii_uppercase();
@@ -179,6 +180,7 @@ mod tests {
             ("SIGTERM", 15),
             ("sigkill", 9),
             ("9", 9),
+            ("-9", 9),
             ("HUP", 1),
             ("SYS", 31),
             ("RTMIN", 34),
@@ -188,7 +190,7 @@ mod tests {
         ] {
             assert_eq!(parse_signal(text), Ok(want), "{text}");
         }
-        for text in ["", "0", "65", "-9", "FOO", "RTMIN+99", "RTMIN-1"] {
+        for text in ["", "0", "65", "-0", "FOO", "RTMIN+99", "RTMIN-1"] {
             assert!(parse_signal(text).is_err(), "{text}");
         }
         assert_eq!(signal_name(15), "SIGTERM");

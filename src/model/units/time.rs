@@ -97,6 +97,11 @@ pub fn parse_timestamp(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Ti
     if let Some(t) = unix_seconds(text) {
         return t.ok_or_else(bad);
     }
+    // As in Go, a negative duration is one ahead.
+    if let Some(Ok(d)) = text.strip_prefix('-').map(parse_duration) {
+        let ahead = SignedDuration::try_from(d).map_err(|_| bad())?;
+        return now.checked_add(ahead).map_err(|_| bad());
+    }
     if let Ok(d) = parse_duration(text) {
         let ago = SignedDuration::try_from(d).map_err(|_| bad())?;
         return now.checked_sub(ago).map_err(|_| bad());
@@ -193,6 +198,7 @@ mod tests {
         let at = |text| parse_timestamp(text, now, &TimeZone::UTC).map(|t| t.to_string());
         for (text, want) in [
             ("10m", "2026-11-21T11:50:00Z"),
+            ("-10m", "2026-11-21T12:10:00Z"),
             ("1795262400", "2026-11-21T12:00:00Z"),
             ("1795262400.5", "2026-11-21T12:00:00.5Z"),
             ("2026-11-20", "2026-11-20T00:00:00Z"),

@@ -43,6 +43,7 @@ impl Start<'_> {
         self.time_zone(root, &mut out)?;
         self.passwd(root, user, &mut out)?;
         self.secrets(&mut out)?;
+        self.marks(root, &mut out)?;
         Ok(out)
     }
 
@@ -199,7 +200,7 @@ impl Start<'_> {
     }
 
     /// Writes a file of the run directory, readable by everyone inside.
-    fn put(&self, name: &str, content: &[u8]) -> Result<PathBuf, Failure> {
+    pub(super) fn put(&self, name: &str, content: &[u8]) -> Result<PathBuf, Failure> {
         let path = self.world.paths.run_container(&self.world.id).join(name);
         // The inode stays the same over restarts; the umask of the monitor is 022.
         std::fs::write(&path, content)

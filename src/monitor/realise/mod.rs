@@ -10,6 +10,7 @@
 mod facts;
 mod files;
 mod ids;
+mod marks;
 mod network;
 mod root;
 mod shm;

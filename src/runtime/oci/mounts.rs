@@ -128,7 +128,8 @@ fn ipc(spec: &ContainerSpec, facts: &ResolvedFacts, read_only: bool) -> Vec<oci:
     };
     match &spec.namespaces.ipc {
         NsMode::Host => vec![
-            mount("/dev/mqueue", "bind", "/dev/mqueue", words(&["bind", "nosuid", "noexec", "nodev"])),
+            // The file system shows the queues of the namespace that mounts it; the host need not have it mounted.
+            mount("/dev/mqueue", "mqueue", "mqueue", queue),
             shared(Path::new("/dev/shm")),
         ],
         NsMode::None => vec![mount("/dev/mqueue", "mqueue", "mqueue", queue)],
