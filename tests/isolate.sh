@@ -32,7 +32,8 @@ ip link set lo up
 ip link add host0 type veth peer name host1
 ip link set host1 up; ip addr add 192.0.2.1/24 dev host0; ip link set host0 up
 ip route add default via 192.0.2.254 dev host0
-"$@" & child=$!
+# A shell without job control has its background children ignore SIGINT; tests send it.
+env --default-signal=INT,QUIT "$@" & child=$!
 trap 'kill -TERM $child 2>/dev/null || true' TERM INT
 rc=0; wait $child || rc=$?
 exit $rc

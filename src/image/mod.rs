@@ -41,7 +41,7 @@ pub fn check_login(
     credentials: auth::Credentials,
 ) -> Result<(), Error> {
     let access = registry::Access { options, registries, env };
-    registry::block_on(None, registry::hub::check_login(&access, registry, credentials))
+    registry::block_on(&NoProgress, registry::hub::check_login(&access, registry, credentials))
 }
 
 /// Repositories of a registry that fit a term.
@@ -57,5 +57,5 @@ pub fn search(
     limit: usize,
 ) -> Result<Vec<SearchResult>, Error> {
     let access = registry::Access { options, registries, env };
-    registry::block_on(None, registry::hub::search(&access, registry, term, limit))
+    registry::block_on(&NoProgress, registry::hub::search(&access, registry, term, limit))
 }

@@ -1,5 +1,6 @@
 //! What a transfer tells while it runs. Data only: bars and lines are the command line's matter.
 
+use std::io::{self, Read};
 use std::time::Duration;
 
 use crate::model::digest::Digest;
@@ -71,6 +72,12 @@ pub trait Progress: Send + Sync {
         let (_, _) = (digest, state);
     }
 
+    /// Whether the user has broken it off: the transfer then clears up and fails with
+    /// [`Error::Interrupted`](super::Error::Interrupted). Asked many times a second.
+    fn cancelled(&self) -> bool {
+        false
+    }
+
     /// Something the user should know though the work goes on, one line.
     fn warning(&self, message: &str) {
         let _ = message;
@@ -82,3 +89,24 @@ pub trait Progress: Send + Sync {
 pub struct NoProgress;
 
 impl Progress for NoProgress {}
+
+/// A reader that fails once the user has broken the work off.
+pub(crate) struct Stoppable<'a, R> {
+    from: R,
+    progress: &'a dyn Progress,
+}
+
+impl<'a, R: Read> Stoppable<'a, R> {
+    pub(crate) fn new(from: R, progress: &'a dyn Progress) -> Self {
+        Self { from, progress }
+    }
+}
+
+impl<R: Read> Read for Stoppable<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.progress.cancelled() {
+            return Err(io::Error::other("interrupted"));
+        }
+        self.from.read(out)
+    }
+}

@@ -6,7 +6,6 @@
 //! image has the same digest everywhere.
 
 use std::io::Write;
-use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -70,8 +69,6 @@ pub struct PushRequest<'a> {
     pub force: bool,
     /// `--format`; `None` keeps the image's.
     pub form: Option<Form>,
-    /// As with a pull.
-    pub cancel: Option<&'a AtomicBool>,
 }
 
 /// What came of it.
@@ -93,7 +90,7 @@ pub fn push(store: &Store, request: &PushRequest<'_>, progress: &dyn Progress) -
     let source = request.registries.sources(&request.target)?.pop();
     let source =
         source.unwrap_or(Source { reference: request.target.clone(), insecure: false, mirror: false });
-    block_on(request.cancel, async {
+    block_on(progress, async {
         let remote = Remote::new(&access, &source, "pull,push")?;
         OnePush { store, request, remote: &remote, progress }.run().await
     })

@@ -42,6 +42,9 @@ impl std::fmt::Display for Kind {
 /// What went wrong in the store.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The caller broke it off.
+    #[error("interrupted")]
+    Interrupted,
     /// SQLite refused a statement.
     #[error("the state database {path} failed while {doing}", path = .path.display())]
     Database {

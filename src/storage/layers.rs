@@ -14,7 +14,7 @@ use super::recipe::{self, RebuildError};
 use super::{gc, tree};
 use crate::model::digest::{ChainId, DiffId, Digest};
 
-pub use super::pull::{LayerWriter, Pull, StagedLayer};
+pub use super::pull::{LayerWriter, OnWait, Pull, StagedLayer};
 
 /// A stored layer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 use std::io::Read;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode};
 
@@ -22,6 +23,13 @@ use super::unpack::{self, Limits};
 use super::{file, gc, overlay, tree};
 use crate::model::digest::ChainId;
 use crate::model::image::Image;
+
+/// Whether to go on waiting for a layer that another process makes; the second argument is true the first time.
+pub type OnWait<'a> = dyn FnMut(&ChainId, bool) -> bool + 'a;
+
+/// Pauses between two looks at a layer that another process makes.
+const WAIT_FIRST: Duration = Duration::from_millis(2);
+const WAIT_LONGEST: Duration = Duration::from_millis(50);
 
 /// A pull (or load, commit, build step) in progress: holds the locks of its chains.
 #[derive(Debug)]
@@ -89,12 +97,12 @@ impl Drop for Staging {
 }
 
 impl Store {
-    /// Begins a pull: waits for other processes that are making one of these layers (telling `on_wait`
-    /// once per layer), then says which are still missing.
+    /// Begins a pull: waits for other processes that are making one of these layers, then says which are still
+    /// missing. `on_wait` is asked again and again whether to go on waiting, with `true` the first time for a layer.
     ///
     /// # Errors
-    /// What the kernel or the database says.
-    pub fn begin_pull(&self, wanted: Vec<Wanted>, on_wait: &mut dyn FnMut(&ChainId)) -> Result<Pull> {
+    /// [`Error::Interrupted`] when it did not; what the kernel or the database says.
+    pub fn begin_pull(&self, wanted: Vec<Wanted>, on_wait: &mut OnWait<'_>) -> Result<Pull> {
         let mut sorted: Vec<&ChainId> = wanted.iter().map(|w| &w.chain).collect();
         sorted.sort_unstable();
         sorted.dedup();
@@ -117,9 +125,9 @@ impl Store {
     }
 
     /// Locks a chain; `true` when the layer is there (and the lock shared).
-    fn lock_chain(&self, chain: &ChainId, on_wait: &mut dyn FnMut(&ChainId)) -> Result<(FileLock, bool)> {
+    fn lock_chain(&self, chain: &ChainId, on_wait: &mut OnWait<'_>) -> Result<(FileLock, bool)> {
         let path = layers::lock_path(&self.paths, chain);
-        let mut told = false;
+        let (mut told, mut pause) = (false, WAIT_FIRST);
         loop {
             if self.layer(chain)?.is_some() {
                 let lock = FileLock::acquire_shared(&path)?;
@@ -128,14 +136,14 @@ impl Store {
                 }
                 continue;
             }
-            let lock = match FileLock::try_acquire(&path)? {
-                Some(lock) => lock,
-                None => {
-                    if !std::mem::replace(&mut told, true) {
-                        on_wait(chain);
-                    }
-                    FileLock::acquire(&path)?
+            // Looking again instead of sleeping in the lock: who waits can be broken off.
+            let Some(lock) = FileLock::try_acquire(&path)? else {
+                if !on_wait(chain, !std::mem::replace(&mut told, true)) {
+                    return Err(Error::Interrupted);
                 }
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(WAIT_LONGEST);
+                continue;
             };
             if self.layer(chain)?.is_none() {
                 return Ok((lock, false));

@@ -1,5 +1,7 @@
 //! Signals: numbers and names, masks, resetting dispositions before an exec.
 
+use std::sync::atomic::{AtomicI32, Ordering};
+
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::error::{Context, Error, Result, check};
@@ -57,6 +59,66 @@ fn dispose(signal: i32, handler: libc::sighandler_t) -> Result<()> {
         return Err(Error::last("signal", format!("{signal}")));
     }
     Ok(())
+}
+
+/// The first signal that a [`Catch`] has seen; 0 for none.
+static CAUGHT: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn note(signal: libc::c_int) {
+    // Only an atomic is touched: nothing else is safe in a handler.
+    let _first = CAUGHT.compare_exchange(0, signal, Ordering::Relaxed, Ordering::Relaxed);
+}
+
+/// While it lives, signals are noted instead of ending the process. Each is caught once: the second of its kind
+/// ends the process as ever. A signal that our caller has ignored (`nohup`) stays ignored. One at a time.
+#[derive(Debug)]
+pub struct Catch {
+    before: Vec<(i32, libc::sigaction)>,
+}
+
+impl Catch {
+    /// Begins to note these signals.
+    pub fn new(signals: &[i32]) -> Result<Self> {
+        CAUGHT.store(0, Ordering::Relaxed);
+        let mut catch = Self { before: Vec::new() };
+        for &signal in signals {
+            // SAFETY: a sigaction of zeroes is a valid one (default action, nothing masked).
+            let (mut new, mut old) = unsafe { std::mem::zeroed::<(libc::sigaction, libc::sigaction)>() };
+            new.sa_sigaction = note as *const () as libc::sighandler_t;
+            // No SA_RESTART: a read that waits must come back and look.
+            new.sa_flags = libc::SA_RESETHAND;
+            // SAFETY: both are whole structures of ours, and the handler only stores to an atomic.
+            check(unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut old) }, "sigaction", || {
+                format!("{signal}")
+            })?;
+            if old.sa_sigaction == libc::SIG_IGN {
+                continue;
+            }
+            // SAFETY: as above.
+            check(
+                unsafe { libc::sigaction(signal, &raw const new, std::ptr::null_mut()) },
+                "sigaction",
+                || format!("{signal}"),
+            )?;
+            catch.before.push((signal, old));
+        }
+        Ok(catch)
+    }
+
+    /// The first that came, if one did.
+    #[must_use]
+    pub fn caught(&self) -> Option<i32> {
+        Some(CAUGHT.load(Ordering::Relaxed)).filter(|n| *n != 0)
+    }
+}
+
+impl Drop for Catch {
+    fn drop(&mut self) {
+        for (signal, old) in &self.before {
+            // SAFETY: old was filled in by sigaction; setting back what was set cannot fail.
+            let _same = unsafe { libc::sigaction(*signal, &raw const *old, std::ptr::null_mut()) };
+        }
+    }
 }
 
 /// Sends a signal to a process by pid: only where no pidfd can be had (a process group by a
@@ -131,6 +193,26 @@ pub fn unknown(text: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_caught_signal_is_noted_and_the_old_action_comes_back() {
+        let action = || {
+            // SAFETY: a sigaction of zeroes is a valid one.
+            let mut old = unsafe { std::mem::zeroed::<libc::sigaction>() };
+            // SAFETY: old is a whole structure of ours.
+            assert_eq!(unsafe { libc::sigaction(libc::SIGUSR2, std::ptr::null(), &raw mut old) }, 0);
+            old.sa_sigaction
+        };
+        let before = action();
+        let catch = Catch::new(&[libc::SIGUSR2]).expect("catch");
+        assert_eq!(catch.caught(), None);
+        // SAFETY: the signal is caught.
+        unsafe { libc::raise(libc::SIGUSR2) };
+        assert_eq!(catch.caught(), Some(libc::SIGUSR2));
+        assert_eq!(action(), libc::SIG_DFL, "the second one would end the process");
+        drop(catch);
+        assert_eq!(action(), before);
+    }
 
     #[test]
     fn names_and_numbers() {

@@ -21,6 +21,7 @@ mod publish;
 mod pull;
 mod pull_auth;
 mod pull_faults;
+mod pull_interrupt;
 mod runtime_start;
 mod secrets;
 

@@ -166,7 +166,7 @@ fn publish(
         size: parent.size + layer.size,
         diff_ids,
     };
-    let pull = store.begin_pull(wanted(&image.diff_ids), &mut |_| {})?;
+    let pull = store.begin_pull(wanted(&image.diff_ids), &mut |_, _| true)?;
     let missing = pull.missing().iter().any(|w| w.chain == layer.chain);
     let staged = if missing { vec![staged] } else { Vec::new() };
     let documents: [Document; 2] = [manifest, config];

@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::interrupt::watched;
 use super::{By, Context, Error, Kind, Names, find_by};
 use crate::engine::commit::{changes, documents};
 use crate::engine::journal;
 use crate::image::archive::{self, Loaded, Saved};
-use crate::image::{self, Progress, config, manifest};
+use crate::image::{self, NoProgress, Progress, config, manifest};
 use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
 use crate::model::reference::{DEFAULT_REGISTRY, ImageName, ImageRef};
@@ -72,8 +73,8 @@ pub fn load(
 ) -> Result<Vec<Loaded>, Error> {
     let platform = platform.map(str::parse::<Platform>).transpose()?;
     let store = ctx.store()?;
-    let loaded = archive::load(&store, input, platform.as_ref(), progress)
-        .map_err(|e| Error::from(e).context("loading"))?;
+    let loaded = watched(progress, |progress| archive::load(&store, input, platform.as_ref(), progress))
+        .map_err(|e| e.context("loading"))?;
     for l in &loaded {
         journal::image(ctx, "load", l.image.id.as_str(), &l.image.config.labels);
     }
@@ -106,7 +107,8 @@ pub fn import(ctx: &Context, tar: &mut dyn Read, options: &ImportOptions) -> Res
         changes::apply(&mut own, change)?;
     }
     let store = ctx.store()?;
-    let imported = archive::import_layer(&store, tar).map_err(|e| Error::from(e).context("importing"))?;
+    let imported = watched(&NoProgress, |progress| archive::import_layer(&store, tar, progress))
+        .map_err(|e| e.context("importing"))?;
     let now = jiff::Timestamp::now().to_string();
     let message = options.message.clone().unwrap_or_else(|| "Imported from -".to_owned());
     let mut value = json!({
@@ -149,7 +151,7 @@ pub fn import(ctx: &Context, tar: &mut dyn Read, options: &ImportOptions) -> Res
         diff_ids: parsed.diff_ids,
         size: layer.size,
     };
-    let pull = store.begin_pull(wanted(&image.diff_ids), &mut |_| {})?;
+    let pull = store.begin_pull(wanted(&image.diff_ids), &mut |_, _| true)?;
     let staged = if pull.missing().is_empty() { Vec::new() } else { vec![imported.layer] };
     pull.publish(&store, staged, Some((&image, &[manifest_document, config_document])), &[])?;
     journal::image(ctx, "import", image.id.as_str(), &[]);

@@ -8,6 +8,7 @@ mod ensure;
 mod error;
 mod history;
 mod inspect;
+mod interrupt;
 mod list;
 mod prune;
 mod pull;

@@ -1,9 +1,10 @@
 //! `pull`.
 
 use super::ensure::WantedImage;
+use super::interrupt::watched;
 use super::{By, Context, Error, Kind, Names, find_by};
 use crate::engine::journal;
-use crate::image::{self, Progress, PullRequest};
+use crate::image::{self, NoProgress, Progress, PullRequest};
 use crate::model::create::RegistryOptions;
 use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
@@ -86,7 +87,7 @@ pub fn tags(name: &str, options: &PullOptions) -> Result<Vec<String>, Error> {
         return Err(Error::new(Kind::Invalid, "tag can't be used with --all-tags/-a"));
     }
     let names = Names::new();
-    let found = with_request(&names, name, options, image::pull::remote_tags)?;
+    let found = with_request(&names, name, options, &NoProgress, image::pull::remote_tags)?;
     Ok(found.into_iter().map(|tag| format!("{name}:{tag}")).collect())
 }
 
@@ -98,24 +99,25 @@ pub(super) fn pull_into(
     options: &PullOptions,
     progress: &dyn Progress,
 ) -> Result<Pulled, Error> {
-    with_request(names, name, options, |request| {
-        let done = image::pull(store, request, progress)?;
-        let image::Pulled { image, reference, digest, up_to_date } = done;
-        journal::image(ctx, "pull", &reference.familiar(), &image.config.labels);
-        Ok(Pulled { image, reference, digest, up_to_date })
-    })
+    let done = with_request(names, name, options, progress, |request, progress| {
+        image::pull(store, request, progress)
+    })?;
+    let image::Pulled { image, reference, digest, up_to_date } = done;
+    journal::image(ctx, "pull", &reference.familiar(), &image.config.labels);
+    Ok(Pulled { image, reference, digest, up_to_date })
 }
 
 /// The digest that a name has in its registry now.
 pub(super) fn remote_digest(names: &Names, name: &str, options: &PullOptions) -> Result<Digest, Error> {
-    with_request(names, name, options, image::pull::remote_digest)
+    with_request(names, name, options, &NoProgress, image::pull::remote_digest)
 }
 
 fn with_request<T>(
     names: &Names,
     name: &str,
     options: &PullOptions,
-    work: impl FnOnce(&PullRequest<'_>) -> Result<T, image::Error>,
+    progress: &dyn Progress,
+    work: impl FnOnce(&PullRequest<'_>, &dyn Progress) -> Result<T, image::Error>,
 ) -> Result<T, Error> {
     let parsed: ImageName = name.parse().map_err(image::Error::from)?;
     let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
@@ -126,11 +128,10 @@ fn with_request<T>(
         registries: names.registries()?,
         env: &names.env,
         jobs: 0,
-        cancel: None,
     };
     let what = match &request.candidates[..] {
         [one] => one.familiar(),
         _ => name.to_owned(),
     };
-    work(&request).map_err(|e| Error::from(e).context(format!("pulling {what}")))
+    watched(progress, |progress| work(&request, progress)).map_err(|e| e.context(format!("pulling {what}")))
 }

@@ -1,5 +1,6 @@
 //! `push`, and what asks registries without pulling: `login`, `logout`, `search`.
 
+use super::interrupt::watched;
 use super::{Context, Error, Kind, Names, find_by};
 use crate::engine::journal;
 pub use crate::image::auth::Stored;
@@ -67,10 +68,10 @@ pub fn push(
         level: options.level,
         force: options.force_compression,
         form,
-        cancel: None,
     };
     let what = format!("pushing {}", target.familiar());
-    let pushed = image::push::push(&store, &request, progress).map_err(|e| Error::from(e).context(what))?;
+    let pushed = watched(progress, |progress| image::push::push(&store, &request, progress));
+    let pushed = pushed.map_err(|e| e.context(what))?;
     store.add_image_digest(&image.id, &target.with_digest(&pushed.digest).to_string())?;
     journal::image(ctx, "push", &target.familiar(), &image.config.labels);
     Ok((target, pushed))

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::super::NoProgress;
+use super::super::progress::{Progress, Stoppable};
 use super::super::pull::layer::{self, Expected};
 use super::super::pull::sweep;
 use super::{Error, io as failed};
@@ -24,11 +24,11 @@ pub struct Imported {
 ///
 /// # Errors
 /// What is wrong with the archive, or keeps the store from taking it.
-pub fn import_layer(store: &Store, tar: impl Read) -> Result<Imported, Error> {
-    sweep(store, &NoProgress);
+pub fn import_layer(store: &Store, tar: impl Read, progress: &dyn Progress) -> Result<Imported, Error> {
+    sweep(store, progress);
     // Its key is its digest, which is known at the end: until then it has another's.
     let nobody = Wanted { chain: Digest::sha256([0; 32]), diff_id: Digest::sha256([0; 32]), parent: None };
-    let pull = store.begin_pull(Vec::new(), &mut |_| {})?;
+    let pull = store.begin_pull(Vec::new(), &mut |_, _| true)?;
     let writer = pull.writer(&nobody, &Limits::default())?;
     let expected = Expected {
         name: "of the archive".into(),
@@ -38,7 +38,7 @@ pub fn import_layer(store: &Store, tar: impl Read) -> Result<Imported, Error> {
     };
     let (mut staged, diff_id) = std::thread::scope(|threads| {
         let (input, running) = layer::start(threads, expected, writer);
-        let fed = input.feed(tar);
+        let fed = input.feed(Stoppable::new(tar, progress));
         drop(input);
         let done = running.wait();
         fed.map_err(failed("reading the archive"))?;

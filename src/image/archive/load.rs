@@ -1,6 +1,7 @@
 //! Reading images out of an archive: docker's form (`manifest.json`) or an OCI layout (`index.json`).
 
 use std::fs::File;
+use std::io::Read;
 use std::sync::Mutex;
 
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use super::super::config::{self, Config};
 use super::super::manifest::{
     self, Descriptor, Index, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Parsed,
 };
-use super::super::progress::{LayerState, Progress};
+use super::super::progress::{LayerState, Progress, Stoppable};
 use super::super::pull::layer::{self, Expected};
 use super::super::pull::{sweep, total_size};
 use super::super::registry::remote::digest_of;
@@ -57,7 +58,7 @@ pub fn load(
     platform: Option<&Platform>,
     progress: &dyn Progress,
 ) -> Result<Vec<Loaded>, Error> {
-    let archive = Archive::open(input, store.paths())?;
+    let archive = Archive::open(input, store.paths(), progress)?;
     let found = if archive.has("manifest.json") {
         docker(&archive)?
     } else if archive.has("index.json") {
@@ -219,7 +220,7 @@ fn name_of(entry: &Descriptor) -> Option<ImageRef> {
 fn put(store: &Store, archive: &Archive, found: Found, progress: &dyn Progress) -> Result<Loaded, Error> {
     let mut image = image_of(&found);
     let layers = wanted(&image.diff_ids);
-    let pull = store.begin_pull(layers.clone(), &mut |_| {})?;
+    let pull = store.begin_pull(layers.clone(), &mut |_, _| !progress.cancelled())?;
     let missing: Vec<(&Wanted, &(String, Option<Digest>))> =
         layers.iter().zip(&found.layers).filter(|(w, _)| pull.missing().contains(w)).collect();
     let staged = unpack_all(store, archive, &pull, missing, progress)?;
@@ -276,7 +277,8 @@ fn unpack_all(
                         root: root.clone(),
                     };
                     progress.layer(&wanted.diff_id, LayerState::Pending);
-                    match unpack(archive, pull, wanted, file, expected) {
+                    let opened = archive.reader(file).map(|from| Stoppable::new(from, progress));
+                    match opened.and_then(|from| unpack(from, pull, wanted, expected)) {
                         Ok(layer) => {
                             progress.layer(&wanted.diff_id, LayerState::Complete);
                             staged.lock().expect("nobody panics holding it").push(layer);
@@ -295,14 +297,8 @@ fn unpack_all(
     }
 }
 
-fn unpack(
-    archive: &Archive,
-    pull: &Pull,
-    wanted: &Wanted,
-    file: &str,
-    expected: Expected,
-) -> Result<StagedLayer, Error> {
-    let from = archive.reader(file)?;
+fn unpack(from: impl Read, pull: &Pull, wanted: &Wanted, expected: Expected) -> Result<StagedLayer, Error> {
+    let what = format!("reading {} of the archive", expected.name);
     let writer = pull.writer(wanted, &Limits::default())?;
     std::thread::scope(|threads| {
         let (input, running) = layer::start(threads, expected, writer);
@@ -310,7 +306,7 @@ fn unpack(
         // Without an end the pipeline knows that it was cut.
         drop(input);
         let done = running.wait();
-        fed.map_err(failed(format!("reading {file} of the archive")))?;
+        fed.map_err(failed(what))?;
         Ok(done?.0)
     })
 }

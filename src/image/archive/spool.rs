@@ -10,6 +10,7 @@ use std::path::{Component, Path};
 
 use rustix::fs::{CWD, Mode, OFlags};
 
+use super::super::progress::{Progress, Stoppable};
 use super::super::pull::layer::{Compression, compression};
 use super::{Error, io as failed};
 use crate::storage::Paths;
@@ -36,13 +37,13 @@ enum Place {
 
 impl Archive {
     /// Takes a file or, if it is a pipe or compressed, a nameless copy of it below the storage root.
-    pub(super) fn open(input: File, paths: &Paths) -> Result<Self, Error> {
+    pub(super) fn open(input: File, paths: &Paths, progress: &dyn Progress) -> Result<Self, Error> {
         let seekable = input.metadata().map_err(failed("looking at the archive"))?.is_file();
         let mut head = [0; 6];
         let n =
             if seekable { input.read_at(&mut head, 0).map_err(failed("reading the archive"))? } else { 0 };
         let plain = seekable && matches!(compression(&head[..n]), Compression::None);
-        let file = if plain { input } else { spool(input, paths)? };
+        let file = if plain { input } else { spool(Stoppable::new(input, progress), paths)? };
         let files = scan(&file)?;
         Ok(Self { file, files })
     }

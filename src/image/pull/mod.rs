@@ -10,8 +10,6 @@ mod fetch;
 mod find;
 pub(crate) mod layer;
 
-use std::sync::atomic::AtomicBool;
-
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use self::find::Found;
@@ -45,8 +43,6 @@ pub struct PullRequest<'a> {
     pub env: &'a Env,
     /// Layers at once; 0 is the default of three.
     pub jobs: usize,
-    /// Set by the caller when the user breaks it off; the pull then cleans up and fails with [`Error::Interrupted`].
-    pub cancel: Option<&'a AtomicBool>,
 }
 
 impl<'a> PullRequest<'a> {
@@ -76,7 +72,7 @@ pub fn pull(store: &Store, request: &PullRequest<'_>, progress: &dyn Progress) -
     let pulled = try_all(request, progress, |reference, source| {
         // The threads of all layers end before this returns, whatever happens.
         std::thread::scope(|threads| {
-            block_on(request.cancel, async {
+            block_on(progress, async {
                 let remote = Remote::new(&request.access(), source, "pull")?;
                 let pull = OnePull { store, request, reference, remote: &remote, threads, progress };
                 pull.run().await
@@ -91,9 +87,9 @@ pub fn pull(store: &Store, request: &PullRequest<'_>, progress: &dyn Progress) -
 ///
 /// # Errors
 /// As [`pull`].
-pub fn remote_digest(request: &PullRequest<'_>) -> Result<Digest, Error> {
+pub fn remote_digest(request: &PullRequest<'_>, progress: &dyn Progress) -> Result<Digest, Error> {
     try_all(request, &super::NoProgress, |_, source| {
-        block_on(request.cancel, async {
+        block_on(progress, async {
             let remote = Remote::new(&request.access(), source, "pull")?;
             remote.digest(source.reference.version(), &|_, _| {}).await
         })
@@ -104,11 +100,9 @@ pub fn remote_digest(request: &PullRequest<'_>) -> Result<Digest, Error> {
 ///
 /// # Errors
 /// As [`pull`].
-pub fn remote_tags(request: &PullRequest<'_>) -> Result<Vec<String>, Error> {
+pub fn remote_tags(request: &PullRequest<'_>, progress: &dyn Progress) -> Result<Vec<String>, Error> {
     try_all(request, &super::NoProgress, |_, source| {
-        block_on(request.cancel, async {
-            Remote::new(&request.access(), source, "pull")?.tags(&|_, _| {}).await
-        })
+        block_on(progress, async { Remote::new(&request.access(), source, "pull")?.tags(&|_, _| {}).await })
     })
 }
 
@@ -166,10 +160,11 @@ impl<'scope> OnePull<'_, 'scope, '_> {
         let before = self.store.image_by_name(&self.reference.to_string())?;
         let layers = wanted(&found.config.diff_ids);
         let digest_of = |chain: &Digest| layers.iter().position(|w| w.chain == *chain).map(|i| &list[i].0);
-        let pull = self.store.begin_pull(layers.clone(), &mut |chain| {
-            if let Some(d) = digest_of(chain) {
+        let pull = self.store.begin_pull(layers.clone(), &mut |chain, first| {
+            if let (true, Some(d)) = (first, digest_of(chain)) {
                 self.progress.layer(d, LayerState::WaitingForOther);
             }
+            !self.progress.cancelled()
         })?;
         for (w, (digest, _)) in layers.iter().zip(&list) {
             let state = if pull.missing().contains(w) { LayerState::Pending } else { LayerState::Exists };

@@ -19,20 +19,19 @@ mod tls;
 mod transport;
 pub(crate) mod upload;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Error;
+use super::{Error, Progress};
 
 pub use hub::SearchResult;
 pub(crate) use remote::{Access, Remote};
 
-/// How often the flag of a caller who breaks off is looked at.
+/// How often a caller is asked whether it breaks off.
 const CANCEL_POLL: Duration = Duration::from_millis(40);
 
-/// Runs a transfer to its end, or until `cancel` is set.
+/// Runs a transfer to its end, or until the caller breaks it off.
 pub(crate) fn block_on<T>(
-    cancel: Option<&AtomicBool>,
+    progress: &dyn Progress,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -43,14 +42,13 @@ pub(crate) fn block_on<T>(
         tokio::select! {
             biased;
             result = work => result,
-            () = cancelled(cancel) => Err(Error::Interrupted),
+            () = cancelled(progress) => Err(Error::Interrupted),
         }
     })
 }
 
-async fn cancelled(flag: Option<&AtomicBool>) {
-    let Some(flag) = flag else { return std::future::pending().await };
-    while !flag.load(Ordering::Relaxed) {
+async fn cancelled(progress: &dyn Progress) {
+    while !progress.cancelled() {
         tokio::time::sleep(CANCEL_POLL).await;
     }
 }

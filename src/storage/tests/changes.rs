@@ -83,7 +83,8 @@ fn a_commit_gives_the_same_tree() {
     assert_eq!(listing(&staged.diff()), listing(&dir.path().join("upper")));
     let chain = staged.layer().chain.clone();
     assert_eq!(chain, staged.layer().diff_id);
-    let pull = store.begin_pull(layers::wanted(std::slice::from_ref(&chain)), &mut |_| {}).expect("begin");
+    let pull =
+        store.begin_pull(layers::wanted(std::slice::from_ref(&chain)), &mut |_, _| true).expect("begin");
     assert_eq!(pull.missing().len(), 1);
     pull.publish(&store, vec![staged], None, &[]).expect("publish");
     let mut again = Vec::new();

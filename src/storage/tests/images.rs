@@ -66,16 +66,19 @@ fn the_second_puller_waits_and_finds_the_layer() {
     let (dir, store) = store("pullers");
     let layer = tar("x", b"1");
     let wanted = image("a", "h/r:1", std::slice::from_ref(&layer));
-    let first = store.begin_pull(layers::wanted(&wanted.0.diff_ids), &mut |_| {}).expect("begin");
+    let first = store.begin_pull(layers::wanted(&wanted.0.diff_ids), &mut |_, _| true).expect("begin");
     let paths = dir.paths();
     let diff_ids = wanted.0.diff_ids.clone();
     let (tell, told) = std::sync::mpsc::channel();
     let waiter = std::thread::spawn(move || {
         let store = Store::open(&paths).expect("open");
         let mut waited = 0;
-        let mut on_wait = |_: &Digest| {
-            waited += 1;
-            tell.send(()).expect("the other side lives");
+        let mut on_wait = |_: &Digest, first: bool| {
+            if first {
+                waited += 1;
+                tell.send(()).expect("the other side lives");
+            }
+            true
         };
         let second = store.begin_pull(layers::wanted(&diff_ids), &mut on_wait).expect("begin");
         (waited, second.missing().len())
@@ -89,11 +92,26 @@ fn the_second_puller_waits_and_finds_the_layer() {
 }
 
 #[test]
+fn who_waits_for_a_layer_can_give_up() {
+    let (dir, store) = store("impatient");
+    let wanted = image("a", "h/r:1", &[tar("x", b"1")]);
+    let _first = store.begin_pull(layers::wanted(&wanted.0.diff_ids), &mut |_, _| true).expect("begin");
+    let other = Store::open(&dir.paths()).expect("open");
+    let mut asked = 0;
+    let refused = other.begin_pull(layers::wanted(&wanted.0.diff_ids), &mut |_, _| {
+        asked += 1;
+        asked < 3
+    });
+    assert!(matches!(refused, Err(Error::Interrupted)));
+    assert_eq!(asked, 3);
+}
+
+#[test]
 fn a_pull_that_is_given_up_leaves_nothing() {
     let (_dir, store) = store("givenup");
     let layer = tar("x", b"1");
     let wanted = image("a", "h/r:1", std::slice::from_ref(&layer));
-    let pull = store.begin_pull(layers::wanted(&wanted.0.diff_ids), &mut |_| {}).expect("begin");
+    let pull = store.begin_pull(layers::wanted(&wanted.0.diff_ids), &mut |_, _| true).expect("begin");
     let writer = pull.writer(&pull.missing()[0].clone(), &Limits::default()).expect("writer");
     drop(writer.unpack(layer.as_slice()).expect("unpack"));
     let mut broken = layer;
