@@ -23,6 +23,7 @@ pub mod reference;
 pub mod resources;
 pub mod secret;
 pub mod security;
+pub mod transport;
 pub mod units;
 pub mod volume;
 

@@ -94,12 +94,9 @@ impl Catch {
             if old.sa_sigaction == libc::SIG_IGN {
                 continue;
             }
-            // SAFETY: as above.
-            check(
-                unsafe { libc::sigaction(signal, &raw const new, std::ptr::null_mut()) },
-                "sigaction",
-                || format!("{signal}"),
-            )?;
+            // SAFETY: new is a whole structure of ours, and the handler only stores to an atomic.
+            let set = unsafe { libc::sigaction(signal, &raw const new, std::ptr::null_mut()) };
+            check(set, "sigaction", || format!("{signal}"))?;
             catch.before.push((signal, old));
         }
         Ok(catch)

@@ -10,6 +10,7 @@ mod confinement;
 mod crash;
 mod errors;
 mod habits;
+mod image_files;
 mod limits;
 mod main_job;
 mod monitor_crash;

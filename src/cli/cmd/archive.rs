@@ -10,13 +10,13 @@ use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
-use crate::engine::images::{self, ArchiveForm, ImportOptions};
+use crate::engine::images::{self, ArchiveForm, ImportOptions, LoadFrom};
 
 /// Flags of `save`.
 #[derive(clap::Args)]
 struct SaveArgs {
-    /// Form: docker-archive (which is an OCI archive, too), oci-archive
-    #[arg(long, value_name = "FORM", value_parser = ["docker-archive", "oci-archive"])]
+    /// Form: docker-archive (which is an OCI archive, too), oci-archive, oci-dir, docker-dir
+    #[arg(long, value_name = "FORM", value_parser = ["docker-archive", "oci-archive", "oci-dir", "docker-dir"])]
     format: Option<String>,
     /// Several images in one archive, which needs no flag here
     #[arg(short, long, hide = true)]
@@ -99,12 +99,22 @@ pub(super) const IMPORT: Def = def!(
 );
 
 fn save(args: SaveArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
+    let engine = ctx.engine()?;
+    let directory = || match args.output.as_deref().filter(|o| *o != "-") {
+        Some(path) => Ok(path.into()),
+        None => Err(Failure::usage("--format with a directory needs --output DIR")),
+    };
     let form = match args.format.as_deref() {
         Some("oci-archive") => ArchiveForm::Oci,
+        Some("oci-dir") => ArchiveForm::OciDir(directory()?),
+        Some("docker-dir") => ArchiveForm::DockerDir(directory()?),
         _ => ArchiveForm::Docker,
     };
-    let engine = ctx.engine()?;
-    super::to_output(args.output.as_deref(), |out| Ok(images::save(engine, &args.images, form, out)?))
+    if matches!(form, ArchiveForm::OciDir(_) | ArchiveForm::DockerDir(_)) {
+        images::save(engine, &args.images, &form, &mut std::io::sink())?;
+        return Ok(Exit::OK);
+    }
+    super::to_output(args.output.as_deref(), |out| Ok(images::save(engine, &args.images, &form, out)?))
 }
 
 /// A file, or stdin, which must not be a terminal.
@@ -124,7 +134,10 @@ fn open(path: Option<&str>) -> Result<File, Failure> {
 }
 
 fn load(args: LoadArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    let input = open(args.input.as_deref())?;
+    let input = match &args.input {
+        Some(path) if std::path::Path::new(path).is_dir() => LoadFrom::Directory(path.into()),
+        path => LoadFrom::File(open(path.as_deref())?),
+    };
     let progress = PullProgress::new(true);
     let loaded = images::load(ctx.engine()?, input, args.platform.as_deref(), &progress)?;
     for l in &loaded {

@@ -8,6 +8,7 @@ use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 use crate::engine::images::{self, PullOptions};
 use crate::model::lifecycle::PullPolicy;
+use crate::model::reference::ImageRef;
 
 /// Flags of `pull`.
 #[derive(clap::Args)]
@@ -73,9 +74,13 @@ fn one(
     if !quiet {
         ui.note(format_args!("Digest: {}", done.digest));
         let what = if done.up_to_date { "Image is up to date" } else { "Downloaded newer image" };
-        ui.note(format_args!("Status: {what} for {}", done.reference.familiar()));
+        let shown = done.reference.as_ref().map_or_else(|| name.to_owned(), ImageRef::familiar);
+        ui.note(format_args!("Status: {what} for {shown}"));
     }
-    ui.line(&done.reference);
+    match &done.reference {
+        Some(reference) => ui.line(reference),
+        None => ui.line(&done.image.id),
+    }
     ui.flush();
     Ok(())
 }

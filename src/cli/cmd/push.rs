@@ -81,9 +81,11 @@ fn run(args: PushArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         let done = images::push(engine, &name, args.destination.as_deref(), &options, &progress);
         progress.finish();
         let (target, pushed) = done?;
-        let tag = target.tag.as_deref().unwrap_or_default();
+        let tag = target.rsplit('/').next().and_then(|l| l.split_once(':')).map_or("", |(_, tag)| tag);
         if args.quiet {
             ui.line(&target);
+        } else if pushed.size == 0 {
+            ui.line(format_args!("{target}: digest: {}", pushed.digest));
         } else {
             ui.line(format_args!("{tag}: digest: {} size: {}", pushed.digest, pushed.size));
         }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +10,7 @@ use super::interrupt::watched;
 use super::{By, Context, Error, Kind, Names, find_by};
 use crate::engine::commit::{changes, documents};
 use crate::engine::journal;
-use crate::image::archive::{self, Loaded, Saved};
+use crate::image::archive::{self, Loaded, Saved, Target};
 use crate::image::{self, NoProgress, Progress, config, manifest};
 use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
@@ -17,20 +18,24 @@ use crate::model::reference::{DEFAULT_REGISTRY, ImageName, ImageRef};
 use crate::storage::layers::{chain_ids, wanted};
 
 /// Form of an archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ArchiveForm {
     /// docker's and OCI's at once.
     #[default]
     Docker,
     /// OCI's alone.
     Oci,
+    /// An OCI layout in a directory.
+    OciDir(PathBuf),
+    /// A directory of one image in docker's types.
+    DockerDir(PathBuf),
 }
 
 /// Writes images to `out`. A name of a repository without a tag that is not in the store means all its tags.
 ///
 /// # Errors
 /// No such image; a layer that cannot be made again; an `out` that cannot be written.
-pub fn save(ctx: &Context, names: &[String], form: ArchiveForm, out: &mut dyn Write) -> Result<(), Error> {
+pub fn save(ctx: &Context, names: &[String], form: &ArchiveForm, out: &mut dyn Write) -> Result<(), Error> {
     let store = ctx.store()?;
     let resolver = Names::new();
     let mut all: Vec<Saved> = Vec::new();
@@ -50,15 +55,29 @@ pub fn save(ctx: &Context, names: &[String], form: ArchiveForm, out: &mut dyn Wr
                     }
                 }
             }
-            None => all.push(Saved { names: named.collect(), image }),
+            None => all.push(Saved { names: named.collect(), image, label: None }),
         }
     }
-    let docker = form == ArchiveForm::Docker;
-    archive::save(&store, &all, docker, out).map_err(|e| Error::from(e).context("saving"))?;
+    let target = match form {
+        ArchiveForm::Docker => Target::Tar { docker: true, out },
+        ArchiveForm::Oci => Target::Tar { docker: false, out },
+        ArchiveForm::OciDir(path) => Target::Layout(path),
+        ArchiveForm::DockerDir(path) => Target::Dir { path, docker: true },
+    };
+    archive::save(&store, &all, target).map_err(|e| Error::from(e).context("saving"))?;
     for saved in &all {
         journal::image(ctx, "save", saved.image.id.as_str(), &saved.image.config.labels);
     }
     Ok(())
+}
+
+/// What is loaded.
+#[derive(Debug)]
+pub enum LoadFrom {
+    /// An archive, or a pipe with one.
+    File(File),
+    /// A directory with the same.
+    Directory(PathBuf),
 }
 
 /// Loads all images of an archive.
@@ -67,14 +86,18 @@ pub fn save(ctx: &Context, names: &[String], form: ArchiveForm, out: &mut dyn Wr
 /// What is wrong with the archive, or keeps the store from taking it.
 pub fn load(
     ctx: &Context,
-    input: File,
+    input: LoadFrom,
     platform: Option<&str>,
     progress: &dyn Progress,
 ) -> Result<Vec<Loaded>, Error> {
     let platform = platform.map(str::parse::<Platform>).transpose()?;
     let store = ctx.store()?;
-    let loaded = watched(progress, |progress| archive::load(&store, input, platform.as_ref(), progress))
-        .map_err(|e| e.context("loading"))?;
+    let from = archive::From { platform: platform.as_ref(), ..archive::From::default() };
+    let loaded = watched(progress, |progress| match input {
+        LoadFrom::File(file) => archive::load(&store, file, from, progress),
+        LoadFrom::Directory(path) => archive::load_directory(&store, &path, from, progress),
+    })
+    .map_err(|e| e.context("loading"))?;
     for l in &loaded {
         journal::image(ctx, "load", l.image.id.as_str(), &l.image.config.labels);
     }

@@ -1,12 +1,13 @@
 //! The image of a new container: local, or pulled as its policy says.
 
-use super::pull::{PullOptions, pull_into, remote_digest};
-use super::{By, Context, Error, Kind, Names, find_by, no_such_image};
+use super::pull::{PullOptions, pull_files, pull_into, remote_digest};
+use super::{By, Context, Error, Kind, Names, files, find_by, no_such_image};
 use crate::image::Progress;
 use crate::model::create::RegistryOptions;
 use crate::model::image::{Image, Platform};
 use crate::model::lifecycle::PullPolicy;
 use crate::model::reference::ImageName;
+use crate::model::transport::Place;
 use crate::storage::Store;
 
 /// The image that a new container wants.
@@ -34,6 +35,16 @@ pub fn ensure(
 ) -> Result<Image, Error> {
     let WantedImage { name, platform, policy, registry } = *wanted;
     let names = Names::new();
+    let place = files::place(name)?;
+    let name = match &place {
+        Place::Files(from) => {
+            let options =
+                PullOptions { platform: platform.map(str::to_owned), registry: registry.clone(), policy };
+            return Ok(pull_files(ctx, store, from, &options, progress)?.image);
+        }
+        Place::Store(name) => return Ok(find_by(&names, store, name)?.0),
+        Place::Registry(name) | Place::Name(name) | Place::Unsupported(name) => name.as_str(),
+    };
     let local = match find_by(&names, store, name) {
         Ok((image, By::Id)) => return Ok(image),
         Ok((image, By::Name(_))) => Some(image).filter(|i| fits(i, platform)),

@@ -6,6 +6,7 @@
 mod archive;
 mod ensure;
 mod error;
+mod files;
 mod history;
 mod inspect;
 mod interrupt;
@@ -25,7 +26,7 @@ use crate::model::image::Image;
 use crate::model::reference::{ImageName, ImageRef};
 use crate::storage::Store;
 
-pub use archive::{ArchiveForm, ImportOptions, import, load, save};
+pub use archive::{ArchiveForm, ImportOptions, LoadFrom, import, load, save};
 pub use ensure::{WantedImage, ensure};
 pub use history::{HistoryEntry, history};
 pub use inspect::inspect;

@@ -2,7 +2,7 @@
 
 use super::ensure::WantedImage;
 use super::interrupt::watched;
-use super::{By, Context, Error, Kind, Names, find_by};
+use super::{By, Context, Error, Kind, Names, files, find_by};
 use crate::engine::journal;
 use crate::image::{self, NoProgress, Progress, PullRequest};
 use crate::model::create::RegistryOptions;
@@ -10,6 +10,7 @@ use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
 use crate::model::lifecycle::PullPolicy;
 use crate::model::reference::{ImageName, ImageRef};
+use crate::model::transport::{FilePlace, Place};
 use crate::storage::Store;
 
 /// How to pull.
@@ -28,8 +29,8 @@ pub struct PullOptions {
 pub struct Pulled {
     /// The image.
     pub image: Image,
-    /// The reference that was found.
-    pub reference: ImageRef,
+    /// The reference that was found; nothing for an image in a file that has no name there.
+    pub reference: Option<ImageRef>,
     /// Its digest in the registry.
     pub digest: Digest,
     /// Nothing had to be fetched and the name meant this image before.
@@ -48,6 +49,18 @@ pub fn pull(
 ) -> Result<Pulled, Error> {
     let store = ctx.store()?;
     let names = Names::new();
+    let name = match &files::place(name)? {
+        Place::Files(from) => return pull_files(ctx, &store, from, options, progress),
+        // What is in the store only has to be there.
+        Place::Store(name) => {
+            let (image, by) = find_by(&names, &store, name)?;
+            let reference = if let By::Name(key) = by { Some(key.parse()?) } else { None };
+            return Ok(Pulled { digest: image.manifest.clone(), reference, image, up_to_date: true });
+        }
+        Place::Registry(name) | Place::Name(name) => name.clone(),
+        Place::Unsupported(_) => name.to_owned(),
+    };
+    let name = name.as_str();
     let before = match options.policy {
         PullPolicy::Always => None,
         _ => match find_by(&names, &store, name) {
@@ -72,8 +85,29 @@ pub fn pull(
     Ok(Pulled {
         digest: digest.unwrap_or_else(|| image.manifest.clone()),
         up_to_date: image.id == old.id,
-        reference,
+        reference: Some(reference),
         image,
+    })
+}
+
+/// A pull out of files. All images of an archive are taken; the first is the one that is told.
+pub(super) fn pull_files(
+    ctx: &Context,
+    store: &Store,
+    from: &FilePlace,
+    options: &PullOptions,
+    progress: &dyn Progress,
+) -> Result<Pulled, Error> {
+    let mut loaded = files::pull(ctx, store, from, options.platform.as_deref(), progress)?;
+    if loaded.is_empty() {
+        return Err(super::no_such_image(&from.path.display().to_string()));
+    }
+    let first = loaded.swap_remove(0);
+    Ok(Pulled {
+        digest: first.image.manifest.clone(),
+        reference: first.names.into_iter().next(),
+        image: first.image,
+        up_to_date: false,
     })
 }
 
@@ -104,7 +138,7 @@ pub(super) fn pull_into(
     })?;
     let image::Pulled { image, reference, digest, up_to_date } = done;
     journal::image(ctx, "pull", &reference.familiar(), &image.config.labels);
-    Ok(Pulled { image, reference, digest, up_to_date })
+    Ok(Pulled { image, reference: Some(reference), digest, up_to_date })
 }
 
 /// The digest that a name has in its registry now.

@@ -1,14 +1,15 @@
 //! `push`, and what asks registries without pulling: `login`, `logout`, `search`.
 
 use super::interrupt::watched;
-use super::{Context, Error, Kind, Names, find_by};
+use super::{Context, Error, Kind, Names, files, find_by};
 use crate::engine::journal;
 pub use crate::image::auth::Stored;
 use crate::image::auth::{self, Credentials};
 use crate::image::push::{Form, Packing, PushRequest, Pushed};
 use crate::image::{self, Progress, SearchResult};
 use crate::model::create::RegistryOptions;
-use crate::model::reference::{DEFAULT_REGISTRY, ImageName, ImageRef};
+use crate::model::reference::{DEFAULT_REGISTRY, ImageName};
+use crate::model::transport::Place;
 
 /// How to push.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub fn push(
     target: Option<&str>,
     options: &PushOptions,
     progress: &dyn Progress,
-) -> Result<(ImageRef, Pushed), Error> {
+) -> Result<(String, Pushed), Error> {
     let invalid = |what: &str, v: &str, want: &str| {
         Error::new(Kind::Invalid, format!("invalid {what} {v:?}: want {want}"))
     };
@@ -51,11 +52,21 @@ pub fn push(
         Some("v2s2" | "docker") => Some(Form::Docker),
         Some(other) => return Err(invalid("--format", other, "oci or v2s2")),
     };
+    let target = match files::place(target.unwrap_or(source))? {
+        Place::Files(to) => {
+            let docker = form == Some(Form::Docker);
+            let digest = files::push(ctx, source, &to, docker, progress)?;
+            return Ok((to.path.display().to_string(), Pushed { digest, size: 0 }));
+        }
+        Place::Store(name) => {
+            let why = format!("containers-storage:{name} is the store itself: use rcon tag");
+            return Err(Error::new(Kind::Invalid, why));
+        }
+        Place::Registry(name) | Place::Name(name) | Place::Unsupported(name) => name,
+    };
     let store = ctx.store()?;
     let names = Names::new();
     let (image, _) = find_by(&names, &store, source)?;
-    let target = target.unwrap_or(source);
-    let target = target.strip_prefix("docker://").unwrap_or(target);
     let parsed: ImageName = target.parse().map_err(image::Error::from)?;
     let target = parsed.in_registry(DEFAULT_REGISTRY);
     let request = PushRequest {
@@ -74,7 +85,7 @@ pub fn push(
     let pushed = pushed.map_err(|e| e.context(what))?;
     store.add_image_digest(&image.id, &target.with_digest(&pushed.digest).to_string())?;
     journal::image(ctx, "push", &target.familiar(), &image.config.labels);
-    Ok((target, pushed))
+    Ok((target.to_string(), pushed))
 }
 
 /// Checks credentials with a registry and keeps them. `key` is a registry or `registry/namespace`.

@@ -1,4 +1,7 @@
-//! Reading images out of an archive: docker's form (`manifest.json`) or an OCI layout (`index.json`).
+//! Reading images out of an archive or a directory: docker's form (`manifest.json` with a list), one manifest with its
+//! blobs beside it, or an OCI layout (`index.json`; these two are in [`layout`]).
+
+mod layout;
 
 use std::fs::File;
 use std::io::Read;
@@ -9,21 +12,18 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::super::config::{self, Config};
-use super::super::manifest::{
-    self, Descriptor, Index, Manifest, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, Parsed,
-};
+use super::super::manifest::{Descriptor, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
 use super::super::progress::{LayerState, Progress, Stoppable};
 use super::super::pull::layer::{self, Expected};
 use super::super::pull::{sweep, total_size};
-use super::super::registry::remote::digest_of;
-use super::spool::Archive;
-use super::{Error, NAME, REF_NAME, io as failed};
+use super::spool::{Archive, NO_IMAGE};
+use super::{Error, io as failed};
 use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
-use crate::model::reference::{ImageName, ImageRef};
+use crate::model::reference::ImageRef;
 use crate::storage::Store;
 use crate::storage::images::Document;
-use crate::storage::layers::{Pull, StagedLayer, Wanted, chain_ids, wanted};
+use crate::storage::layers::{Blob, Pull, StagedLayer, Wanted, chain_ids, wanted};
 use crate::storage::unpack::Limits;
 
 /// Layers at once.
@@ -38,40 +38,105 @@ pub struct Loaded {
     pub names: Vec<ImageRef>,
 }
 
+/// What to take of an archive.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct From<'a> {
+    /// Platform, where there are several.
+    pub platform: Option<&'a Platform>,
+    /// Only the image of this name.
+    pub only: Option<&'a str>,
+    /// Name of an image that the archive has no name for.
+    pub nameless: Option<&'a ImageRef>,
+}
+
 /// One image of the archive, its documents checked.
 struct Found {
     names: Vec<ImageRef>,
     config: Config,
     config_document: Document,
-    manifest_document: Document,
-    /// File and, where it is known, digest of each layer.
-    layers: Vec<(String, Option<Digest>)>,
+    /// docker's archives have none: it is made when the layers are known.
+    manifest_document: Option<Document>,
+    layers: Vec<FoundLayer>,
 }
 
-/// Loads all images of an archive.
+struct FoundLayer {
+    file: String,
+    /// Where the archive has a manifest: what that says.
+    blob: Option<Descriptor>,
+}
+
+/// Loads images of an archive.
 ///
 /// # Errors
 /// What is wrong with the archive, or keeps the store from taking it.
 pub fn load(
     store: &Store,
     input: File,
-    platform: Option<&Platform>,
+    from: From<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<Loaded>, Error> {
-    let archive = Archive::open(input, store.paths(), progress)?;
-    let found = if archive.has("manifest.json") {
-        docker(&archive)?
+    load_from(store, &Archive::open(input, store.paths(), progress)?, from, progress)
+}
+
+/// Loads images of a directory: an OCI layout, or one image with its blobs beside its manifest.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_directory(
+    store: &Store,
+    path: &std::path::Path,
+    from: From<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Loaded>, Error> {
+    load_from(store, &Archive::directory(path)?, from, progress)
+}
+
+fn load_from(
+    store: &Store,
+    archive: &Archive,
+    from: From<'_>,
+    progress: &dyn Progress,
+) -> Result<Vec<Loaded>, Error> {
+    let mut found = if archive.has("manifest.json") {
+        let bytes = archive.document("manifest.json")?;
+        match bytes.trim_ascii_start().first() {
+            Some(b'[') => docker(archive, &bytes, from.only)?,
+            _ => vec![layout::beside(archive, bytes, from.platform)?],
+        }
     } else if archive.has("index.json") {
-        layout(&archive, platform)?
+        layout::all(archive, from)?
     } else {
-        let why = "it has neither manifest.json nor index.json, so it holds no image".into();
+        let why = format!("{NO_IMAGE}: it has neither manifest.json nor index.json");
         return Err(Error::Invalid { what: "the archive".into(), why });
     };
     if found.is_empty() {
-        return Err(Error::Invalid { what: "the archive".into(), why: "it lists no image".into() });
+        let why = match from.only {
+            Some(name) => format!("it holds no image {name:?}"),
+            None => "it lists no image".to_owned(),
+        };
+        return Err(Error::Invalid { what: "the archive".into(), why });
+    }
+    if let ([one], Some(name)) = (&mut found[..], from.nameless)
+        && one.names.is_empty()
+    {
+        one.names.push(name.clone());
     }
     sweep(store, progress);
-    found.into_iter().map(|f| put(store, &archive, f, progress)).collect()
+    found.into_iter().map(|f| put(store, archive, f, progress)).collect()
+}
+
+/// Leaves the image that `name` means, `@N` for the Nth.
+fn choose(found: &mut Vec<Found>, name: &str) -> Result<(), Error> {
+    if let Some(number) = name.strip_prefix('@').and_then(|n| n.parse::<usize>().ok()) {
+        *found = found.drain(..).skip(number).take(1).collect();
+        return Ok(());
+    }
+    let wanted = tagged(name)?.to_string();
+    for image in found.iter_mut() {
+        image.names.retain(|n| n.to_string() == wanted);
+    }
+    found.retain(|f| !f.names.is_empty());
+    Ok(())
 }
 
 #[derive(Deserialize)]
@@ -84,10 +149,14 @@ struct DockerEntry {
     layers: Vec<String>,
 }
 
-fn docker(archive: &Archive) -> Result<Vec<Found>, Error> {
-    let list: Vec<DockerEntry> = serde_json::from_slice(&archive.document("manifest.json")?)
+fn docker(archive: &Archive, list: &[u8], only: Option<&str>) -> Result<Vec<Found>, Error> {
+    let list: Vec<DockerEntry> = serde_json::from_slice(list)
         .map_err(|e| Error::Invalid { what: "manifest.json of the archive".into(), why: e.to_string() })?;
-    list.into_iter().map(|e| docker_image(archive, e)).collect()
+    let mut found = list.into_iter().map(|e| docker_image(archive, e)).collect::<Result<_, _>>()?;
+    if let Some(name) = only {
+        choose(&mut found, name)?;
+    }
+    Ok(found)
 }
 
 fn docker_image(archive: &Archive, entry: DockerEntry) -> Result<Found, Error> {
@@ -101,20 +170,35 @@ fn docker_image(archive: &Archive, entry: DockerEntry) -> Result<Found, Error> {
         let why = format!("manifest.json lists {layers} layers, its config {ids}");
         return Err(Error::Invalid { what: entry.config, why });
     }
-    let list: Vec<_> =
-        config.diff_ids.iter().map(|d| json!({ "mediaType": OCI_LAYER, "digest": d, "size": 0 })).collect();
-    // The archive has no manifest of its own; the sizes are filled in when the image is pushed or saved.
+    let layers = entry.layers.into_iter().map(|file| FoundLayer { file, blob: None }).collect();
+    Ok(Found { names, config, config_document, manifest_document: None, layers })
+}
+
+/// The manifest of an image whose archive had none, of its layers as they are when not packed.
+fn made_manifest(
+    store: &Store,
+    found: &Found,
+    layers: &[Wanted],
+    staged: &[StagedLayer],
+) -> Result<Document, Error> {
+    let mut list = Vec::new();
+    for w in layers {
+        let size = match staged.iter().find(|s| s.layer().chain == w.chain) {
+            Some(s) => s.layer().tar_size,
+            None => store.layer(&w.chain)?.map_or(0, |l| l.tar_size),
+        };
+        list.push(json!({ "mediaType": OCI_LAYER, "digest": w.diff_id, "size": size }));
+    }
+    let config = &found.config_document;
     let text = json!({
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
-        "config": { "mediaType": OCI_CONFIG, "digest": config_document.digest, "size": config_document.bytes.len() },
+        "config": { "mediaType": OCI_CONFIG, "digest": config.digest, "size": config.bytes.len() },
         "layers": list,
     });
     let bytes = text.to_string().into_bytes();
     let digest = Digest::sha256(Sha256::digest(&bytes).into());
-    let manifest_document = Document { digest, media_type: OCI_MANIFEST.to_owned(), bytes };
-    let layers = entry.layers.into_iter().map(|file| (file, None)).collect();
-    Ok(Found { names, config, config_document, manifest_document, layers })
+    Ok(Document { digest, media_type: OCI_MANIFEST.to_owned(), bytes })
 }
 
 /// A name in an archive is docker's: a short one is docker.io's.
@@ -122,111 +206,36 @@ fn tagged(text: &str) -> Result<ImageRef, Error> {
     Ok(text.parse::<ImageRef>()?)
 }
 
-fn layout(archive: &Archive, platform: Option<&Platform>) -> Result<Vec<Found>, Error> {
-    let what = "index.json of the archive";
-    let Parsed::Index(index) = manifest::parse(&archive.document("index.json")?, None, what)? else {
-        return Err(Error::Invalid { what: what.into(), why: "it is no index".into() });
-    };
-    let mut all: Vec<Found> = Vec::new();
-    for entry in &index.manifests {
-        let found = layout_image(archive, entry, platform)?;
-        let same = all.iter_mut().find(|f| f.config_document.digest == found.config_document.digest);
-        match same {
-            // One image, one entry for each of its names.
-            Some(known) => known.names.extend(found.names),
-            None => all.push(found),
-        }
-    }
-    Ok(all)
-}
-
-fn layout_image(archive: &Archive, entry: &Descriptor, platform: Option<&Platform>) -> Result<Found, Error> {
-    let names = name_of(entry).into_iter().collect();
-    let (bytes, manifest) = follow(archive, entry, platform, 0)?;
-    let what = format!("manifest {} of the archive", entry.digest);
-    manifest.check_image(&what)?;
-    let config_bytes = blob(archive, &manifest.config)?;
-    let config = config::parse(&config_bytes, &what)?;
-    let (layers, ids) = (manifest.layers.len(), config.diff_ids.len());
-    if layers != ids {
-        let why = format!("it has {layers} layers, its config {ids}");
-        return Err(Error::Invalid { what, why });
-    }
-    let digest = Digest::sha256(Sha256::digest(&bytes).into());
-    Ok(Found {
-        names,
-        config,
-        config_document: Document {
-            digest: manifest.config.digest.clone(),
-            media_type: OCI_CONFIG.to_owned(),
-            bytes: config_bytes,
-        },
-        manifest_document: Document { digest, media_type: manifest.media_type.to_owned(), bytes },
-        layers: manifest.layers.into_iter().map(|l| (path(&l.digest), Some(l.digest))).collect(),
-    })
-}
-
-/// Through indexes to the manifest of the platform.
-fn follow(
-    archive: &Archive,
-    entry: &Descriptor,
-    platform: Option<&Platform>,
-    depth: usize,
-) -> Result<(Vec<u8>, Manifest), Error> {
-    let what = format!("manifest {} of the archive", entry.digest);
-    let bytes = blob(archive, entry)?;
-    let media_type = Some(entry.media_type.as_str()).filter(|t| !t.is_empty());
-    match manifest::parse(&bytes, media_type, &what)? {
-        Parsed::Manifest(m) => Ok((bytes, m)),
-        Parsed::Index(_) if depth >= 3 => Err(Error::Invalid { what, why: "indexes within indexes".into() }),
-        Parsed::Index(index) => {
-            let index: Index = index;
-            follow(archive, index.choose(platform, &what)?, platform, depth + 1)
-        }
-    }
-}
-
-/// A blob of a layout, its digest and size checked.
-fn blob(archive: &Archive, d: &Descriptor) -> Result<Vec<u8>, Error> {
-    let what = format!("blob {} of the archive", d.digest);
-    let bytes = archive.document(&path(&d.digest))?;
-    if bytes.len() as u64 != d.size {
-        return Err(Error::SizeMismatch { what, expected: d.size, actual: bytes.len() as u64 });
-    }
-    let actual = digest_of(&d.digest, &bytes);
-    if actual != d.digest {
-        return Err(Error::DigestMismatch { what, expected: d.digest.clone(), actual });
-    }
-    Ok(bytes)
-}
-
-fn path(digest: &Digest) -> String {
-    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
-}
-
-/// The name of an entry: containerd's annotation, or OCI's where that is more than a tag.
-fn name_of(entry: &Descriptor) -> Option<ImageRef> {
-    if let Some(name) = entry.annotations.get(NAME).and_then(|n| n.parse().ok()) {
-        return Some(name);
-    }
-    let text = entry.annotations.get(REF_NAME)?;
-    let named = text.contains(['/', ':']);
-    match text.parse::<ImageName>() {
-        Ok(name) if named => Some(name.in_registry(crate::model::reference::DEFAULT_REGISTRY)),
-        _ => None,
-    }
-}
-
 fn put(store: &Store, archive: &Archive, found: Found, progress: &dyn Progress) -> Result<Loaded, Error> {
     let mut image = image_of(&found);
     let layers = wanted(&image.diff_ids);
     let pull = store.begin_pull(layers.clone(), &mut |_, _| !progress.cancelled())?;
-    let missing: Vec<(&Wanted, &(String, Option<Digest>))> =
+    let missing: Vec<(&Wanted, &FoundLayer)> =
         layers.iter().zip(&found.layers).filter(|(w, _)| pull.missing().contains(w)).collect();
     let staged = unpack_all(store, archive, &pull, missing, progress)?;
     image.size = total_size(store, &layers, &staged)?;
-    let documents = [found.manifest_document, found.config_document];
-    pull.publish(store, staged, Some((&image, &documents)), &[])?;
+    let manifest = match &found.manifest_document {
+        Some(d) => d.clone(),
+        None => made_manifest(store, &found, &layers, &staged)?,
+    };
+    image.manifest = manifest.digest.clone();
+    // Where packed layers are known by digest a push may find them there already.
+    let blobs: Vec<Blob> = layers
+        .iter()
+        .zip(&found.layers)
+        .filter_map(|(w, l)| {
+            let blob = l.blob.as_ref().filter(|b| b.digest != w.diff_id)?;
+            Some(Blob {
+                digest: blob.digest.clone(),
+                diff_id: w.diff_id.clone(),
+                media_type: blob.media_type.clone(),
+                size: blob.size,
+                source: String::new(),
+            })
+        })
+        .collect();
+    let documents = [manifest, found.config_document];
+    pull.publish(store, staged, Some((&image, &documents)), &blobs)?;
     Ok(Loaded { image: store.image(&image.id)?, names: found.names })
 }
 
@@ -234,7 +243,7 @@ fn image_of(found: &Found) -> Image {
     let c = &found.config;
     Image {
         id: found.config_document.digest.clone(),
-        manifest: found.manifest_document.digest.clone(),
+        manifest: found.config_document.digest.clone(),
         index: None,
         names: found.names.iter().filter(|n| n.tag.is_some()).map(ToString::to_string).collect(),
         digests: Vec::new(),
@@ -256,7 +265,7 @@ fn unpack_all(
     store: &Store,
     archive: &Archive,
     pull: &Pull,
-    missing: Vec<(&Wanted, &(String, Option<Digest>))>,
+    missing: Vec<(&Wanted, &FoundLayer)>,
     progress: &dyn Progress,
 ) -> Result<Vec<StagedLayer>, Error> {
     let root = &store.paths().root;
@@ -266,13 +275,13 @@ fn unpack_all(
         for _ in 0..JOBS {
             threads.spawn(|| {
                 let next = || todo.lock().ok()?.next();
-                while let Some((wanted, (file, digest))) = next() {
+                while let Some((wanted, FoundLayer { file, blob })) = next() {
                     if failure.lock().is_ok_and(|f| f.is_some()) {
                         return;
                     }
                     let expected = Expected {
                         name: file.clone(),
-                        blob: digest.clone().filter(|d| *d != wanted.diff_id),
+                        blob: blob.as_ref().map(|b| b.digest.clone()).filter(|d| *d != wanted.diff_id),
                         diff_id: Some(wanted.diff_id.clone()),
                         root: root.clone(),
                     };

@@ -7,11 +7,12 @@
 mod import;
 mod load;
 mod save;
+mod sink;
 mod spool;
 
 pub use import::{Imported, import_layer};
-pub use load::{Loaded, load};
-pub use save::{Saved, save};
+pub use load::{From, Loaded, load, load_directory};
+pub use save::{Saved, Target, directory_target, save};
 pub use spool::unpacked;
 
 use super::Error;

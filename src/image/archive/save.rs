@@ -1,16 +1,20 @@
-//! Writing images into one archive.
+//! Writing images into an archive or a directory.
 
-use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::manifest::{OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST};
-use super::{Error, NAME, REF_NAME, io as failed};
+use super::super::manifest::{
+    DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST,
+};
+use super::sink::{Checked, DirSink, Sink, TarSink};
+use super::{Error, NAME, REF_NAME};
 use crate::model::digest::Digest;
 use crate::model::image::Image;
 use crate::model::reference::ImageRef;
+use crate::model::transport::FileForm;
 use crate::storage::Store;
 use crate::storage::layers::Layer;
 
@@ -21,29 +25,80 @@ pub struct Saved {
     pub image: Image,
     /// Its names there.
     pub names: Vec<ImageRef>,
+    /// What an OCI layout calls it, if not by those.
+    pub label: Option<String>,
 }
 
-/// Writes images to `out`; `docker` adds what docker's loaders look for.
+/// Where to and how.
+pub enum Target<'a> {
+    /// docker's and OCI's archive at once, or OCI's alone.
+    Tar {
+        /// Add what docker's loaders look for.
+        docker: bool,
+        /// Stream.
+        out: &'a mut dyn Write,
+    },
+    /// An OCI layout; entries of other names that are there stay.
+    Layout(&'a Path),
+    /// A directory with one image, its manifest docker's or OCI's.
+    Dir {
+        /// Directory.
+        path: &'a Path,
+        /// docker's media types.
+        docker: bool,
+    },
+}
+
+/// Writes images; gives the digest of the manifest of the last.
 ///
 /// # Errors
-/// A layer whose archive cannot be made again, or an `out` that cannot be written.
-pub fn save(store: &Store, images: &[Saved], docker: bool, out: &mut dyn Write) -> Result<(), Error> {
-    let mut tar = TarWriter { out, written: BTreeSet::new() };
-    let (mut index, mut list) = (Vec::new(), Vec::new());
+/// A layer whose archive cannot be made again, or a target that cannot be written.
+pub fn save(store: &Store, images: &[Saved], target: Target<'_>) -> Result<Digest, Error> {
+    match target {
+        Target::Tar { docker, out } => layout(store, images, &mut TarSink::new(out), docker, Vec::new()),
+        Target::Layout(path) => {
+            let other = entries_there(path, images);
+            layout(store, images, &mut DirSink::new(path.to_owned())?, false, other)
+        }
+        Target::Dir { path, docker } => match images {
+            [one] => directory(store, &one.image, &mut DirSink::new(path.to_owned())?, docker),
+            _ => Err(Error::Invalid {
+                what: path.display().to_string(),
+                why: "a directory of this form holds one image".into(),
+            }),
+        },
+    }
+}
+
+/// The target of `form` at `path`; archives need a stream.
+#[must_use]
+pub fn directory_target(form: FileForm, path: &Path, docker: bool) -> Option<Target<'_>> {
+    match form {
+        FileForm::OciDir => Some(Target::Layout(path)),
+        FileForm::Dir => Some(Target::Dir { path, docker }),
+        FileForm::DockerArchive | FileForm::OciArchive => None,
+    }
+}
+
+fn layout(
+    store: &Store,
+    images: &[Saved],
+    sink: &mut dyn Sink,
+    docker: bool,
+    mut index: Vec<Value>,
+) -> Result<Digest, Error> {
+    let (mut list, mut last) = (Vec::new(), Digest::sha256([0; 32]));
     for saved in images {
         let layers = layers(store, &saved.image)?;
         for layer in &layers {
-            tar.layer(store, layer)?;
+            put_layer(store, sink, layer, &path(&layer.diff_id))?;
         }
-        let config = store.document(&saved.image.id)?.ok_or_else(|| Error::Invalid {
-            what: format!("image {}", saved.image.id.short()),
-            why: "its config is not in the store".into(),
-        })?;
-        tar.blob(&config.digest, &config.bytes)?;
-        let manifest = manifest(&saved.image, &layers, config.bytes.len());
-        let digest = Digest::sha256(Sha256::digest(&manifest).into());
-        tar.blob(&digest, &manifest)?;
-        index.extend(entries(saved, &digest, manifest.len()));
+        let config = config(store, &saved.image)?;
+        sink.bytes(&path(&saved.image.id), &config)?;
+        let manifest = manifest(&saved.image, &layers, config.len(), false);
+        last = Digest::sha256(Sha256::digest(&manifest).into());
+        sink.bytes(&path(&last), &manifest)?;
+        index.extend(entries(saved, &last, manifest.len(), docker));
         list.push(json!({
             "Config": path(&saved.image.id),
             "RepoTags": saved.names.iter().map(ImageRef::familiar).collect::<Vec<_>>(),
@@ -51,12 +106,36 @@ pub fn save(store: &Store, images: &[Saved], docker: bool, out: &mut dyn Write) 
         }));
     }
     let index = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": index });
-    tar.file("index.json", index.to_string().as_bytes())?;
+    sink.bytes("index.json", index.to_string().as_bytes())?;
     if docker {
-        tar.file("manifest.json", Value::Array(list).to_string().as_bytes())?;
+        sink.bytes("manifest.json", Value::Array(list).to_string().as_bytes())?;
     }
-    tar.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
-    tar.end()
+    sink.bytes("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    sink.end()?;
+    Ok(last)
+}
+
+/// Blobs by their bare digits, and the manifest beside them.
+fn directory(store: &Store, image: &Image, sink: &mut dyn Sink, docker: bool) -> Result<Digest, Error> {
+    let layers = layers(store, image)?;
+    for layer in &layers {
+        put_layer(store, sink, layer, layer.diff_id.hex())?;
+    }
+    let config = config(store, image)?;
+    sink.bytes(image.id.hex(), &config)?;
+    let manifest = manifest(image, &layers, config.len(), docker);
+    sink.bytes("manifest.json", &manifest)?;
+    sink.bytes("version", b"Directory Transport Version: 1.1\n")?;
+    sink.end()?;
+    Ok(Digest::sha256(Sha256::digest(&manifest).into()))
+}
+
+fn config(store: &Store, image: &Image) -> Result<Vec<u8>, Error> {
+    let document = store.document(&image.id)?.ok_or_else(|| Error::Invalid {
+        what: format!("image {}", image.id.short()),
+        why: "its config is not in the store".into(),
+    })?;
+    Ok(document.bytes)
 }
 
 fn path(digest: &Digest) -> String {
@@ -75,22 +154,26 @@ fn layers(store: &Store, image: &Image) -> Result<Vec<Layer>, Error> {
 }
 
 /// A manifest of the layers as they are in the archive.
-fn manifest(image: &Image, layers: &[Layer], config_size: usize) -> Vec<u8> {
+fn manifest(image: &Image, layers: &[Layer], config_size: usize, docker: bool) -> Vec<u8> {
+    let (own, config, layer) = match docker {
+        true => (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER),
+        false => (OCI_MANIFEST, OCI_CONFIG, OCI_LAYER),
+    };
     let layers: Vec<Value> = layers
         .iter()
-        .map(|l| json!({ "mediaType": OCI_LAYER, "digest": l.diff_id, "size": l.tar_size }))
+        .map(|l| json!({ "mediaType": layer, "digest": l.diff_id, "size": l.tar_size }))
         .collect();
     let document = json!({
         "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "config": { "mediaType": OCI_CONFIG, "digest": image.id, "size": config_size },
+        "mediaType": own,
+        "config": { "mediaType": config, "digest": image.id, "size": config_size },
         "layers": layers,
     });
     document.to_string().into_bytes()
 }
 
 /// Entries of `index.json`: one for each name, one without for an image that has none.
-fn entries(saved: &Saved, digest: &Digest, size: usize) -> Vec<Value> {
+fn entries(saved: &Saved, digest: &Digest, size: usize, docker: bool) -> Vec<Value> {
     let image = &saved.image;
     let mut platform = json!({ "architecture": image.architecture, "os": image.os });
     if !image.variant.is_empty() {
@@ -99,85 +182,44 @@ fn entries(saved: &Saved, digest: &Digest, size: usize) -> Vec<Value> {
     let entry = json!({ "mediaType": OCI_MANIFEST, "digest": digest, "size": size, "platform": platform });
     let named = |name: &ImageRef| {
         let mut entry = entry.clone();
-        let tag = name.tag.clone().unwrap_or_default();
-        entry["annotations"] = json!({ NAME: name.to_string(), REF_NAME: tag });
+        // docker has its tag there, podman and skopeo look for the whole name.
+        let short = name.tag.clone().unwrap_or_default();
+        entry["annotations"] =
+            json!({ NAME: name.to_string(), REF_NAME: if docker { short } else { name.to_string() } });
         entry
     };
-    match saved.names.is_empty() {
-        true => vec![entry],
-        false => saved.names.iter().map(named).collect(),
-    }
-}
-
-/// Writes a tar; a blob only once.
-struct TarWriter<'a> {
-    out: &'a mut dyn Write,
-    written: BTreeSet<String>,
-}
-
-impl TarWriter<'_> {
-    fn header(&mut self, path: &str, size: u64) -> Result<(), Error> {
-        let mut h = tar::Header::new_ustar();
-        let named = h.set_path(path);
-        h.set_size(size);
-        h.set_mode(0o644);
-        h.set_entry_type(tar::EntryType::Regular);
-        h.set_cksum();
-        named.and_then(|()| self.out.write_all(h.as_bytes())).map_err(failed("writing the archive"))
-    }
-
-    fn pad(&mut self, size: u64) -> Result<(), Error> {
-        let rest = usize::try_from((512 - size % 512) % 512).unwrap_or(0);
-        self.out.write_all(&[0; 512][..rest]).map_err(failed("writing the archive"))
-    }
-
-    fn file(&mut self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        self.header(path, bytes.len() as u64)?;
-        self.out.write_all(bytes).map_err(failed("writing the archive"))?;
-        self.pad(bytes.len() as u64)
-    }
-
-    fn blob(&mut self, digest: &Digest, bytes: &[u8]) -> Result<(), Error> {
-        if self.written.insert(path(digest)) { self.file(&path(digest), bytes) } else { Ok(()) }
-    }
-
-    /// A layer, its archive made again and checked on the way.
-    fn layer(&mut self, store: &Store, layer: &Layer) -> Result<(), Error> {
-        if !self.written.insert(path(&layer.diff_id)) {
-            return Ok(());
+    match (&saved.label, saved.names.is_empty()) {
+        (Some(label), _) => {
+            let mut entry = entry;
+            entry["annotations"] = json!({ REF_NAME: label });
+            vec![entry]
         }
-        self.header(&path(&layer.diff_id), layer.tar_size)?;
-        let mut out = Checked { out: self.out, hasher: Sha256::new(), size: 0 };
+        (None, true) => vec![entry],
+        (None, false) => saved.names.iter().map(named).collect(),
+    }
+}
+
+/// What `index.json` of a layout says about images of other names.
+fn entries_there(dir: &Path, images: &[Saved]) -> Vec<Value> {
+    let read = std::fs::read(dir.join("index.json")).ok();
+    let index: Value = read.and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
+    let names = images.iter().flat_map(|i| i.names.iter().map(ToString::to_string));
+    let ours: Vec<String> = names.chain(images.iter().filter_map(|i| i.label.clone())).collect();
+    let other =
+        |e: &&Value| e["annotations"][REF_NAME].as_str().is_some_and(|name| !ours.iter().any(|n| n == name));
+    index["manifests"].as_array().into_iter().flatten().filter(other).cloned().collect()
+}
+
+/// A layer, its archive made again and checked on the way.
+fn put_layer(store: &Store, sink: &mut dyn Sink, layer: &Layer, name: &str) -> Result<(), Error> {
+    sink.file(name, layer.tar_size, &mut |out| {
+        let mut out = Checked { out, hasher: Sha256::new(), size: 0 };
         store.layer_tar(&layer.chain, &mut out)?;
         let (actual, size) = (Digest::sha256(out.hasher.finalize().into()), out.size);
         if actual != layer.diff_id || size != layer.tar_size {
             let what = format!("the rebuilt archive of layer {}", layer.chain.short());
             return Err(Error::DigestMismatch { what, expected: layer.diff_id.clone(), actual });
         }
-        self.pad(size)
-    }
-
-    fn end(&mut self) -> Result<(), Error> {
-        self.out.write_all(&[0; 1024]).and_then(|()| self.out.flush()).map_err(failed("writing the archive"))
-    }
-}
-
-/// Hashes and counts what passes through.
-struct Checked<'a> {
-    out: &'a mut dyn Write,
-    hasher: Sha256,
-    size: u64,
-}
-
-impl Write for Checked<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let n = self.out.write(bytes)?;
-        self.hasher.update(&bytes[..n]);
-        self.size += n as u64;
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
+        Ok(())
+    })
 }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Component, Path};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 use super::super::progress::{Progress, Stoppable};
 use super::super::pull::layer::{Compression, compression};
@@ -18,19 +18,22 @@ use crate::storage::Paths;
 /// Most files of an archive of images.
 const MAX_FILES: usize = 100_000;
 
+/// podman's words for what is no image, which scripts look for.
+pub(super) const NO_IMAGE: &str = "payload does not match any of the supported image formats";
+
 /// Links to links that are followed; docker's old archives link a layer to another image's.
 const MAX_LINKS: usize = 4;
 
 /// Bytes of a JSON document in an archive.
 const MAX_DOCUMENT: u64 = 16 << 20;
 
-/// The files of an archive.
-pub(super) struct Archive {
-    file: File,
-    files: HashMap<String, Place>,
+/// The files of an archive, or of a directory.
+pub(super) enum Archive {
+    Tar { file: File, files: HashMap<String, Place> },
+    Dir(OwnedFd),
 }
 
-enum Place {
+pub(super) enum Place {
     At { offset: u64, size: u64 },
     Link(String),
 }
@@ -45,23 +48,42 @@ impl Archive {
         let plain = seekable && matches!(compression(&head[..n]), Compression::None);
         let file = if plain { input } else { spool(Stoppable::new(input, progress), paths)? };
         let files = scan(&file)?;
-        Ok(Self { file, files })
+        Ok(Self::Tar { file, files })
+    }
+
+    /// A directory with the same files.
+    pub(super) fn directory(path: &Path) -> Result<Self, Error> {
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(CWD, path, flags, Mode::empty());
+        Ok(Self::Dir(fd.map_err(|e| failed(format!("opening {}", path.display()))(e.into()))?))
     }
 
     /// Whether there is such a file.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.files.contains_key(&normal(Path::new(name)))
+        match self {
+            Self::Tar { files, .. } => files.contains_key(&normal(Path::new(name))),
+            Self::Dir(fd) => open_beneath(fd, name).is_ok(),
+        }
     }
 
     /// A file, to be read by any thread.
     pub(super) fn reader(&self, name: &str) -> Result<Section<'_>, Error> {
         let missing =
             || Error::Invalid { what: "the archive".into(), why: format!("it has no file {name:?}") };
+        let (file, files) = match self {
+            Self::Tar { file, files } => (file, files),
+            Self::Dir(fd) => {
+                let (file, end) =
+                    open_beneath(fd, name).map_err(failed(format!("opening {name:?} in the directory")))?;
+                return Ok(Section { file: Holder::Own(file), at: 0, end });
+            }
+        };
         let mut key = normal(Path::new(name));
         for _ in 0..MAX_LINKS {
-            match self.files.get(&key).ok_or_else(missing)? {
+            match files.get(&key).ok_or_else(missing)? {
                 Place::At { offset, size } => {
-                    return Ok(Section { file: &self.file, at: *offset, end: offset.saturating_add(*size) });
+                    let end = offset.saturating_add(*size);
+                    return Ok(Section { file: Holder::Shared(file), at: *offset, end });
                 }
                 Place::Link(to) => key.clone_from(to),
             }
@@ -81,9 +103,27 @@ impl Archive {
     }
 }
 
+/// A regular file beneath a directory and its size. Links in it lead nowhere else: who made the directory may be
+/// somebody else than who loads it.
+fn open_beneath(dir: &OwnedFd, name: &str) -> io::Result<(File, u64)> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let file = File::from(rustix::fs::openat2(dir, name, flags, Mode::empty(), how)?);
+    let meta = file.metadata()?;
+    match meta.is_file() {
+        true => Ok((file, meta.len())),
+        false => Err(io::Error::other("it is no regular file")),
+    }
+}
+
+enum Holder<'a> {
+    Shared(&'a File),
+    Own(File),
+}
+
 /// A part of a file.
 pub(super) struct Section<'a> {
-    file: &'a File,
+    file: Holder<'a>,
     at: u64,
     end: u64,
 }
@@ -95,7 +135,11 @@ impl Read for Section<'_> {
         if n == 0 {
             return Ok(0);
         }
-        match self.file.read_at(&mut out[..n], self.at)? {
+        let file = match &self.file {
+            Holder::Shared(file) => file,
+            Holder::Own(file) => file,
+        };
+        match file.read_at(&mut out[..n], self.at)? {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is cut short")),
             n => {
                 self.at += n as u64;
@@ -156,9 +200,11 @@ fn scan(file: &File) -> Result<HashMap<String, Place>, Error> {
     let invalid = |why: String| Error::Invalid { what: "the archive".into(), why };
     let mut files = HashMap::new();
     let mut archive = tar::Archive::new(BufReader::new(Positioned { file, at: 0 }));
-    let entries = archive.entries_with_seek().map_err(|e| invalid(e.to_string()))?;
+    let no_tar = |_| invalid(format!("{NO_IMAGE} (it is no tar)"));
+    let entries = archive.entries_with_seek().map_err(no_tar)?;
     for entry in entries {
-        let entry = entry.map_err(|e| invalid(e.to_string()))?;
+        let first = files.is_empty();
+        let entry = entry.map_err(|e| if first { no_tar(e) } else { invalid(e.to_string()) })?;
         if files.len() == MAX_FILES {
             return Err(invalid(format!("it has more than {MAX_FILES} files")));
         }
@@ -177,7 +223,7 @@ fn scan(file: &File) -> Result<HashMap<String, Place>, Error> {
         files.insert(normal(&path), place);
     }
     if files.is_empty() {
-        return Err(invalid("it is empty, or no tar archive".into()));
+        return Err(invalid(format!("{NO_IMAGE} (it is empty, or no tar)")));
     }
     Ok(files)
 }
