@@ -1,7 +1,7 @@
 //! The binary: hidden entry points first, because they must cost nothing; then the command line.
 //!
 //! `__monitor` is the per-container monitor (exec'ed by `monitor::client`), `runtime` and the name
-//! `rcon-runtime` are the OCI runtime command line. Only this file ends the process.
+//! `rcon-runtime` (or `runc`, for who looks for that) are the OCI runtime command line. Only this file ends the process.
 
 use std::process::ExitCode;
 
@@ -20,11 +20,12 @@ fn main() -> ExitCode {
         let command: Vec<_> = argv.skip(1).collect();
         return ExitCode::from(u8::try_from(rcon::runtime::reaper::main(&command)).unwrap_or(255));
     }
-    if std::path::Path::new(&name).file_name().is_some_and(|n| n == "rcon-runtime") {
-        return rcon::cli::runtime_main(std::env::args_os().skip(1).collect());
+    let called = std::path::Path::new(&name).file_name().unwrap_or_default();
+    if let Some(program) = ["rcon-runtime", "runc"].into_iter().find(|n| called == *n) {
+        return rcon::cli::runtime_main(program, std::env::args_os().skip(1).collect());
     }
     if first == "runtime" {
-        return rcon::cli::runtime_main(argv.collect());
+        return rcon::cli::runtime_main("rcon runtime", argv.collect());
     }
     rcon::cli::main()
 }

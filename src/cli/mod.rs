@@ -61,11 +61,12 @@ pub fn main() -> ExitCode {
     finish(outcome, &mut ui)
 }
 
-/// Entry point of `rcon runtime …` and `rcon-runtime …`: the arguments after that word.
+/// Entry point of `rcon runtime …` and `rcon-runtime …`: the name that it goes by, and the
+/// arguments after it.
 #[must_use]
-pub fn runtime_main(args: Vec<OsString>) -> ExitCode {
+pub fn runtime_main(program: &'static str, args: Vec<OsString>) -> ExitCode {
     let mut ui = Ui::new();
-    let outcome = strings(args.into_iter()).and_then(|args| cmd::runtime::main(args, &mut ui));
+    let outcome = strings(args.into_iter()).and_then(|args| cmd::runtime::main(program, args, &mut ui));
     finish(outcome, &mut ui)
 }
 

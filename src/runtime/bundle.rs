@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Process, Spec};
 
-use super::Error;
+use super::{Error, cgroup, lenient};
 use crate::sys::fd;
 
 /// A loaded bundle.
@@ -34,7 +34,8 @@ impl Bundle {
             }
             false => e.into(),
         })?;
-        let spec = parse(&text)?;
+        let (spec, warnings) = parse_with_warnings(&text)?;
+        warn(&warnings);
         let rootfs = match spec.root() {
             Some(root) if root.path().is_absolute() => root.path().clone(),
             Some(root) => absolute.join(root.path()),
@@ -52,10 +53,38 @@ impl Bundle {
 /// # Errors
 /// [`Error::Spec`].
 pub fn parse(text: &[u8]) -> Result<Spec, Error> {
-    let spec: Spec = serde_json::from_slice(text).map_err(|e| Error::spec("config.json", e.to_string()))?;
+    parse_with_warnings(text).map(|(spec, _)| spec)
+}
+
+fn parse_with_warnings(text: &[u8]) -> Result<(Spec, Vec<String>), Error> {
+    let wrong = |e: serde_json::Error| Error::spec("config.json", e.to_string());
+    let mut value = serde_json::from_slice(text).map_err(wrong)?;
+    let warnings = lenient::spec(&mut value)?;
+    let spec: Spec = serde_json::from_value(value).map_err(wrong)?;
     match spec.version().split('.').next() {
-        Some("1") => Ok(spec),
+        Some("1") => Ok((spec, warnings)),
         _ => Err(Error::spec("ociVersion", format!("{:?} is not 1.x", spec.version()))),
+    }
+}
+
+/// Parses a process, as `exec --process` takes it; what is worth a warning goes to the log.
+///
+/// # Errors
+/// [`Error::Spec`], `file` named in it.
+pub fn parse_process(text: &[u8], file: &Path) -> Result<Process, Error> {
+    let wrong = |e: serde_json::Error| Error::spec(file.display().to_string(), e.to_string());
+    let mut value: serde_json::Value = serde_json::from_slice(text).map_err(wrong)?;
+    let mut warnings = Vec::new();
+    if let Some(process) = value.as_object_mut() {
+        lenient::process(process, &mut warnings);
+    }
+    warn(&warnings);
+    serde_json::from_value(value).map_err(wrong)
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
     }
 }
 
@@ -72,6 +101,12 @@ pub fn example(rootless: Option<(u32, u32)>) -> String {
     // Rule R8: nothing is inherited through an exec.
     for set in ["inheritable", "ambient"] {
         value["process"]["capabilities"][set] = serde_json::json!([]);
+    }
+    value["linux"]["resources"]["devices"] = serde_json::json!([{ "allow": false, "access": "rwm" }]);
+    // On v1 a container sees its own cgroups alone without one, and can be moved with its view intact.
+    let unified = cgroup::Manager::detect().is_ok_and(|m| m.layout() == cgroup::Layout::Unified);
+    if let Some(namespaces) = value["linux"]["namespaces"].as_array_mut().filter(|_| !unified) {
+        namespaces.retain(|n| n["type"] != "cgroup");
     }
     value["hostname"] = "rcon".into();
     format!("{:#}\n", value)

@@ -33,6 +33,16 @@ pub enum Error {
         /// "permission denied", "exec format error", "is a directory".
         why: String,
     },
+    /// The command was found, and the kernel refused to execute it.
+    #[error("exec {command}: {why}")]
+    Exec {
+        /// As given.
+        command: String,
+        /// "no such file or directory" (of its interpreter), "exec format error".
+        why: String,
+        /// 127 or 126.
+        code: i32,
+    },
     /// A step of the start failed in the container's process.
     #[error("{what}")]
     Step {
@@ -46,8 +56,10 @@ pub enum Error {
     #[error("the container's process ended during its start ({0})")]
     Died(String),
     /// A hook failed.
-    #[error("{kind} hook {path:?}: {why}")]
+    #[error("error running {kind} hook #{number}: {path}: {why}")]
     Hook {
+        /// Its place in the list, from 0.
+        number: usize,
         /// `prestart`, `createRuntime` and so on.
         kind: &'static str,
         /// Its program.
@@ -86,6 +98,7 @@ impl Error {
         match self {
             Self::CommandNotFound { .. } => 127,
             Self::CommandNotExecutable { .. } => 126,
+            Self::Exec { code, .. } => *code,
             _ => 125,
         }
     }

@@ -8,10 +8,12 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use oci_spec::runtime::Process;
+use oci_spec::runtime::{Linux, Process};
 
 use super::Error;
 use super::cgroup::Cgroup;
+use super::cgroup::below::Below;
+use super::plan::domain::Domain;
 use super::plan::process::{ProcessPlan, cpu_list};
 use super::seccomp::{Filter, Listener, notify};
 use super::spawn::Stdio;
@@ -34,6 +36,10 @@ pub struct Request<'a> {
     pub process: &'a Process,
     /// The container's cgroup.
     pub cgroup: Option<&'a Cgroup>,
+    /// Where to below it.
+    pub below: &'a Below,
+    /// The container's own spec: its memory policy and execution domain are each process's.
+    pub linux: Option<&'a Linux>,
     /// The container's filter.
     pub seccomp: Option<&'a Filter>,
     /// The container's state document, for the agent of a filter that notifies one. Without it the
@@ -70,6 +76,7 @@ struct Plan<'a> {
     waits: bool,
     /// Files by which the child joins the cgroup itself.
     join_cgroup: Vec<OwnedFd>,
+    domain: Domain,
 }
 
 /// Starts the process and waits until it has executed its program. Single-threaded callers only.
@@ -77,10 +84,19 @@ struct Plan<'a> {
 /// # Errors
 /// [`Error`], of the same kinds as a start; nothing is left then.
 pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
-    let target = request.cgroup.and_then(Cgroup::clone_target);
+    let below = match request.cgroup {
+        Some(cgroup) if !request.below.is_own() => cgroup.target_below(request.below)?,
+        _ => None,
+    };
+    let target = below.as_ref().map(AsFd::as_fd).or(request.cgroup.and_then(Cgroup::clone_target));
     let plan = Plan::new(&request)?;
     let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
     let args = CloneArgs { flags: 0, cgroup: target };
+    tracing::debug!("nsexec container setup: entering the container of pid {}", request.init_pid);
+    if let Some(cpus) = &plan.first_cpus {
+        let mask = cpus.iter().filter(|&&c| c < 64).fold(0_u64, |mask, cpu| mask | 1 << cpu);
+        tracing::debug!("nsexec: affinity: {mask:#x}");
+    }
     let own = ns::open_of_self(ns::Kind::Pid)?;
     ns::join_process(request.init, ns::Kind::Pid.flag()).map_err(gone)?;
     let child = process::clone(&args, || run(&plan, theirs));
@@ -88,6 +104,7 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     let listener = request.seccomp.and_then(|f| f.listener.clone());
     let agent = listener.zip(request.state.map(<[u8]>::to_vec));
     let starting = Starting { child: Some(child?), socket, agent };
+    tracing::debug!("child process in init(): pid {}", starting.pid());
     if let Some(cgroup) = request.cgroup.filter(|_| plan.waits) {
         cgroup.attach(starting.pid())?;
         sync::send(&starting.socket, sync::PROCEED, &[])?;
@@ -106,7 +123,12 @@ fn gone(e: crate::sys::Error) -> Error {
 impl<'a> Plan<'a> {
     fn new(request: &'a Request<'a>) -> Result<Self, Error> {
         let mut process = ProcessPlan::new(request.process)?;
-        let (join_cgroup, waits) = super::plan::way_into_cgroup(request.cgroup)?;
+        let (join_cgroup, waits) = match request.cgroup {
+            Some(cgroup) if !request.below.is_own() && cgroup.clone_target().is_none() => {
+                (Some(cgroup.join_files_below(request.below)?), false)
+            }
+            cgroup => super::plan::way_into_cgroup(cgroup)?,
+        };
         let affinity = request.process.exec_cpu_affinity().as_ref();
         let list = |text: Option<&String>| text.map(|t| cpu_list(t, "process.execCPUAffinity")).transpose();
         process.affinity = list(affinity.and_then(|a| a.cpu_affinity_final().as_ref()))?;
@@ -117,6 +139,7 @@ impl<'a> Plan<'a> {
             first_cpus: list(affinity.and_then(|a| a.initial().as_ref()))?,
             waits,
             join_cgroup: join_cgroup.unwrap_or_default(),
+            domain: request.linux.map(Domain::new).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -166,6 +189,7 @@ impl Starting {
                 Up::Tag(..) => {}
                 Up::Failed(failure) => return Err(failure.into()),
                 Up::End => {
+                    tracing::debug!("setns_init: about to exec: done");
                     let child = self.child.take().expect("taken only here");
                     return Ok(Executed { pid: child.pid, pidfd: child.pidfd, console, seccomp_listener });
                 }
@@ -196,10 +220,11 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     process::set_dumpable(false).during(|| "becoming undumpable".into())?;
     die_with_parent(plan)?;
     process::setsid().during(|| "starting a session".into())?;
-    if let Some(cpus) = &plan.first_cpus {
-        limits::set_affinity(0, cpus).during(|| "setting the CPU affinity".into())?;
-    }
     namespaces::join_cgroup(&plan.join_cgroup)?;
+    match &plan.first_cpus {
+        Some(cpus) => limits::set_affinity(0, cpus).during(|| "setting the CPU affinity".into())?,
+        None => limits::reset_affinity(),
+    }
     if plan.waits {
         sync::expect(socket, sync::PROCEED)?;
     }
@@ -210,6 +235,7 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     ns::join_process(plan.request.init, plan.join).during(|| "entering the container".into())?;
     let pty = make_terminal(plan)?;
     place(plan, pty, kept)?;
+    identity::set_domain(&plan.domain)?;
     identity::set_limits(process)?;
     identity::own_stdio(process.uid);
     security::limit_bounding(&process.caps)?;
@@ -217,6 +243,7 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     let user_namespace = plan.join & ns::Kind::User.flag() != 0;
     identity::become_user(process, user_namespace)?;
     command::enter_directory(process, false)?;
+    security::raise(&process.caps)?;
     let path = command::find(process)?;
     if let Some(listener) = security::confine(process, plan.request.seccomp)? {
         sync::send(kept, sync::LISTENER, &[listener.as_fd()])
@@ -236,10 +263,10 @@ fn die_with_parent(plan: &Plan<'_>) -> Step<()> {
 
 /// A terminal in the container's devpts, its master sent up at once.
 fn make_terminal(plan: &Plan<'_>) -> Step<Option<Pty>> {
-    let Stdio::Terminal { rows, columns } = plan.request.stdio else { return Ok(None) };
+    let Stdio::Terminal { rows, columns, bare } = plan.request.stdio else { return Ok(None) };
     let open = || {
         let root = Root::open_host(Path::new("/"))?;
-        console::open(&root, rows, columns)
+        console::open(&root, rows, columns, bare)
     };
     open().map(Some).during(|| "making the terminal".into())
 }

@@ -12,7 +12,7 @@ use oci_spec::runtime::{Hook, Spec};
 
 use super::Error;
 use super::spawn::Request;
-use crate::sys::process::{self, CloneArgs, PidFd, Strings};
+use crate::sys::process::{self, CloneArgs, ExitStatus, PidFd, Strings};
 use crate::sys::{self, event, fd, signal};
 
 /// Hooks that the child runs, with what their state document needs.
@@ -95,17 +95,27 @@ pub fn state_json(id: &str, status: &str, pid: i32, bundle: &Path, spec: &Spec) 
 /// # Errors
 /// [`Error::Hook`].
 pub fn run(kind: &'static str, hooks: &[Hook], state: &[u8]) -> Result<(), Error> {
-    for hook in hooks {
-        run_one(hook, state).map_err(|why| Error::Hook {
-            kind,
-            path: hook.path().display().to_string(),
-            why,
-        })?;
+    if !hooks.is_empty() {
+        tracing::debug!("running {} {kind} hooks", hooks.len());
+    }
+    run_with(kind, hooks, state, None)
+}
+
+/// [`run`] for hooks that say nothing of their environment and get this one, or ours.
+pub(crate) fn run_with(
+    kind: &'static str,
+    hooks: &[Hook],
+    state: &[u8],
+    env: Option<&Strings>,
+) -> Result<(), Error> {
+    for (number, hook) in hooks.iter().enumerate() {
+        let path = || hook.path().display().to_string();
+        run_one(hook, state, env).map_err(|why| Error::Hook { kind, number, path: path(), why })?;
     }
     Ok(())
 }
 
-fn run_one(hook: &Hook, state: &[u8]) -> Result<(), String> {
+fn run_one(hook: &Hook, state: &[u8], env: Option<&Strings>) -> Result<(), String> {
     if !hook.path().is_absolute() {
         return Err("the path is not absolute".to_owned());
     }
@@ -113,7 +123,7 @@ fn run_one(hook: &Hook, state: &[u8]) -> Result<(), String> {
         Some(t) if t <= 0 => return Err(format!("a timeout of {t} s")),
         other => other.map(|t| Instant::now() + Duration::from_secs(t.unsigned_abs())),
     };
-    let (child, stdin, output) = spawn(hook).map_err(|e| e.to_string())?;
+    let (child, stdin, output) = spawn(hook, env).map_err(|e| e.to_string())?;
     // A hook need not read its stdin.
     let _unread = signal::ignore(libc::SIGPIPE).and_then(|()| fd::write_all(&stdin, state));
     drop(stdin);
@@ -124,9 +134,17 @@ fn run_one(hook: &Hook, state: &[u8]) -> Result<(), String> {
         let _reaped = child.wait();
         return Err("it took longer than its timeout and was killed".to_owned());
     }
-    match child.wait().map_err(|e| e.to_string())?.code() {
-        0 => Ok(()),
-        code => Err(format!("exit code {code}: {}", String::from_utf8_lossy(&said).trim())),
+    let said = String::from_utf8_lossy(&said);
+    match child.wait().map_err(|e| e.to_string())? {
+        ExitStatus::Exited(0) => Ok(()),
+        ExitStatus::Exited(code) => Err(format!("exit status {code}, output: {}", said.trim())),
+        // The kernel's word for a call that a filter forbids.
+        ExitStatus::Signaled { signal: libc::SIGSYS, .. } => {
+            Err(format!("signal: bad system call, output: {}", said.trim()))
+        }
+        ExitStatus::Signaled { signal, .. } => {
+            Err(format!("killed by {}, output: {}", signal::name(signal), said.trim()))
+        }
     }
 }
 
@@ -145,12 +163,20 @@ fn read_until(output: &impl AsFd, deadline: Option<Instant>) -> Vec<u8> {
     }
 }
 
-fn spawn(hook: &Hook) -> sys::Result<(PidFd, std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
+fn spawn(
+    hook: &Hook,
+    given: Option<&Strings>,
+) -> sys::Result<(PidFd, std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
     let path = fd::c_path(hook.path())?;
     let own_name = [hook.path().to_string_lossy().into_owned()];
     let args = hook.args().as_deref().filter(|a| !a.is_empty()).unwrap_or(&own_name);
     let argv = Strings::new(args)?;
-    let env = Strings::new(hook.env().as_deref().unwrap_or_default())?;
+    let own = match (hook.env(), given) {
+        (Some(env), _) => Some(Strings::new(env)?),
+        (None, None) => Some(Strings::environment()?),
+        (None, Some(_)) => None,
+    };
+    let env = own.as_ref().or(given).expect("one of the two is there");
     let (stdin, to_stdin) = fd::pipe()?;
     let (from_output, output) = fd::pipe()?;
     let child = process::clone(&CloneArgs::default(), || {
@@ -162,7 +188,7 @@ fn spawn(hook: &Hook) -> sys::Result<(PidFd, std::os::fd::OwnedFd, std::os::fd::
                 fd::cloexec_from(3)?;
                 signal::reset_for_exec(&[libc::SIGPIPE])
             });
-        let error = placed.err().unwrap_or_else(|| process::exec(&path, &argv, &env));
+        let error = placed.err().unwrap_or_else(|| process::exec(&path, &argv, env));
         let _told = fd::write_all(&output, error.to_string().as_bytes());
         127
     })?;

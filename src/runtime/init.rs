@@ -9,10 +9,11 @@ use super::spawn::{StartOn, Stdio};
 use super::steps::mounts::Given;
 use super::steps::{command, console, devices, identity, masks, mounts, namespaces, rootfs, security};
 use super::sync::{self, During, Failure, Kind, Step};
+use crate::sys::event::{Epoll, Events, Received, SignalFd, interest};
 use crate::sys::proc::Proc;
 use crate::sys::root::Root;
 use crate::sys::tty::Pty;
-use crate::sys::{fd, limits, ns, process, socket};
+use crate::sys::{self, fd, limits, mount, ns, process, socket};
 
 /// Runs everything; returns (with the code of the process) only on failure.
 pub(super) fn run(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
@@ -25,6 +26,8 @@ pub(super) fn run(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
     match failure.kind {
         Kind::NotFound => 127,
         Kind::NotExecutable => 126,
+        Kind::Exec if failure.errno == libc::ENOENT => 127,
+        Kind::Exec => 126,
         Kind::Step | Kind::Spec => 125,
     }
 }
@@ -39,6 +42,8 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
     die_with_parent(plan)?;
     // Before anything is allocated, so that it is counted where it belongs.
     namespaces::join_cgroup(&plan.join_cgroup)?;
+    // The CPUs of the cgroup, not those of whoever called us.
+    limits::reset_affinity();
     process::setsid().during(|| "starting a session".into())?;
     namespaces::join(&plan.namespaces)?;
     let mut waited = false;
@@ -55,11 +60,22 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
     let proc = trusted_proc(plan)?;
     identity::write_oom_score(&plan.process, &proc)?;
     identity::write_sysctls(plan, &proc)?;
-    namespaces::cut_propagation()?;
-    let root = rootfs::attach(&plan.rootfs)?;
+    if plan.own_mounts {
+        namespaces::cut_propagation()?;
+    }
+    let root = rootfs::attach(plan)?;
     let pty = build_root(plan, &socket, &root, &proc, &mut waited)?;
     wait(plan, &socket, &mut waited)?;
-    finish(plan, &socket, &proc, pty, told)
+    let process = &plan.process;
+    identity::set_domain(&plan.domain)?;
+    security::write_labels(process, &proc)?;
+    let kept = Kept::new(plan, &socket, pty.as_ref())?;
+    command::place_descriptors(stdio_of(plan, pty.as_ref()), plan.preserved, first_free(plan))?;
+    // Numbers that are the program's by now, or closed.
+    pty.into_iter().for_each(Pty::leak);
+    fd::leak([socket, proc.into_fd(), root.into_fd()]);
+    kept.close_others(plan, told)?;
+    finish(plan, kept, told)
 }
 
 /// Mounts, devices, terminal, pivot and what can only follow it.
@@ -85,9 +101,9 @@ fn build_root(
     // The terminal lives in the devpts just mounted.
     let pty = console::make(plan, root)?;
     rootfs::make_working_directory(plan, root)?;
-    run_creation_hooks(plan, socket)?;
+    run_creation_hooks(plan, socket, root)?;
     mounts::make_read_only(&late)?;
-    rootfs::pivot(root)?;
+    rootfs::enter(plan, root)?;
     // Masks last: what is mounted after could uncover them; read-only paths before masks, so that a
     // mask below one is not cloned with it.
     masks::make_read_only(plan, root)?;
@@ -97,22 +113,8 @@ fn build_root(
 }
 
 /// The process part: from root of the container to the program.
-fn finish(
-    plan: &Plan<'_>,
-    socket: &OwnedFd,
-    proc: &Proc,
-    pty: Option<Pty>,
-    told: &mut OwnedFd,
-) -> Step<std::convert::Infallible> {
+fn finish(plan: &Plan<'_>, kept: Kept, told: &mut OwnedFd) -> Step<std::convert::Infallible> {
     let process = &plan.process;
-    identity::set_domain(plan)?;
-    security::write_labels(process, proc)?;
-    let kept = Kept::new(plan, socket, pty.as_ref())?;
-    command::place_descriptors(stdio_of(plan, pty.as_ref()), plan.preserved, first_free(plan))?;
-    // Its numbers may be the program's by now.
-    if let Some(pty) = pty {
-        Pty::leak(pty);
-    }
     if kept.console.is_some() {
         command::take_terminal()?;
     }
@@ -120,16 +122,21 @@ fn finish(
     identity::set_limits(process)?;
     identity::own_stdio(process.uid);
     become_confined_user(plan)?;
+    // With the rights that the program will have: they may let it execute what its user may not.
+    security::raise(&process.caps)?;
     let path = command::find(process)?;
     let console = kept.console.as_ref().map(AsFd::as_fd);
     sync::send(&kept.socket, sync::READY, console.as_slice()).during(|| "reporting".into())?;
+    // The other side of the terminal is not ours: held here, its end would never be seen.
+    drop(kept.console);
     let socket = wait_for_go(plan, kept.socket, kept.listener, told)?;
-    run_start_hooks(plan)?;
     let notify = security::confine(process, plan.seccomp)?;
     if let Some(notify) = notify {
         sync::send(&socket, sync::LISTENER, &[notify.as_fd()])
             .during(|| "handing over the seccomp listener".into())?;
     }
+    // Programs of the container's: confined as it is.
+    run_start_hooks(plan)?;
     // A change of ids has cleared it.
     die_with_parent(plan)?;
     Err(match &kept.reaper {
@@ -161,13 +168,22 @@ impl Kept {
             reaper: plan.reaper.as_ref().map(|r| up(r.as_fd())).transpose()?,
         })
     }
+
+    /// Closes all that neither the program nor we need any more (rule R5). A container that waits to be
+    /// started holds nothing of the host, and its own limit of descriptors does not hinder us.
+    fn close_others(&self, plan: &Plan<'_>, told: &OwnedFd) -> Step<()> {
+        let others = [self.console.as_ref(), self.listener.as_ref(), self.reaper.as_ref()];
+        let kept: Vec<BorrowedFd<'_>> =
+            others.into_iter().flatten().chain([&self.socket, told]).map(AsFd::as_fd).collect();
+        fd::close_all_but(first_free(plan), &kept).during(|| "closing descriptors".into())
+    }
 }
 
 fn become_confined_user(plan: &Plan<'_>) -> Step<()> {
     let process = &plan.process;
     security::limit_bounding(&process.caps)?;
     command::enter_directory(process, true)?;
-    identity::become_user(process, plan.namespaces.maps.is_some())?;
+    identity::become_user(process, plan.namespaces.in_user_namespace())?;
     command::enter_directory(process, false)
 }
 
@@ -198,11 +214,16 @@ fn trusted_proc(plan: &Plan<'_>) -> Step<Proc> {
     Proc::private_with(attributes).during(|| "making a procfs of the container".into())
 }
 
-fn run_creation_hooks(plan: &Plan<'_>, socket: &OwnedFd) -> Step<()> {
+fn run_creation_hooks(plan: &Plan<'_>, socket: &OwnedFd, root: &Root) -> Step<()> {
     if plan.hooks_outside {
         sync::send(socket, sync::HOOKS, &[]).during(|| "asking for hooks".into())?;
         sync::expect(socket, sync::PROCEED)?;
     }
+    if plan.hooks.create_container.is_empty() {
+        return Ok(());
+    }
+    // They find the container's files below their working directory, the host's below the root.
+    mount::change_directory(root).during(|| "entering the root file system for hooks".into())?;
     run_hooks("createContainer", plan.hooks.create_container, plan, "creating")
 }
 
@@ -219,7 +240,9 @@ fn run_hooks(
     if hooks.is_empty() {
         return Ok(());
     }
-    super::hooks::run(kind, hooks, &plan.hooks.state(status, process::pid())).map_err(|e| Failure {
+    let env = (kind == "startContainer").then_some(&plan.process.env);
+    let state = plan.hooks.state(status, process::pid());
+    super::hooks::run_with(kind, hooks, &state, env).map_err(|e| Failure {
         kind: Kind::Spec,
         what: "hooks".into(),
         why: e.to_string(),
@@ -237,6 +260,29 @@ fn stdio_of<'a>(plan: &'a Plan<'_>, pty: Option<&'a Pty>) -> [BorrowedFd<'a>; 3]
     }
 }
 
+/// Signals that end a container that was created and not started.
+const ENDING: [i32; 7] =
+    [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM];
+
+/// Waits for a connection, or for a signal, which comes back.
+fn which(listener: &OwnedFd, signals: &SignalFd) -> sys::Result<Option<Received>> {
+    let epoll = Epoll::new()?;
+    epoll.add(listener, 0, interest::READ)?;
+    epoll.add(signals, 1, interest::READ)?;
+    let mut events = Events::default();
+    loop {
+        let came: Vec<u64> = epoll.wait(&mut events, None)?.iter().map(|e| e.token).collect();
+        if came.contains(&1)
+            && let Some(received) = signals.read()?
+        {
+            return Ok(Some(received));
+        }
+        if came.contains(&0) {
+            return Ok(None);
+        }
+    }
+}
+
 /// Waits for the word, from our parent or from whoever connects to the start socket. Returns the
 /// socket on which the end, or a failure, will be seen.
 fn wait_for_go(
@@ -250,9 +296,15 @@ fn wait_for_go(
         return Ok(socket);
     };
     drop(socket);
+    // Who waits is the first process of its pid namespace, which no signal ends but those that it takes.
+    let failed = || "waiting to be started".into();
+    let signals = SignalFd::new(&ENDING).during(failed)?;
     let keep = |from: &OwnedFd| fd::dup(from, first_free(plan)).during(|| "keeping the connection".into());
     loop {
-        let connection = socket::accept(&listener).during(|| "waiting to be started".into())?;
+        if let Some(received) = which(&listener, &signals).during(failed)? {
+            process::end_child(128 + received.signal);
+        }
+        let connection = socket::accept(&listener).during(failed)?;
         // Whoever asks and goes away again has not started us.
         if sync::expect(&connection, sync::GO).is_ok() {
             *told = keep(&connection)?;

@@ -15,6 +15,8 @@ pub mod exec;
 pub mod features;
 pub mod hooks;
 mod init;
+mod inside;
+mod lenient;
 pub mod manage;
 pub mod oci;
 mod plan;

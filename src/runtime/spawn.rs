@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::plan::namespaces::NamespacePlan;
 use super::seccomp::{Filter, Listener, notify};
 use super::sync::Up;
-use super::{Error, init, sync};
+use super::{Error, init, inside, sync};
 use crate::sys::proc::Proc;
 use crate::sys::process::{self, CloneArgs, ExitStatus, PidFd};
 use crate::sys::{idmap, ns, socket};
@@ -39,6 +39,9 @@ pub enum Stdio<'a> {
         rows: u16,
         /// Columns.
         columns: u16,
+        /// Newlines come out as they are, not as carriage return and newline: where who reads the master is no
+        /// terminal emulator but hands on what it reads.
+        bare: bool,
     },
 }
 
@@ -125,10 +128,20 @@ pub fn create(mut request: Request<'_>) -> Result<Created, Error> {
     let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
     let target = request.cgroup.and_then(Cgroup::clone_target);
     let args = CloneArgs { flags: plan.namespaces.new & !ns::Kind::Time.flag(), cgroup: target };
-    let around = Around::enter(&plan.namespaces)?;
-    let child = process::clone(&args, || init::run(&plan, theirs));
-    around.leave()?;
-    let child = child?;
+    tracing::debug!("nsexec container setup: new namespaces {:#x}", plan.namespaces.new);
+    if let Some(filter) = request.seccomp {
+        // TSYNC synchronises threads, of which there is one.
+        tracing::debug!("seccomp filter flags: {}", filter.flags & !crate::sys::seccomp::FLAG_TSYNC);
+    }
+    let child = if plan.namespaces.joined_user().is_some() {
+        inside::clone(&plan, &args, theirs)?
+    } else {
+        let around = Around::enter(&plan.namespaces)?;
+        let child = process::clone(&args, || init::run(&plan, theirs));
+        around.leave()?;
+        child?
+    };
+    tracing::debug!("child process in init(): pid {}", child.pid);
     let mut created = Created {
         pid: child.pid,
         pidfd: Some(child.pidfd),
@@ -178,6 +191,7 @@ impl Created {
         loop {
             match sync::receive_up(&self.socket)? {
                 Up::Tag(sync::READY, mut fds) => {
+                    tracing::debug!("init: ready to execute the program");
                     self.console = fds.pop();
                     return Ok(());
                 }
@@ -207,7 +221,10 @@ impl Created {
         self.say(sync::GO)?;
         loop {
             match sync::receive_up(&self.socket)? {
-                Up::End => return self.ended(),
+                Up::End => {
+                    tracing::debug!("init: closing the pipe to signal completion");
+                    return self.ended();
+                }
                 Up::Tag(sync::LISTENER, mut fds) => self.listener = self.hand_over(fds.pop())?,
                 Up::Tag(..) => {}
                 Up::Failed(failure) => return Err(failure.into()),

@@ -156,6 +156,16 @@ impl Store {
         Ok(Container { dir, state })
     }
 
+    /// Whether its directory can be read: one that was named must be there.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> Result<(), Error> {
+        let read = std::fs::read_dir(&self.root);
+        let failed = |e| crate::sys::Error::from_io("open", self.root.display().to_string(), &e).into();
+        read.map(drop).map_err(failed)
+    }
+
     /// All ids, in order.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {

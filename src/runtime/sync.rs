@@ -58,6 +58,8 @@ pub(super) enum Kind {
     NotExecutable,
     /// The spec asks for something impossible.
     Spec,
+    /// The kernel did not execute the command that was found.
+    Exec,
 }
 
 /// A result of a step in the child.
@@ -83,6 +85,7 @@ impl Failure {
             Kind::NotFound => 1,
             Kind::NotExecutable => 2,
             Kind::Spec => 3,
+            Kind::Exec => 4,
         };
         let mut text = vec![FAILED, kind];
         text.extend_from_slice(&self.errno.to_ne_bytes());
@@ -100,6 +103,7 @@ impl Failure {
             1 => Kind::NotFound,
             2 => Kind::NotExecutable,
             3 => Kind::Spec,
+            4 => Kind::Exec,
             _ => Kind::Step,
         };
         (tag == FAILED).then(|| Self {
@@ -116,6 +120,10 @@ impl From<Failure> for Error {
         match f.kind {
             Kind::NotFound => Self::CommandNotFound { command: f.what, why: f.why },
             Kind::NotExecutable => Self::CommandNotExecutable { command: f.what, why: f.why },
+            Kind::Exec => {
+                let code = if f.errno == libc::ENOENT { 127 } else { 126 };
+                Self::Exec { command: f.what, why: f.why, code }
+            }
             Kind::Spec => Self::Spec { field: f.what, why: f.why },
             Kind::Step => Self::Step { what: f.what, cause: Cause { text: f.why, errno: f.errno } },
         }
@@ -145,13 +153,18 @@ pub(super) enum Up {
 pub(super) fn receive_up(socket: impl AsFd) -> sys::Result<Up> {
     let mut buffer = [0; MAX];
     match socket::receive(socket, &mut buffer) {
-        Ok((0, _)) => Ok(Up::End),
-        Ok((n, fds)) => Ok(match Failure::parse(&buffer[..n]) {
-            Some(failure) => Up::Failed(failure),
-            None => Up::Tag(buffer[0], fds),
-        }),
+        Ok((n, fds)) => Ok(parse_up(&buffer[..n], fds)),
         Err(e) if e.is(libc::ECONNRESET) => Ok(Up::End),
         Err(e) => Err(e),
+    }
+}
+
+/// Takes a message apart; an empty one is the end.
+pub(super) fn parse_up(message: &[u8], fds: Vec<OwnedFd>) -> Up {
+    match (message.first(), Failure::parse(message)) {
+        (None, _) => Up::End,
+        (_, Some(failure)) => Up::Failed(failure),
+        (Some(&tag), None) => Up::Tag(tag, fds),
     }
 }
 

@@ -187,6 +187,12 @@ pub fn with_file_ids<T>(uid: u32, gid: u32, work: impl FnOnce() -> Result<T>) ->
     done
 }
 
+/// Makes these effective, as far as they are permitted; the other sets stay.
+pub fn raise(effective: CapSet) -> Result<()> {
+    let (_, permitted, inheritable) = get()?;
+    set(CapSet(effective.0 & permitted.0), permitted, inheritable)
+}
+
 /// Empties the ambient set, then raises these.
 pub fn set_ambient(ambient: CapSet) -> Result<()> {
     const AMBIENT: i32 = libc::PR_CAP_AMBIENT;

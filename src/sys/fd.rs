@@ -152,6 +152,32 @@ pub fn cloexec_from(first: u32) -> Result<()> {
     check(r, "close_range", || format!("{first}, ~0, CLOEXEC")).map(drop)
 }
 
+/// Closes every descriptor from `first` on but these: as [`close_from`], for a cloned child that has
+/// given the owners of all others up ([`leak`]).
+pub fn close_all_but(first: RawFd, kept: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut numbers: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).filter(|n| *n >= first).collect();
+    numbers.sort_unstable();
+    let mut from = first.unsigned_abs();
+    for number in numbers.into_iter().map(RawFd::unsigned_abs) {
+        if number > from {
+            // SAFETY: by this function's contract nobody in this process uses an owner of these any more.
+            let r = unsafe { libc::syscall(libc::SYS_close_range, from, number - 1, 0) };
+            check(r, "close_range", || format!("{from}, {}", number - 1))?;
+        }
+        from = number + 1;
+    }
+    close_from(from);
+    Ok(())
+}
+
+/// Gives up descriptors whose numbers are another's by now, or will be closed with a range.
+pub fn leak(owned: impl IntoIterator<Item = OwnedFd>) {
+    use std::os::fd::IntoRawFd as _;
+    for one in owned {
+        let _number = one.into_raw_fd();
+    }
+}
+
 /// Closes every descriptor from `first` on: for a cloned child that goes on as another program would,
 /// and whose copies of its parent's owners are never used or dropped again.
 pub fn close_from(first: u32) {

@@ -166,6 +166,13 @@ pub fn set_affinity(pid: i32, cpus: &[usize]) -> Result<()> {
     check(r, "sched_setaffinity", || format!("{cpus:?}")).map(drop)
 }
 
+/// Lets this process run on every CPU that its cgroup allows. A machine without that call has nothing to undo.
+pub fn reset_affinity() {
+    let all = [u64::MAX; 128];
+    // SAFETY: the mask lives across the call and its size is given; the kernel drops the bits it does not know.
+    let _kept = unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(&all), all.as_ptr()) };
+}
+
 /// Sets the memory policy of this thread (`MPOL_… | MPOL_F_…`, bit mask of nodes).
 pub fn set_mempolicy(mode: i32, nodes: &[u64]) -> Result<()> {
     let (pointer, bits) =

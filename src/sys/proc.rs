@@ -48,6 +48,12 @@ impl Proc {
         Ok(Self { root })
     }
 
+    /// The descriptor.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.root
+    }
+
     /// Opens a file beneath it: no magic links, no mounts crossed. `self` and `thread-self`, which
     /// are plain links, are followed inside.
     pub fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd> {

@@ -284,7 +284,9 @@ pub fn clone(args: &CloneArgs<'_>, child: impl FnOnce() -> i32) -> Result<Child>
     let mut raw: libc::clone_args = unsafe { std::mem::zeroed() };
     raw.flags = args.flags | libc::CLONE_PIDFD as u64;
     raw.pidfd = (&raw mut pidfd) as u64;
-    raw.exit_signal = libc::SIGCHLD as u64;
+    // A sibling has the signal of the one that makes it, and must name none.
+    let sibling = args.flags & libc::CLONE_PARENT as u64 != 0;
+    raw.exit_signal = if sibling { 0 } else { libc::SIGCHLD as u64 };
     if let Some(cgroup) = args.cgroup {
         raw.flags |= CLONE_INTO_CGROUP;
         raw.cgroup = cgroup.as_raw_fd() as u64;

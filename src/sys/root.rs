@@ -233,6 +233,12 @@ impl Root {
     /// Makes an empty file to mount something on, with the directories above it; a handle on it, or
     /// on what is there already.
     pub fn make_file_target(&self, path: &Path) -> Result<OwnedFd> {
+        /// As many links as the kernel follows.
+        const LINKS: usize = 40;
+        self.make_file_below(path, LINKS)
+    }
+
+    fn make_file_below(&self, path: &Path, depth: usize) -> Result<OwnedFd> {
         match self.resolve(path) {
             Err(e) if e.is(libc::ENOENT) => {}
             done => return done,
@@ -244,9 +250,10 @@ impl Root {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         match fd::open_at(&dir, Path::new(name), flags, 0o644) {
             Ok(_made) => fd::open_at(&dir, Path::new(name), OFlags::PATH | OFlags::NOFOLLOW, 0),
-            // A dangling link: its target is made where it leads, by the kernel, inside.
-            Err(e) if e.is(libc::EEXIST) => {
-                let _made = self.create_file(path, 0o644)?;
+            // A dangling link: its target is made where it leads, inside, with the directories on the way.
+            Err(e) if e.is(libc::EEXIST) && depth > 0 => {
+                let target = lexical(&parent.join(self.read_link(path)?));
+                self.make_file_below(&target, depth - 1)?;
                 self.resolve(path)
             }
             Err(e) => Err(e),
@@ -379,6 +386,10 @@ mod tests {
         root.mkdir_all(Path::new("dangling/x"), 0o755).unwrap();
         assert!(dir.join("in/made/deep/x").is_dir());
         assert!(root.mkdir_all(Path::new("loop1/x"), 0o755).unwrap_err().is(libc::ELOOP));
+        symlink("/far/away", dir.join("in/jump")).unwrap();
+        symlink("/jump/file", dir.join("in/dangling-file")).unwrap();
+        root.make_file_target(Path::new("dangling-file")).unwrap();
+        assert!(dir.join("in/far/away/file").is_file());
         let file = root.make_file_target(Path::new("/etc/new/file")).unwrap();
         assert_eq!(fd::stat(&file).unwrap().st_size, 0);
         std::fs::remove_dir_all(dir).unwrap();

@@ -89,6 +89,14 @@ pub fn set_size(tty: impl AsFd, rows: u16, columns: u16) -> Result<()> {
     rustix::termios::tcsetwinsize(tty, w).call("ioctl", || format!("TIOCSWINSZ, {rows}x{columns}"))
 }
 
+/// Lets lines end as the program ends them: a new pair would put a carriage return before each of its newlines,
+/// which only a terminal at the far end needs, and that one does it itself.
+pub fn keep_newlines(tty: impl AsFd) -> Result<()> {
+    let mut modes = rustix::termios::tcgetattr(&tty).call("ioctl", || "TCGETS".into())?;
+    modes.output_modes.remove(rustix::termios::OutputModes::ONLCR);
+    rustix::termios::tcsetattr(&tty, OptionalActions::Now, &modes).call("ioctl", || "TCSETS".into())
+}
+
 /// A terminal in raw mode; dropping it restores what was.
 #[derive(Debug)]
 pub struct RawMode {

@@ -23,6 +23,8 @@ mod pull;
 mod pull_auth;
 mod pull_faults;
 mod pull_interrupt;
+mod runtime_cli;
+mod runtime_spec;
 mod runtime_start;
 mod secrets;
 

@@ -1,45 +1,11 @@
 //! `rcon runtime run`: bundles on the real kernel, field by field, and attacks on the start.
 
 use std::fs;
-use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::support::{Done, Sandbox, rootfs};
-
-/// A bundle over a busybox root, changed by a closure, run to its end.
-fn run(sandbox: &Sandbox, id: &str, script: &str, change: impl FnOnce(&mut Value)) -> Done {
-    let bundle = bundle(sandbox, id, script, change);
-    sandbox.rcon(["runtime", "--root", &state(sandbox), "run", "--bundle", &bundle.to_string_lossy(), id])
-}
-
-fn state(sandbox: &Sandbox) -> String {
-    sandbox.dir().join("runtime").to_string_lossy().into_owned()
-}
-
-fn bundle(sandbox: &Sandbox, id: &str, script: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
-    let dir = sandbox.dir().join(format!("bundle-{id}"));
-    fs::create_dir_all(&dir).expect("bundle");
-    // `spec` does not overwrite; a second bundle of the same name may.
-    fs::remove_file(dir.join("config.json")).ok();
-    sandbox.rcon(["runtime", "spec", "--bundle", &dir.to_string_lossy()]).ok();
-    let text = fs::read(dir.join("config.json")).expect("config.json");
-    let mut spec: Value = serde_json::from_slice(&text).expect("json");
-    spec["root"] = json!({ "path": rootfs::busybox(sandbox), "readonly": false });
-    spec["process"]["terminal"] = false.into();
-    spec["process"]["args"] = json!(["/bin/sh", "-c", script]);
-    change(&mut spec);
-    fs::write(dir.join("config.json"), spec.to_string()).expect("config.json");
-    dir
-}
-
-/// `create`, whose container keeps the streams that it is given: not the pipes of a test that waits for their end.
-fn create(sandbox: &Sandbox, bundle: &std::path::Path, id: &str) {
-    let mut command = sandbox.command();
-    command.args(["runtime", "--root", &state(sandbox), "create", "--bundle"]).arg(bundle).arg(id);
-    let null = std::process::Stdio::null;
-    assert!(command.stdout(null()).stderr(null()).status().expect("rcon starts").success());
-}
+use crate::support::bundle::{bundle, create, run, state};
+use crate::support::{Sandbox, rootfs};
 
 fn add_mount(spec: &mut Value, mount: Value) {
     spec["mounts"].as_array_mut().expect("mounts").push(mount);
@@ -196,7 +162,7 @@ fn hooks_run_in_their_places() {
     }
     let failed =
         run(&s, "fails", "true", |spec| spec["hooks"]["createRuntime"] = json!([{ "path": "/bin/false" }]));
-    assert!(failed.fails(1).contains("createRuntime hook \"/bin/false\": exit code 1"), "{failed:?}");
+    assert!(failed.fails(1).contains("createRuntime hook #0: /bin/false: exit status 1"), "{failed:?}");
     let slow = run(&s, "slow", "true", |spec| {
         spec["hooks"]["createRuntime"] =
             json!([{ "path": "/bin/sleep", "args": ["sleep", "60"], "timeout": 1 }]);

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test module uses a part of it")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
+pub mod bundle;
 pub mod leaks;
 pub mod proxy;
 pub mod registry;
@@ -292,6 +293,17 @@ pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "not so after {seconds} s: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// What comes in time.
+#[track_caller]
+pub fn wait_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    eventually("what is waited for", || {
+        found = look();
+        found.is_some()
+    });
+    found.expect("eventually fails otherwise")
 }
 
 /// Where `tests/fixtures/build.sh` put the images.

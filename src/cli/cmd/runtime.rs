@@ -12,7 +12,7 @@ mod log;
 mod query;
 mod resources;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::Ui;
@@ -21,6 +21,8 @@ use args::{Cli, Command, Global};
 
 /// What every command gets.
 struct Ctx<'a> {
+    /// What it was called by.
+    program: &'static str,
     global: &'a Global,
     store: Store,
     ui: &'a mut Ui,
@@ -30,25 +32,45 @@ struct Ctx<'a> {
 ///
 /// # Errors
 /// What failed, for stderr; the exit code is 1 as runc's.
-pub fn main(args: Vec<String>, ui: &mut Ui) -> Outcome {
-    let cli = match Cli::try_parse_from(std::iter::once("rcon runtime".to_owned()).chain(args)) {
+pub fn main(program: &'static str, args: Vec<String>, ui: &mut Ui) -> Outcome {
+    let arguments = std::iter::once(program.to_owned()).chain(args);
+    let parsed = command(program).try_get_matches_from(arguments).and_then(|m| Cli::from_arg_matches(&m));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(e) => return not_parsed(&e, ui),
     };
     if cli.global.version {
-        ui.line(format_args!("rcon-runtime version {}", env!("CARGO_PKG_VERSION")));
+        let name = if program == "rcon runtime" { "rcon-runtime" } else { program };
+        ui.line(format_args!("{name} version {}", env!("CARGO_PKG_VERSION")));
+        ui.line(format_args!("commit: {}", option_env!("RCON_COMMIT").unwrap_or("unknown")));
         ui.line(format_args!("spec: {}", crate::runtime::oci::OCI_VERSION));
         return Ok(Exit::OK);
     }
     let Some(command) = cli.command else {
-        return Err(Failure::new("no command given").hint("rcon runtime --help lists the commands"));
+        return Err(Failure::new("no command given").hint(format!("{program} --help lists the commands")));
     };
+    log::init(&cli.global)?;
     let store = Store::new(cli.global.root());
-    let outcome = run(command, &mut Ctx { global: &cli.global, store, ui });
+    let outcome = run(command, &mut Ctx { program, global: &cli.global, store, ui });
     if let Err(failure) = &outcome {
         log::error(&cli.global, &failure.message);
     }
     outcome
+}
+
+/// Help in the shape of runc's, by which scripts find their way: NAME, then what it does.
+fn help(name: &str) -> String {
+    format!("NAME:\n   {name} - {{about}}\n\nUSAGE:\n   {{usage}}\n\n{{all-args}}\n")
+}
+
+fn command(program: &'static str) -> clap::Command {
+    let mut command = Cli::command().name(program).bin_name(program).help_template(help(program));
+    let names: Vec<String> = command.get_subcommands().map(|c| c.get_name().to_owned()).collect();
+    for name in names {
+        let text = help(&format!("{program} {name}"));
+        command = command.mut_subcommand(name, |c| c.help_template(text));
+    }
+    command
 }
 
 fn run(command: Command, ctx: &mut Ctx<'_>) -> Outcome {
@@ -66,17 +88,38 @@ fn run(command: Command, ctx: &mut Ctx<'_>) -> Outcome {
         Command::Ps(a) => query::ps(&a, ctx),
         Command::Events(a) => query::events(&a, ctx),
         Command::Update(a) => resources::update(&a, ctx),
+        Command::Checkpoint(_) => Err(no_criu("checkpoint")),
+        Command::Restore(_) => Err(no_criu("restore")),
         Command::Features => about::features(ctx),
         Command::Spec(a) => about::spec(&a),
     }
 }
 
+fn no_criu(command: &str) -> Failure {
+    Failure::new(format!("{command} is not supported: this runtime does not work with criu"))
+}
+
 fn not_parsed(e: &clap::Error, ui: &mut Ui) -> Outcome {
+    if e.kind() == clap::error::ErrorKind::InvalidSubcommand {
+        let word = e.get(clap::error::ContextKind::InvalidSubcommand).map(ToString::to_string);
+        let word = word.unwrap_or_default();
+        return Err(Failure::new(format!("No help topic for '{word}': there is no such command")));
+    }
     if e.use_stderr() {
         return Err(Failure::new(e.to_string().trim().trim_start_matches("error: ").to_owned()));
     }
     ui.text(&e.to_string());
     Ok(Exit::OK)
+}
+
+/// [`failure`] of a start. What the kernel says of the program itself stands alone, as runc has it.
+fn start_failure(ctx: &mut Ctx<'_>, doing: &str, error: &crate::runtime::Error) -> Failure {
+    if !matches!(error, crate::runtime::Error::Exec { .. }) {
+        return failure(doing, error);
+    }
+    log::error(ctx.global, &error.to_string());
+    ctx.ui.note(error);
+    Failure::new("")
 }
 
 /// An error with everything that caused it: `a: b: c`.

@@ -167,7 +167,7 @@ impl Start<'_> {
             }
             _ => {
                 let size = self.handoff.size.unwrap_or_default();
-                spawn::Stdio::Terminal { rows: size.rows, columns: size.cols }
+                spawn::Stdio::Terminal { rows: size.rows, columns: size.cols, bare: false }
             }
         }
     }

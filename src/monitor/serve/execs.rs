@@ -8,6 +8,7 @@ use super::{CLIENTS, CONSOLES, EXECS, Server};
 use crate::model::container::{ContainerSpec, Exited};
 use crate::monitor::proto::{ExecInfo, ExecRequest, Failure, FailureKind, Kind, Reply, TermSize};
 use crate::monitor::realise;
+use crate::runtime::cgroup::below::Below;
 use crate::runtime::{exec, oci, seccomp, spawn, user};
 use crate::sys::event::interest;
 use crate::sys::process::PidFd;
@@ -122,7 +123,7 @@ impl Server {
         let stdio = match given {
             _ if wish.tty => {
                 let size = wish.size.unwrap_or_default();
-                spawn::Stdio::Terminal { rows: size.rows, columns: size.cols }
+                spawn::Stdio::Terminal { rows: size.rows, columns: size.cols, bare: false }
             }
             Some(given) => {
                 for (end, _) in given.iter().zip(0..3).filter(|_| user.uid != 0 || self.world.ids.is_some()) {
@@ -146,6 +147,8 @@ impl Server {
             init_pid: main.identity.pid,
             process: &process,
             cgroup: self.world.cgroup.as_ref(),
+            below: &Below::default(),
+            linux: None,
             seccomp: filter.as_ref(),
             state: Some(state.to_string().as_bytes()),
             stdio,

@@ -48,6 +48,11 @@ pub(super) fn swap(memory: Option<i64>, both: Option<i64>) -> Result<Option<i64>
     }
 }
 
+/// A limit of processes: negative is none. 0 would let nothing start; runc takes it for 1.
+pub(super) fn pids(limit: i64) -> String {
+    if limit < 0 { "max".to_owned() } else { limit.max(1).to_string() }
+}
+
 /// `2MB`, `1GB`: checked, because it becomes part of a file's name.
 pub(super) fn page_size(text: &str) -> Result<&str, Error> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_uppercase());

@@ -91,7 +91,7 @@ pub enum Error {
         path: String,
     },
     /// A process cannot be moved into the cgroup.
-    #[error("moving process {pid} into cgroup {path} failed")]
+    #[error("adding pid {pid} to cgroup {path} failed")]
     Attach {
         /// Process.
         pid: i32,
@@ -111,7 +111,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Processes are in the way.
-    #[error("cgroup {path} still has processes: {pids:?}")]
+    #[error("container's cgroup is not empty: {path} has processes {pids:?}")]
     Busy {
         /// Path below the hierarchies.
         path: String,
@@ -152,4 +152,20 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+}
+
+impl Error {
+    /// Whether it is a matter of rights, such as a user without root has them.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        let denied = |e: &io::Error| {
+            matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+        };
+        match self {
+            Self::Make { source, .. } | Self::Write { source, .. } | Self::Attach { source, .. } => {
+                denied(source)
+            }
+            _ => false,
+        }
+    }
 }

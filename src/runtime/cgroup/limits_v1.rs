@@ -15,7 +15,7 @@ pub(super) fn settings(limits: &oci::LinuxResources) -> Result<Vec<Setting>, Err
         cpu(c, &mut out);
     }
     if let Some(p) = limits.pids() {
-        let value = if p.limit() > 0 { p.limit().to_string() } else { "max".to_owned() };
+        let value = super::convert::pids(p.limit());
         out.push(Setting::new("pids", "the limit of processes", "pids.max", value));
     }
     if let Some(b) = limits.block_io() {
@@ -33,7 +33,7 @@ pub(super) fn settings(limits: &oci::LinuxResources) -> Result<Vec<Setting>, Err
         out.push(Setting::new("rdma", "the RDMA limit", "rdma.max", value));
     }
     if let Some((key, _)) = limits.unified().iter().flatten().next() {
-        let why = "this machine has its controllers on cgroup v1";
+        let why = "invalid configuration: this machine has its controllers on cgroup v1";
         return Err(Error::Unsupported { setting: format!("the cgroup v2 value {key}"), why });
     }
     Ok(out)
@@ -46,7 +46,9 @@ fn memory(m: &oci::LinuxMemory, out: &mut Vec<Setting>) {
         }
     };
     set("the memory limit", "memory.limit_in_bytes", m.limit());
-    if let Some(both) = m.swap().filter(|s| *s != 0) {
+    // No limit of memory alone: both may be no less than memory.
+    let both = m.swap().filter(|s| *s != 0).or(m.limit().filter(|limit| *limit == -1));
+    if let Some(both) = both {
         // Docker's own default is twice the memory; a machine that does not count swap has no file.
         let nobody_asked = both == -1 || m.limit().is_some_and(|limit| limit > 0 && both == 2 * limit);
         let setting =

@@ -16,7 +16,7 @@ pub(super) fn settings(limits: &oci::LinuxResources) -> Result<Vec<Setting>, Err
         cpu(c, &mut out)?;
     }
     if let Some(p) = limits.pids() {
-        let value = if p.limit() > 0 { p.limit().to_string() } else { "max".to_owned() };
+        let value = super::convert::pids(p.limit());
         out.push(Setting::new("pids", "the limit of processes", "pids.max", value));
     }
     if let Some(b) = limits.block_io() {

@@ -6,6 +6,7 @@
 //! decided purely (`limits_v1`, `limits_v2`, `convert`, `devices`). Not here: translating the model's limits
 //! ([`super::oci::resources`]).
 
+pub mod below;
 mod convert;
 mod dbus;
 mod devices;
@@ -57,6 +58,12 @@ pub enum Layout {
 #[derive(Debug, Clone)]
 pub struct Manager {
     hierarchies: Arc<Hierarchies>,
+}
+
+/// Whether systemd runs this machine, so that it can be asked for scopes.
+#[must_use]
+pub fn systemd_runs() -> bool {
+    systemd::booted()
 }
 
 impl Manager {

@@ -121,10 +121,22 @@ fn inherit_cpuset(dir: &Path) -> Result<(), Error> {
 }
 
 fn apply(h: &Hierarchies, relative: &str, plan: &Plan) -> Result<(), Error> {
+    let write = |setting: &Setting| {
+        setting.write(&directory(h, setting.controller, relative).expect("planned for a mounted controller"))
+    };
+    let mut again = Vec::new();
     for setting in &plan.v1 {
-        setting
-            .write(&directory(h, setting.controller, relative).expect("planned for a mounted controller"))?;
+        match write(setting) {
+            // A period that does not go with the present quota may go with the new one.
+            Err(Error::Write { source, .. })
+                if setting.file.ends_with("_period_us") && source.kind() == io::ErrorKind::InvalidInput =>
+            {
+                again.push(setting);
+            }
+            other => other?,
+        }
     }
+    again.into_iter().try_for_each(write)?;
     if let (Some(access), Some(dir)) = (&plan.access, directory(h, "devices", relative)) {
         devices(&dir, access)?;
     } else if plan.access.as_ref().is_some_and(|a| !a.allow) {

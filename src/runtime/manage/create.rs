@@ -30,10 +30,14 @@ pub struct Request<'a> {
     pub console_socket: Option<&'a Path>,
     /// File that gets the pid.
     pub pid_file: Option<&'a Path>,
+    /// Socket that gets a pidfd of the first process.
+    pub pidfd_socket: Option<&'a Path>,
     /// Descriptors from 3 that go into the container.
     pub preserve_fds: u32,
     /// Use systemd for cgroups.
     pub systemd: bool,
+    /// cgroups that nobody asked for and that we may not make are done without.
+    pub rootless: bool,
     /// The container ends with us (run in the foreground).
     pub dies_with_us: bool,
 }
@@ -110,6 +114,9 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
         send_console(path, master)?;
         console = None;
     }
+    if let Some(path) = request.pidfd_socket {
+        send_pidfd(path, created.pidfd())?;
+    }
     let state = State {
         version: 0,
         id: request.id.to_owned(),
@@ -145,6 +152,7 @@ fn clone_container(
         Stdio::Terminal {
             rows: size.map_or(0, |s| number(s.height())),
             columns: size.map_or(0, |s| number(s.width())),
+            bare: request.console_socket.is_none(),
         }
     } else {
         Stdio::Fds([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()])
@@ -199,7 +207,8 @@ fn set_environment(bundle: &mut Bundle) -> Result<(), Error> {
 /// Looks HOME up in the container's own passwd file, where it is not set.
 pub(super) fn set_home(process: &mut Process, root: OwnedFd) -> Result<(), Error> {
     let mut env = process.env().clone().unwrap_or_default();
-    if env.iter().any(|e| e.starts_with("HOME=")) {
+    // An empty one counts as none.
+    if env.iter().rev().find(|e| e.starts_with("HOME=")).is_some_and(|e| e != "HOME=") {
         return Ok(());
     }
     let home = user::lookup(root, &process.user().uid().to_string(), &[])?.home;
@@ -218,6 +227,10 @@ fn listen_fds() -> u32 {
 fn make_cgroup(bundle: &Bundle, request: &Request<'_>) -> Result<Option<Cgroup>, Error> {
     let linux = bundle.spec.linux().as_ref();
     let given = linux.and_then(|l| l.cgroups_path().as_ref()).map(|p| p.to_string_lossy().into_owned());
+    let path_given = given.as_ref().is_some_and(|p| !p.is_empty());
+    if request.systemd && !crate::runtime::cgroup::systemd_runs() {
+        return Err(Error::refused("--systemd-cgroup: systemd not running on this host, leave the flag out"));
+    }
     let path = match given.filter(|p| !p.is_empty()) {
         Some(path) if request.systemd || path.starts_with('/') => path,
         Some(path) => format!("/{path}"),
@@ -225,10 +238,29 @@ fn make_cgroup(bundle: &Bundle, request: &Request<'_>) -> Result<Option<Cgroup>,
         None => format!("/{}", request.id),
     };
     let resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
-    match Manager::detect() {
+    let asked = resources != LinuxResources::default();
+    let manager = match Manager::detect() {
         // Nothing is mounted, and nothing is asked for.
-        Err(crate::runtime::cgroup::Error::NotMounted) if resources == LinuxResources::default() => Ok(None),
-        manager => Ok(Some(manager?.create(&path, &resources)?)),
+        Err(crate::runtime::cgroup::Error::NotMounted) if !asked => return Ok(None),
+        manager => manager?,
+    };
+    refuse_frozen(&manager, &path)?;
+    match manager.create(&path, &resources) {
+        Err(e) if request.rootless && !path_given && e.is_denied() => {
+            tracing::warn!("no cgroup is made: {e}");
+            Ok(None)
+        }
+        made => Ok(Some(made?)),
+    }
+}
+
+/// A cgroup that is frozen already would never let its first process do anything.
+fn refuse_frozen(manager: &Manager, path: &str) -> Result<(), Error> {
+    match manager.open(path) {
+        Ok(there) if there.is_frozen().unwrap_or(false) => {
+            Err(Error::refused(format!("container's cgroup unexpectedly frozen: {path}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -250,6 +282,12 @@ pub(super) fn send_console(path: &Path, master: &OwnedFd) -> Result<(), Error> {
     let connection = socket::connect(path, socket::Kind::Stream)?;
     socket::send_all(&connection, b"/dev/ptmx", &[master.as_fd()])?;
     Ok(())
+}
+
+/// Sends a pidfd as runc does: the descriptor, and its name.
+pub(super) fn send_pidfd(path: &Path, pidfd: &PidFd) -> Result<(), Error> {
+    let connection = socket::connect(path, socket::Kind::Stream)?;
+    Ok(socket::send_all(&connection, b"pidfd", &[pidfd.as_fd()])?)
 }
 
 impl Waiting {

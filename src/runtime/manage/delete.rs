@@ -60,6 +60,10 @@ pub fn destroy(container: Container) -> Result<(), Error> {
             first = result;
         }
     };
+    if spec.as_ref().is_ok_and(|s| !has_new(s, LinuxNamespaceType::Mount)) {
+        // Its mounts are the host's.
+        let _unmounted_already = crate::sys::mount::unmount_detach(&container.state.rootfs);
+    }
     match container.cgroup() {
         Ok(Some(cgroup)) => {
             if !spec.as_ref().is_ok_and(ends_with_init) {
@@ -90,7 +94,11 @@ pub fn destroy(container: Container) -> Result<(), Error> {
 }
 
 /// With a pid namespace of its own, the end of its first process was the end of all.
-fn ends_with_init(spec: &Spec) -> bool {
+pub(super) fn ends_with_init(spec: &Spec) -> bool {
+    has_new(spec, LinuxNamespaceType::Pid)
+}
+
+fn has_new(spec: &Spec, kind: LinuxNamespaceType) -> bool {
     let namespaces = spec.linux().as_ref().and_then(|l| l.namespaces().as_deref()).unwrap_or_default();
-    namespaces.iter().any(|n| n.typ() == LinuxNamespaceType::Pid && n.path().is_none())
+    namespaces.iter().any(|n| n.typ() == kind && n.path().is_none())
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use oci_spec::runtime::{Process, Spec};
 
+use crate::runtime::cgroup::below::Below;
 use crate::runtime::exec::{self, Executed};
 use crate::runtime::spawn::Stdio;
 use crate::runtime::state::{Container, Status, Store};
@@ -23,6 +24,10 @@ pub struct Request<'a> {
     pub process: &'a Process,
     /// Socket that gets the terminal's master.
     pub console_socket: Option<&'a Path>,
+    /// cgroup below the container's.
+    pub below: &'a Below,
+    /// Socket that gets a pidfd of the process.
+    pub pidfd_socket: Option<&'a Path>,
     /// File that gets the pid.
     pub pid_file: Option<&'a Path>,
     /// Descriptors from 3 that go into the container.
@@ -67,6 +72,7 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
         Stdio::Terminal {
             rows: size.map_or(0, |s| number(s.height())),
             columns: size.map_or(0, |s| number(s.width())),
+            bare: request.console_socket.is_none(),
         }
     } else {
         Stdio::Fds([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()])
@@ -76,6 +82,8 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
         init_pid: container.state.init.pid,
         process: &process,
         cgroup: cgroup.as_ref(),
+        below: request.below,
+        linux: spec.linux().as_ref(),
         seccomp: filter.as_ref(),
         state: Some(&hooks::state_json(
             &container.state.id,
@@ -106,6 +114,9 @@ fn finish(
     if let (Some(path), Some(master)) = (request.console_socket, executed.console.as_ref()) {
         super::create::send_console(path, master)?;
         let _sent: Option<OwnedFd> = executed.console.take();
+    }
+    if let Some(path) = request.pidfd_socket {
+        super::create::send_pidfd(path, &executed.pidfd)?;
     }
     if let Some(file) = request.pid_file {
         atomic::write(file, executed.pid.to_string().as_bytes(), 0o644, Durability::None)?;

@@ -17,6 +17,13 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Error
             None => Ok(()),
         };
     }
+    if signal == libc::SIGKILL && !container.spec().as_ref().is_ok_and(super::delete::ends_with_init) {
+        // The end of its first process would not be the end of the others.
+        let cgroup = container.cgroup()?;
+        if let Some(cgroup) = cgroup.filter(|c| c.pids().is_ok_and(|pids| !pids.is_empty())) {
+            return Ok(cgroup.kill()?);
+        }
+    }
     let init = super::create::init_of(&container)?;
     init.signal(signal)?;
     if signal == libc::SIGKILL

@@ -4,6 +4,7 @@
 //! Sources of binds are opened here, as detached clones, in the caller's mount namespace and with
 //! the caller's rights.
 
+pub(crate) mod domain;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod options;
@@ -12,16 +13,15 @@ pub(crate) mod process;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{
-    LinuxDeviceType, LinuxPersonalityDomain, MemoryPolicyFlagType, MemoryPolicyModeType, Spec,
-};
+use oci_spec::runtime::{LinuxDeviceType, Spec};
 
 use super::Error;
 use super::cgroup::Cgroup;
 use super::seccomp::Filter;
 use super::spawn::{Request, Rootfs, StartOn, Stdio};
 use crate::sys::mount::{self, Attributes, Propagation};
-use crate::sys::{fd, self_exe};
+use crate::sys::{fd, ns, self_exe};
+use domain::Domain;
 use mounts::MountPlan;
 use namespaces::NamespacePlan;
 use process::ProcessPlan;
@@ -37,6 +37,10 @@ pub(crate) struct Plan<'a> {
     pub parent_death_signal: Option<i32>,
     /// Detached mount that becomes the root.
     pub rootfs: OwnedFd,
+    /// Where it is on the host, if it has a path.
+    pub rootfs_path: Option<&'a Path>,
+    /// The container has a mount namespace of its own.
+    pub own_mounts: bool,
     pub root_read_only: bool,
     pub root_propagation: Option<(Propagation, bool)>,
     pub mounts: Vec<MountPlan>,
@@ -51,8 +55,7 @@ pub(crate) struct Plan<'a> {
     pub domainname: Option<&'a str>,
     /// Path below /proc/sys and text.
     pub sysctls: Vec<(PathBuf, &'a str)>,
-    pub personality: Option<u32>,
-    pub memory_policy: Option<(i32, Vec<u64>)>,
+    pub domain: Domain,
     pub hooks_outside: bool,
     pub hooks: super::hooks::InContainer<'a>,
     pub process: ProcessPlan,
@@ -86,31 +89,40 @@ impl<'a> Plan<'a> {
         let namespaces = NamespacePlan::new(linux, &request.namespaces, request.cgroup)?;
         let root = spec.root().as_ref().ok_or_else(|| Error::spec("root", "there is none"))?;
         let root_propagation = root_propagation(linux.rootfs_propagation().as_deref())?;
+        let rootfs_path = match request.rootfs {
+            Rootfs::Path(path) => Some(path),
+            Rootfs::Mount(_) => None,
+        };
+        let own_mounts = namespaces.is_new(ns::Kind::Mount);
+        if !own_mounts && (rootfs_path.is_none() || namespaces.is_private(ns::Kind::Mount)) {
+            return Err(Error::spec("linux.namespaces", "the mount namespace of another cannot be joined"));
+        }
         let prepared = std::mem::take(&mut request.mounts);
-        let mounts = mounts::plan(spec, prepared, &namespaces, request.cgroup)?;
-        let masked = linux.masked_paths().iter().flatten().map(PathBuf::from).collect::<Vec<_>>();
+        let mounts = mounts::plan(spec, prepared, &namespaces, request.cgroup, rootfs_path)?;
+        let masked = once(linux.masked_paths().as_deref());
         unsupported(linux)?;
         let (join_cgroup, attached_by_parent) = way_into_cgroup(request.cgroup)?;
         Ok(Self {
             waits: namespaces.maps.is_some() || attached_by_parent,
             join_cgroup: join_cgroup.unwrap_or_default(),
+            rootfs_path,
+            own_mounts,
             rootfs: rootfs(&request.rootfs, root_propagation)?,
             root_read_only: root.readonly().unwrap_or(false),
             root_propagation,
             mounts,
             set_up_dev: mounts::sets_up_dev(spec),
-            devices: devices(linux.devices().as_deref().unwrap_or_default(), namespaces.maps.is_some())?,
+            devices: devices(linux.devices().as_deref().unwrap_or_default(), namespaces.in_user_namespace())?,
             null: (!masked.is_empty()).then(null_source).transpose()?,
             masked,
-            read_only: linux.readonly_paths().iter().flatten().map(PathBuf::from).collect(),
+            read_only: once(linux.readonly_paths().as_deref()),
             hostname: spec.hostname().as_deref().filter(|h| !h.is_empty()),
             domainname: spec.domainname().as_deref().filter(|h| !h.is_empty()),
             sysctls: sysctls(spec, &namespaces)?,
-            personality: linux.personality().as_ref().map(personality).transpose()?,
-            memory_policy: linux.memory_policy().as_ref().map(memory_policy).transpose()?,
+            domain: Domain::new(linux)?,
             hooks_outside: super::hooks::any_outside(spec),
             hooks: super::hooks::InContainer::new(request),
-            process: ProcessPlan::new(process)?,
+            process: ProcessPlan { limited_cpus: limits_cpus(linux), ..ProcessPlan::new(process)? },
             stdio: request.stdio,
             preserved: request.preserved,
             seccomp: request.seccomp,
@@ -120,6 +132,17 @@ impl<'a> Plan<'a> {
             namespaces,
         })
     }
+}
+
+fn limits_cpus(linux: &oci_spec::runtime::Linux) -> bool {
+    let cpu = linux.resources().as_ref().and_then(|r| r.cpu().as_ref());
+    cpu.and_then(|c| c.cpus().as_ref()).is_some_and(|cpus| !cpus.is_empty())
+}
+
+/// Paths in their order, each once.
+fn once(paths: Option<&[String]>) -> Vec<PathBuf> {
+    let mut seen = std::collections::HashSet::new();
+    paths.unwrap_or_default().iter().filter(|p| seen.insert(*p)).map(PathBuf::from).collect()
 }
 
 /// The files by which the child joins its cgroup, or whether the parent has to put it there; neither
@@ -249,43 +272,6 @@ fn sysctls<'a>(spec: &'a Spec, namespaces: &NamespacePlan) -> Result<Vec<(PathBu
         out.push((Path::new("sys").join(key_path), value.as_str()));
     }
     Ok(out)
-}
-
-fn personality(given: &oci_spec::runtime::LinuxPersonality) -> Result<u32, Error> {
-    if given.flags().as_ref().is_some_and(|f| !f.is_empty()) {
-        return Err(Error::spec("linux.personality.flags", "no flags are defined yet"));
-    }
-    Ok(match given.domain() {
-        LinuxPersonalityDomain::PerLinux => 0,
-        LinuxPersonalityDomain::PerLinux32 => 8,
-    })
-}
-
-fn memory_policy(given: &oci_spec::runtime::LinuxMemoryPolicy) -> Result<(i32, Vec<u64>), Error> {
-    let mut mode = match given.mode() {
-        MemoryPolicyModeType::MpolDefault => 0,
-        MemoryPolicyModeType::MpolPreferred => 1,
-        MemoryPolicyModeType::MpolBind => 2,
-        MemoryPolicyModeType::MpolInterleave => 3,
-        MemoryPolicyModeType::MpolLocal => 4,
-        MemoryPolicyModeType::MpolPreferredMany => 5,
-        MemoryPolicyModeType::MpolWeightedInterleave => 6,
-    };
-    for flag in given.flags().iter().flatten() {
-        mode |= match flag {
-            MemoryPolicyFlagType::MpolFNumaBalancing => 1 << 13,
-            MemoryPolicyFlagType::MpolFRelativeNodes => 1 << 14,
-            MemoryPolicyFlagType::MpolFStaticNodes => 1 << 15,
-        };
-    }
-    let mut nodes = Vec::new();
-    for node in process::cpu_list(given.nodes().as_deref().unwrap_or_default(), "linux.memoryPolicy.nodes")? {
-        if nodes.len() <= node / 64 {
-            nodes.resize(node / 64 + 1, 0);
-        }
-        nodes[node / 64] |= 1 << (node % 64);
-    }
-    Ok((mode, nodes))
 }
 
 /// Removes a leading `/`, for lookups beneath a directory.

@@ -1,7 +1,7 @@
 //! The spec's mounts, with the sources of binds opened as detached clones.
 
 use std::ffi::CString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Mount, Spec};
@@ -28,12 +28,22 @@ pub(crate) struct MountPlan {
 pub(crate) enum What {
     /// A clone of something of the host.
     Bind { tree: OwnedFd, is_dir: bool },
+    /// A clone of something of the container's own root that an earlier mount brings: to be opened when
+    /// that one is made.
+    BindOfOwn { source: PathBuf, shift: Option<Shift> },
     /// A new instance of a file system.
     Fs { kind: CString, source: Option<CString> },
     /// The container's view of cgroups.
     Cgroup(CgroupView),
     /// A change of what is mounted there already.
     Remount,
+}
+
+/// Ids of a mount shifted by the maps of a user namespace.
+#[derive(Debug)]
+pub(crate) struct Shift {
+    userns: OwnedFd,
+    recursive: bool,
 }
 
 /// How the container sees its cgroup.
@@ -55,6 +65,7 @@ pub(crate) fn plan(
     mut prepared: Vec<(String, OwnedFd)>,
     namespaces: &NamespacePlan,
     cgroup: Option<&Cgroup>,
+    rootfs: Option<&Path>,
 ) -> Result<Vec<MountPlan>, Error> {
     let given = spec.mounts().as_deref().unwrap_or_default();
     let mut out = Vec::with_capacity(given.len());
@@ -65,8 +76,8 @@ pub(crate) fn plan(
             .iter()
             .position(|(target, _)| Path::new(target) == m.destination())
             .map(|at| prepared.swap_remove(at).1);
-        let what = what(i, m, &options, ready, Context { spec, namespaces, cgroup })?;
-        let destination = m.destination().clone();
+        let what = what(i, m, &options, ready, Context { spec, namespaces, cgroup, rootfs })?;
+        let destination = strip(m.destination(), rootfs).unwrap_or(m.destination()).to_owned();
         out.push(MountPlan { destination, what, options });
     }
     Ok(out)
@@ -77,6 +88,21 @@ struct Context<'a> {
     spec: &'a Spec,
     namespaces: &'a NamespacePlan,
     cgroup: Option<&'a Cgroup>,
+    rootfs: Option<&'a Path>,
+}
+
+/// A path of the host as one beneath the root. Some name destinations so, as runc lets them.
+fn strip<'p>(path: &'p Path, rootfs: Option<&Path>) -> Option<&'p Path> {
+    path.strip_prefix(rootfs?).ok()
+}
+
+/// The source beneath the root, where it lies on a mount that comes before this one.
+fn below_earlier(i: usize, source: &Path, context: Context<'_>) -> Option<PathBuf> {
+    let source = Path::new("/").join(strip(source, context.rootfs)?);
+    let earlier = context.spec.mounts().iter().flatten().take(i);
+    let mut places =
+        earlier.map(|m| strip(m.destination(), context.rootfs).unwrap_or(m.destination()).to_owned());
+    places.any(|place| source.starts_with(Path::new("/").join(place))).then_some(source)
 }
 
 fn what(
@@ -89,17 +115,27 @@ fn what(
     if options.remount {
         return Ok(What::Remount);
     }
+    let shift = shift(i, m, options, context)?;
+    let made = |tree| {
+        bind(tree, options, shift.as_ref()).map_err(|e| match &shift {
+            Some(_) => Error::spec(format!("mounts[{i}]"), format!("mapping ids of the mount: {e}")),
+            None => e,
+        })
+    };
     if let Some(tree) = ready {
-        return bind(i, m, tree, options, context);
+        return made(tree);
     }
     let kind = m.typ().as_deref().unwrap_or_default();
     if options.bind.is_some() || kind == "bind" || kind == "rbind" {
         let source =
             m.source().as_ref().ok_or_else(|| Error::spec(format!("mounts[{i}].source"), "missing"))?;
+        if let Some(source) = below_earlier(i, source, context) {
+            return Ok(What::BindOfOwn { source, shift });
+        }
         let tree = mount::open_tree_path(source, options.bind.unwrap_or(true)).map_err(|e| {
             Error::spec(format!("mounts[{i}].source"), format!("{}: {}", source.display(), e.reason()))
         })?;
-        return bind(i, m, tree, options, context);
+        return made(tree);
     }
     match kind {
         "" | "none" => Err(Error::spec(format!("mounts[{i}].type"), "missing")),
@@ -112,39 +148,40 @@ fn what(
 }
 
 /// Gives a clone its attributes while nobody can see it yet.
-fn bind(i: usize, m: &Mount, tree: OwnedFd, options: &Options, context: Context<'_>) -> Result<What, Error> {
+fn bind(tree: OwnedFd, options: &Options, shift: Option<&Shift>) -> Result<What, Error> {
     let is_dir = fd::stat(&tree)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
-    let (propagation, deep) = options.propagation.unwrap_or((Propagation::Private, true));
-    let change = Attributes { propagation: Some(propagation), ..Default::default() };
-    mount::set_attributes(&tree, &change, deep)?;
-    // "rw", "exec" and the like lift nothing that the host has put on the source; "rrw" and so on do.
-    let clear = options.clear & attr::ATIME_MASK;
-    if options.set != 0 || clear != 0 {
-        mount::set_attributes(&tree, &Attributes { set: options.set, clear, ..Default::default() }, false)?;
-    }
-    if options.recursive_set != 0 || options.recursive_clear != 0 {
-        let (set, clear) = (options.recursive_set, options.recursive_clear);
-        mount::set_attributes(&tree, &Attributes { set, clear, ..Default::default() }, true)?;
-    }
-    shift_ids(i, m, &tree, options, context)?;
+    dress(&tree, options, shift)?;
     Ok(What::Bind { tree, is_dir })
 }
 
+/// The attributes, the propagation and the shift of ids of a bind.
+pub(crate) fn dress(tree: &OwnedFd, options: &Options, shift: Option<&Shift>) -> crate::sys::Result<()> {
+    let (propagation, deep) = options.propagation.unwrap_or((Propagation::Private, true));
+    let change = Attributes { propagation: Some(propagation), ..Default::default() };
+    mount::set_attributes(tree, &change, deep)?;
+    // "rw", "exec" and the like lift nothing that the host has put on the source; "rrw" and so on do.
+    let clear = options.clear & attr::ATIME_MASK;
+    if options.set != 0 || clear != 0 {
+        mount::set_attributes(tree, &Attributes { set: options.set, clear, ..Default::default() }, false)?;
+    }
+    if options.recursive_set != 0 || options.recursive_clear != 0 {
+        let (set, clear) = (options.recursive_set, options.recursive_clear);
+        mount::set_attributes(tree, &Attributes { set, clear, ..Default::default() }, true)?;
+    }
+    let Some(shift) = shift else { return Ok(()) };
+    let change = Attributes { userns: Some(shift.userns.as_fd()), ..Default::default() };
+    mount::set_attributes(tree, &change, shift.recursive)
+}
+
 /// An idmapped mount: the mount's own maps, those in its option, or the container's.
-fn shift_ids(
-    i: usize,
-    m: &Mount,
-    tree: &OwnedFd,
-    options: &Options,
-    context: Context<'_>,
-) -> Result<(), Error> {
+fn shift(i: usize, m: &Mount, options: &Options, context: Context<'_>) -> Result<Option<Shift>, Error> {
     let own_uids = ranges(m.uid_mappings().as_deref().unwrap_or_default());
     let own_gids = ranges(m.gid_mappings().as_deref().unwrap_or_default());
     let word = options.idmap.clone().unwrap_or_default();
     let (uids, gids) = if !own_uids.is_empty() && !own_gids.is_empty() {
         (own_uids, own_gids)
     } else if options.idmap.is_none() {
-        return Ok(());
+        return Ok(None);
     } else if !word.maps.is_empty() {
         parse_idmap(&word.maps, context.spec).ok_or_else(|| {
             Error::spec(
@@ -154,14 +191,12 @@ fn shift_ids(
         })?
     } else if let Some((uids, gids)) = &context.namespaces.maps {
         (uids.clone(), gids.clone())
+    } else if let Some(joined) = context.namespaces.joined_user() {
+        return Ok(Some(Shift { userns: fd::dup(joined, 3)?, recursive: word.recursive }));
     } else {
         return Err(Error::spec(format!("mounts[{i}].options"), "idmap without mappings"));
     };
-    let userns = idmap::namespace(&uids, &gids)?;
-    use std::os::fd::AsFd;
-    let change = Attributes { userns: Some(userns.as_fd()), ..Default::default() };
-    mount::set_attributes(tree, &change, word.recursive)
-        .map_err(|e| Error::spec(format!("mounts[{i}]"), format!("mapping ids of the mount: {}", e.reason())))
+    Ok(Some(Shift { userns: idmap::namespace(&uids, &gids)?, recursive: word.recursive }))
 }
 
 /// podman's `uids=0-1000-10#10-2000-5;gids=…`; a range that begins with `@` is inside the container's map.

@@ -60,9 +60,6 @@ impl NamespacePlan {
             }
         }
         out.joined.sort_by_key(|(kind, _)| ns::Kind::ALL.iter().position(|k| k == kind));
-        if !out.is_new(ns::Kind::Mount) {
-            return Err(Error::spec("linux.namespaces", "a mount namespace of its own is needed"));
-        }
         if out.is_new(ns::Kind::Cgroup) && cgroup.is_some_and(|c| c.clone_target().is_none()) {
             out.new &= !ns::Kind::Cgroup.flag();
             out.unshare_cgroup_late = true;
@@ -70,6 +67,16 @@ impl NamespacePlan {
         out.read_maps(linux)?;
         out.read_time_offsets(linux)?;
         Ok(out)
+    }
+
+    /// The user namespace to join, if one is.
+    pub(crate) fn joined_user(&self) -> Option<&OwnedFd> {
+        self.joined.iter().find(|(kind, _)| *kind == ns::Kind::User).map(|(_, file)| file)
+    }
+
+    /// Whether the container is in a user namespace that is not ours.
+    pub(crate) fn in_user_namespace(&self) -> bool {
+        self.maps.is_some() || self.joined_user().is_some()
     }
 
     /// Whether a namespace is made.

@@ -34,6 +34,8 @@ pub(crate) struct ProcessPlan {
     pub apparmor: Option<String>,
     pub selinux: Option<String>,
     pub affinity: Option<Vec<usize>>,
+    /// The cgroup has not all CPUs, for an error message.
+    pub limited_cpus: bool,
 }
 
 /// The five capability sets.
@@ -57,6 +59,7 @@ impl ProcessPlan {
         };
         let env = process.env().as_deref().unwrap_or_default();
         check_env(env)?;
+        let env = &once(env)[..];
         let cwd = process.cwd();
         if !cwd.is_absolute() {
             return Err(Error::spec("process.cwd", format!("{cwd:?} is not an absolute path")));
@@ -86,6 +89,7 @@ impl ProcessPlan {
             apparmor: process.apparmor_profile().clone().filter(|p| !p.is_empty()),
             selinux: process.selinux_label().clone().filter(|l| !l.is_empty()),
             affinity: None,
+            limited_cpus: false,
         })
     }
 }
@@ -96,6 +100,15 @@ fn check_env(env: &[String]) -> Result<(), Error> {
         Some(i) => Err(Error::spec(format!("process.env[{i}]"), format!("{:?} is not NAME=value", env[i]))),
         None => Ok(()),
     }
+}
+
+/// Each variable once, with the value that was given last: programs differ in which of two they take.
+fn once(env: &[String]) -> Vec<String> {
+    let name = |entry: &str| entry.split_once('=').map_or(entry.len(), |(name, _)| name.len());
+    let mut seen = std::collections::HashSet::new();
+    let mut kept: Vec<String> = env.iter().rev().filter(|e| seen.insert(&e[..name(e)])).cloned().collect();
+    kept.reverse();
+    kept
 }
 
 /// Where to look for the command: itself if it has a slash, else each directory of the container's PATH.
@@ -231,6 +244,12 @@ mod tests {
     fn environment_without_a_value_is_refused() {
         assert!(check_env(&["A=1".into(), "B".into()]).is_err());
         assert!(check_env(&["A=".into()]).is_ok());
+    }
+
+    #[test]
+    fn a_variable_is_there_once_with_its_last_value() {
+        let env = ["A=1", "B=x=y", "A=2", "A="].map(str::to_owned);
+        assert_eq!(once(&env), ["B=x=y", "A="]);
     }
 
     #[test]

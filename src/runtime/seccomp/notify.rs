@@ -16,7 +16,10 @@ use crate::sys::socket;
 /// What connecting or sending says; the process must not go on then, since nobody would answer it.
 pub fn send(listener: &Listener, state: &[u8], pid: i32, fd: BorrowedFd<'_>) -> Result<()> {
     let message = message(listener, state, pid);
-    let connection = socket::connect(&listener.path, socket::Kind::Stream)?;
+    let connection = socket::connect(&listener.path, socket::Kind::Stream).map_err(|mut e| {
+        e.args = format!("{}: failed to connect with seccomp agent", e.args);
+        e
+    })?;
     socket::send_all(&connection, message.as_bytes(), &[fd.as_fd()])
 }
 

@@ -249,7 +249,7 @@ fn add(call: &oci::LinuxSyscall, rules: &mut Vec<Rule>) -> Result<(), Error> {
     if action == Action::Notify && call.names().iter().any(|n| n == "write") {
         return Err(Error::Invalid {
             what: "write".to_owned(),
-            why: "SCMP_ACT_NOTIFY cannot be used for it".to_owned(),
+            why: "SCMP_ACT_NOTIFY cannot be used for the write syscall".to_owned(),
         });
     }
     let names: Vec<Cow<'static, str>> = call.names().iter().map(|n| n.clone().into()).collect();

@@ -95,12 +95,13 @@ pub(in crate::runtime) fn execute(plan: &ProcessPlan, path: &CStr) -> Failure {
         };
     }
     let error = process::exec(path, &plan.argv, &plan.env);
-    let (kind, why) = match error.errno {
+    let command = path.to_string_lossy().into_owned();
+    let (kind, what, why) = match error.errno {
         // The file was found: what is missing is its interpreter.
-        libc::ENOENT => (Kind::NotFound, "no such file or directory (its interpreter?)"),
-        libc::EACCES | libc::EPERM => (Kind::NotExecutable, "permission denied"),
-        libc::ENOEXEC => (Kind::NotExecutable, "exec format error"),
-        _ => (Kind::NotExecutable, error.reason()),
+        libc::ENOENT => (Kind::Exec, command, "no such file or directory"),
+        libc::EACCES | libc::EPERM => (Kind::NotExecutable, plan.command.clone(), "permission denied"),
+        libc::ENOEXEC => (Kind::Exec, command, "exec format error"),
+        _ => (Kind::Exec, command, error.reason()),
     };
-    Failure { kind, what: plan.command.clone(), why: why.to_owned(), errno: error.errno }
+    Failure { kind, what, why: why.to_owned(), errno: error.errno }
 }

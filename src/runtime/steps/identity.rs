@@ -5,6 +5,7 @@ use std::path::Path;
 use rustix::fs::Uid;
 
 use crate::runtime::plan::Plan;
+use crate::runtime::plan::domain::Domain;
 use crate::runtime::plan::process::ProcessPlan;
 use crate::runtime::sync::{During, Step};
 use crate::sys::proc::Proc;
@@ -35,7 +36,13 @@ pub(in crate::runtime) fn set_limits(process: &ProcessPlan) -> Step<()> {
             .during(|| format!("setting {} to {soft}:{hard}", resource.name()))?;
     }
     if let Some(attr) = &process.scheduler {
-        limits::set_scheduler(attr).during(|| "setting the scheduler".into())?;
+        let done = limits::set_scheduler(attr);
+        let cpus = process.limited_cpus && done.as_ref().is_err_and(|e| e.is(libc::EPERM));
+        done.during(|| match cpus {
+            // SCHED_DEADLINE wants all CPUs.
+            true => "process scheduler can't be used together with AllowedCPUs".into(),
+            false => "setting the scheduler".into(),
+        })?;
     }
     if let Some((class, priority)) = process.io_priority {
         limits::set_io_priority(class, priority).during(|| "setting the I/O priority".into())?;
@@ -47,7 +54,7 @@ pub(in crate::runtime) fn set_limits(process: &ProcessPlan) -> Step<()> {
 }
 
 /// Execution domain and memory policy of the container.
-pub(in crate::runtime) fn set_domain(plan: &Plan<'_>) -> Step<()> {
+pub(in crate::runtime) fn set_domain(plan: &Domain) -> Step<()> {
     if let Some(domain) = plan.personality {
         limits::set_personality(domain).during(|| "setting the personality".into())?;
     }

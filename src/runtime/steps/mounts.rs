@@ -1,11 +1,12 @@
 //! Making the spec's mounts, in its order. Each destination is resolved beneath the root to a
 //! descriptor, and the mount, made detached, is attached to that descriptor (rules R1, R3).
 
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::{cgroupfs, copyup};
-use crate::runtime::plan::mounts::{MountPlan, What};
+use crate::runtime::plan::mounts::{MountPlan, What, dress};
 use crate::runtime::plan::relative;
 use crate::runtime::sync::{During, Failure, Kind, Step};
 use crate::sys::mount::{self, Attributes, FsContext, Propagation, attr};
@@ -30,12 +31,23 @@ pub(in crate::runtime) fn mount_one(plan: &MountPlan, given: &mut Given<'_>) -> 
     let destination = relative(&plan.destination);
     match &plan.what {
         What::Bind { tree, is_dir } => bind(plan, tree, *is_dir, given.root),
+        What::BindOfOwn { source, shift } => {
+            let open = || {
+                let tree = mount::open_tree(given.root.resolve(source)?, plan.options.bind.unwrap_or(true))?;
+                dress(&tree, &plan.options, shift.as_ref())?;
+                let is_dir = fd::stat(&tree)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+                Ok((tree, is_dir))
+            };
+            let (tree, is_dir) = open().during(|| describe("opening the source of", plan))?;
+            bind(plan, &tree, is_dir, given.root)
+        }
         What::Fs { kind, .. } if kind.as_c_str() == c"proc" || kind.as_c_str() == c"sysfs" => {
             special(plan, given)
         }
-        What::Fs { .. } => {
+        What::Fs { kind, .. } => {
+            let mode = inherited_mode(kind, plan, given.root);
             let target = directory(given.root, destination, plan)?;
-            let made = new_instance(plan)?;
+            let made = new_instance(plan, mode)?;
             if plan.options.copy_up {
                 copyup::copy(&target, &made).during(|| describe("copying what is below", plan))?;
             }
@@ -76,10 +88,10 @@ fn special(plan: &MountPlan, given: &Given<'_>) -> Step<()> {
     let destination = relative(&plan.destination);
     let made =
         given.root.mkdir_all(destination, 0o755).during(|| describe("making the mount point for", plan))?;
-    let target = given
-        .root
-        .resolve_no_links(destination)
-        .during(|| describe("finding an ordinary directory, no link, for", plan))?;
+    let target = given.root.resolve_no_links(destination).during(|| {
+        let what = describe("mounting", plan);
+        format!("{what}: it must be mounted on ordinary directory, with no link on the way")
+    })?;
     same_file(&made, &target).during(|| describe("finding one and the same directory for", plan))?;
     if is_plain_proc(plan) {
         return attach(&given.proc.as_fd(), &target, plan);
@@ -108,10 +120,20 @@ fn directory(root: &Root, destination: &Path, plan: &MountPlan) -> Step<OwnedFd>
 }
 
 /// A new instance; read-only later, when what is mounted on it has its places.
-fn new_instance(plan: &MountPlan) -> Step<OwnedFd> {
+fn new_instance(plan: &MountPlan, mode: Option<CString>) -> Step<OwnedFd> {
     let mut options = plan.options.clone();
     options.set &= !attr::RDONLY;
+    options.data.extend(mode.map(|mode| (c"mode".to_owned(), Some(mode))));
     instance(plan, &mut options)
+}
+
+/// A tmpfs that says nothing of its mode has that of the directory that it covers, if one is there.
+fn inherited_mode(kind: &CStr, plan: &MountPlan, root: &Root) -> Option<CString> {
+    if kind != c"tmpfs" || plan.options.data.iter().any(|(key, _)| key.as_c_str() == c"mode") {
+        return None;
+    }
+    let there = root.open_dir(relative(&plan.destination)).and_then(|dir| fd::stat(&dir)).ok()?;
+    CString::new(format!("{:o}", there.st_mode & 0o7777)).ok()
 }
 
 fn instance(plan: &MountPlan, options: &mut crate::runtime::plan::options::Options) -> Step<OwnedFd> {
@@ -165,7 +187,7 @@ fn describe(deed: &str, plan: &MountPlan) -> String {
     let destination = plan.destination.display();
     match &plan.what {
         What::Fs { kind, .. } => format!("{deed} {:?} at {destination}", kind.to_string_lossy()),
-        What::Bind { .. } => format!("{deed} the bind at {destination}"),
+        What::Bind { .. } | What::BindOfOwn { .. } => format!("{deed} the bind at {destination}"),
         What::Cgroup(_) => format!("{deed} \"cgroup\" at {destination}"),
         What::Remount => format!("{deed} {destination}"),
     }

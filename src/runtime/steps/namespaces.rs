@@ -9,6 +9,10 @@ use crate::sys::{fd, limits, mount, ns};
 
 /// Joins what the parent could not join for us (pid and time count for children only and are its).
 pub(in crate::runtime) fn join(plan: &NamespacePlan) -> Step<()> {
+    if plan.joined_user().is_some() {
+        // The process between us and our parent has joined all; its ids are not those of the namespace.
+        return become_root_of_user_namespace();
+    }
     if plan.maps.is_some() {
         // The parent has joined them around the clone: they belong to the host's user namespace.
         return Ok(());

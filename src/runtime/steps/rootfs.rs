@@ -1,6 +1,6 @@
 //! The root: attached over the old one, entered, the old one detached.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use crate::runtime::plan::Plan;
@@ -9,11 +9,21 @@ use crate::sys::fd;
 use crate::sys::mount::{self, Attributes, Propagation, attr};
 use crate::sys::root::Root;
 
-/// Attaches the container's root on top of `/`, where only this namespace sees it, and gives the
-/// handle beneath which everything else is looked up.
-pub(in crate::runtime) fn attach(rootfs: &OwnedFd) -> Step<Root> {
+/// Attaches the container's root and gives the handle beneath which everything else is looked up.
+///
+/// A root that has a path is attached there, where hooks that enter the mount namespace look for it; one that
+/// has none, or whose path a user namespace cannot walk, on top of `/`, where only this namespace sees it.
+pub(in crate::runtime) fn attach(plan: &Plan<'_>) -> Step<Root> {
     let what = || "attaching the root file system".into();
-    mount::move_mount_to_path(rootfs, Path::new("/")).during(what)?;
+    let rootfs = &plan.rootfs;
+    let at_path = plan.rootfs_path.map(|path| mount::move_mount_to_path(rootfs, path));
+    match at_path {
+        Some(Err(e)) if plan.own_mounts && e.is(libc::EACCES) => {
+            mount::move_mount_to_path(rootfs, Path::new("/")).during(what)?;
+        }
+        Some(done) => done.during(what)?,
+        None => mount::move_mount_to_path(rootfs, Path::new("/")).during(what)?,
+    }
     Ok(Root::new(fd::dup(rootfs, 3).during(what)?))
 }
 
@@ -29,10 +39,11 @@ pub(in crate::runtime) fn make_working_directory(plan: &Plan<'_>, root: &Root) -
     }
 }
 
-/// Enters the root and lets go of the host's.
-pub(in crate::runtime) fn pivot(root: &Root) -> Step<()> {
+/// Enters the root and lets go of the host's; in the host's own mount namespace its tree stays, and only our
+/// view of it changes.
+pub(in crate::runtime) fn enter(plan: &Plan<'_>, root: &Root) -> Step<()> {
     mount::change_directory(root)
-        .and_then(|()| mount::pivot_to_cwd())
+        .and_then(|()| if plan.own_mounts { mount::pivot_to_cwd() } else { mount::change_root_to_cwd() })
         .and_then(|()| mount::change_directory_path(c"/"))
         .during(|| "changing the root".into())
 }

@@ -35,6 +35,11 @@ pub(in crate::runtime) fn limit_bounding(sets: &CapPlan) -> Step<()> {
     caps::limit_bounding(sets.bounding).during(|| "limiting the bounding set".into())
 }
 
+/// The effective set of the program, which a change of user has cleared; what is permitted stays until the end.
+pub(in crate::runtime) fn raise(sets: &CapPlan) -> Step<()> {
+    caps::raise(sets.effective).during(|| "taking up the capabilities of the program".into())
+}
+
 /// After the change of user: the final sets.
 ///
 /// Without no_new_privs a filter needs CAP_SYS_ADMIN to be loaded, so it is loaded between, as the

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Run OCI containers from bundles, as runc does.
+/// Open Container Initiative runtime: run containers from bundles, as runc does.
 #[derive(Debug, Parser)]
 #[command(name = "rcon runtime", disable_version_flag = true, disable_help_subcommand = true)]
 pub(super) struct Cli {
@@ -41,6 +41,20 @@ pub(super) struct Global {
 }
 
 impl Global {
+    /// Whether errors of cgroups that nobody asked for are passed over.
+    pub(super) fn is_rootless(&self) -> bool {
+        match self.rootless.as_deref() {
+            Some("true") => true,
+            Some("false") => false,
+            _ => crate::sys::probe::effective_uid() != 0,
+        }
+    }
+
+    /// Whether the folder of the containers was named.
+    pub(super) fn names_root(&self) -> bool {
+        self.root.is_some()
+    }
+
     /// `/run/rcon-runtime`, or below the user's runtime folder without root.
     pub(super) fn root(&self) -> PathBuf {
         if let Some(root) = &self.root {
@@ -68,6 +82,8 @@ pub(super) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Not supported: needs criu
+    Checkpoint(Refused),
     /// Create a container
     Create(Create),
     /// Delete what a container holds
@@ -87,6 +103,8 @@ pub(super) enum Command {
     Pause(Id),
     /// Show the processes of a container
     Ps(Ps),
+    /// Not supported: needs criu
+    Restore(Refused),
     /// Let a paused container run on
     Resume(Id),
     /// Create and start a container
@@ -99,6 +117,14 @@ pub(super) enum Command {
     State(Id),
     /// Change the limits of a container
     Update(Box<super::resources::Update>),
+}
+
+/// Arguments of a command that is refused by name.
+#[derive(Debug, Args)]
+pub(super) struct Refused {
+    /// Whatever it is called with
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    pub _any: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +145,9 @@ pub(super) struct Making {
     /// Write the pid here
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Socket that gets a pidfd of the first process
+    #[arg(long, value_name = "PATH")]
+    pub pidfd_socket: Option<PathBuf>,
     /// Hand on this many descriptors beyond stdio
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub preserve_fds: u32,
@@ -247,6 +276,9 @@ pub(super) struct Exec {
     /// Write the pid here
     #[arg(long, value_name = "FILE")]
     pub pid_file: Option<PathBuf>,
+    /// Socket that gets a pidfd of the process
+    #[arg(long, value_name = "PATH")]
+    pub pidfd_socket: Option<PathBuf>,
     /// SELinux label
     #[arg(long, value_name = "LABEL")]
     pub process_label: Option<String>,

@@ -5,41 +5,65 @@ use std::path::Path;
 use oci_spec::runtime::{Capabilities, Process};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::runtime::cgroup::below::Below;
 use crate::runtime::manage::{enter, foreground::Foreground};
+use crate::runtime::{Error, bundle};
 use crate::sys::{fd, self_exe};
 
 use super::args::Exec;
-use super::{Ctx, failure};
+use super::{Ctx, failure, start_failure};
 
 pub(super) fn run(args: Exec, ctx: &mut Ctx<'_>) -> Outcome {
     if let Some(outcome) = from_read_only_file() {
         return outcome;
     }
-    if !args.cgroup.is_empty() {
-        return Err(Failure::new("exec --cgroup: cgroups below the container's are not supported"));
+    run_to_end(&args, ctx).map_err(|trouble| {
+        let failure = match trouble {
+            Trouble::Asked(failure) => failure,
+            Trouble::Runtime(e) => start_failure(ctx, "exec failed", &e),
+        };
+        failure.code(255)
+    })
+}
+
+/// What was asked for cannot be, or did not work.
+enum Trouble {
+    Asked(Failure),
+    Runtime(Error),
+}
+
+impl From<Failure> for Trouble {
+    fn from(f: Failure) -> Self {
+        Self::Asked(f)
     }
-    let code = |mut f: Failure| {
-        f.code = 255;
-        f
-    };
-    let container = ctx.store.open(&args.id).map_err(|e| code(failure("exec failed", &e)))?;
-    let spec = container.spec().map_err(|e| failure("exec failed", &e))?;
-    let process = process(&args, spec.process().clone())?;
-    let foreground = if args.detach { None } else { Some(Foreground::new().map_err(|e| failure("", &e))?) };
+}
+
+impl<E: Into<Error>> From<E> for Trouble {
+    fn from(e: E) -> Self {
+        Self::Runtime(e.into())
+    }
+}
+
+fn run_to_end(args: &Exec, ctx: &Ctx<'_>) -> Result<Exit, Trouble> {
+    let below = Below::parse(&args.cgroup)?;
+    let container = ctx.store.open(&args.id)?;
+    let process = process(args, container.spec()?.process().clone())?;
+    let foreground = if args.detach { None } else { Some(Foreground::new()?) };
     let request = enter::Request {
         store: &ctx.store,
         id: &args.id,
         process: &process,
         console_socket: args.console_socket.as_deref(),
         pid_file: args.pid_file.as_deref(),
+        below: &below,
+        pidfd_socket: args.pidfd_socket.as_deref(),
         preserve_fds: args.preserve_fds,
         dies_with_us: !args.detach,
         ignore_paused: args.ignore_paused,
     };
-    let executed = enter::run(&request).map_err(|e| code(failure("exec failed", &e)))?;
+    let executed = enter::run(&request)?;
     let Some(foreground) = foreground else { return Ok(Exit::OK) };
-    let status =
-        foreground.follow(&executed.pidfd, executed.console).map_err(|e| failure("exec failed", &e))?;
+    let status = foreground.follow(&executed.pidfd, executed.console)?;
     Ok(Exit(u8::try_from(status.code()).unwrap_or(255)))
 }
 
@@ -61,15 +85,18 @@ fn from_read_only_file() -> Option<Outcome> {
     Some(Err(failure("exec failed: running from a read-only copy", &error)))
 }
 
-fn process(args: &Exec, of_spec: Option<Process>) -> Result<Process, Failure> {
+fn process(args: &Exec, of_spec: Option<Process>) -> Result<Process, Trouble> {
     if let Some(file) = &args.process {
-        let text = fd::read_file(file).map_err(|e| failure("", &e))?;
-        return serde_json::from_slice(&text).map_err(|e| failure(&file.display().to_string(), &e));
+        let mut process = bundle::parse_process(&fd::read_file(file)?, file)?;
+        if args.tty {
+            process.set_terminal(Some(true));
+        }
+        return Ok(process);
     }
     let mut process =
         of_spec.ok_or_else(|| Failure::new("the container has no process to take settings from"))?;
     if args.command.is_empty() {
-        return Err(Failure::new("exec needs a command or --process"));
+        return Err(Failure::new("exec args cannot be empty: give a command or --process").into());
     }
     process.set_args(Some(args.command.clone())).set_terminal(Some(args.tty));
     if let Some(cwd) = &args.cwd {
@@ -114,7 +141,8 @@ fn set_user(args: &Exec, process: &mut Process) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Into bounding, effective and permitted; inheritable and ambient stay as they are (rule R8).
+/// Into bounding, effective and permitted, and ambient where the spec has inheritable ones already;
+/// inheritable stays as it is (rule R8).
 fn add_capabilities(args: &Exec, process: &mut Process) -> Result<(), Failure> {
     if args.cap.is_empty() {
         return Ok(());
@@ -132,7 +160,11 @@ fn add_capabilities(args: &Exec, process: &mut Process) -> Result<(), Failure> {
     };
     let (bounding, effective, permitted) =
         (join(sets.bounding()), join(sets.effective()), join(sets.permitted()));
-    sets.set_bounding(bounding).set_effective(effective).set_permitted(permitted);
+    let ambient = match sets.inheritable() {
+        Some(inheritable) if !inheritable.is_empty() => join(sets.ambient()),
+        _ => sets.ambient().clone(),
+    };
+    sets.set_bounding(bounding).set_effective(effective).set_permitted(permitted).set_ambient(ambient);
     process.set_capabilities(Some(sets));
     Ok(())
 }

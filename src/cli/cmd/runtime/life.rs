@@ -8,7 +8,7 @@ use crate::runtime::state::Status;
 use crate::sys::signal;
 
 use super::args::{Create, Delete, Id, Kill, Making, Run};
-use super::{Ctx, failure};
+use super::{Ctx, failure, start_failure};
 
 fn request<'a>(making: &'a Making, ctx: &'a Ctx<'_>, dies_with_us: bool) -> making::Request<'a> {
     making::Request {
@@ -17,40 +17,43 @@ fn request<'a>(making: &'a Making, ctx: &'a Ctx<'_>, dies_with_us: bool) -> maki
         bundle: &making.bundle,
         console_socket: making.console_socket.as_deref(),
         pid_file: making.pid_file.as_deref(),
+        pidfd_socket: making.pidfd_socket.as_deref(),
         preserve_fds: making.preserve_fds,
         systemd: ctx.global.systemd_cgroup,
+        rootless: ctx.global.is_rootless(),
         dies_with_us,
     }
 }
 
 pub(super) fn create(args: &Create, ctx: &mut Ctx<'_>) -> Outcome {
-    making::create(&request(&args.making, ctx, false))
-        .map_err(|e| failure("rcon runtime create failed", &e))?;
+    let made = making::create(&request(&args.making, ctx, false));
+    made.map_err(|e| start_failure(ctx, &format!("{} create failed", ctx.program), &e))?;
     Ok(Exit::OK)
 }
 
 pub(super) fn start(args: &Id, ctx: &mut Ctx<'_>) -> Outcome {
-    making::start(&ctx.store, &args.id).map_err(|e| failure("", &e))?;
+    making::start(&ctx.store, &args.id).map_err(|e| start_failure(ctx, "", &e))?;
     Ok(Exit::OK)
 }
 
 pub(super) fn run(args: &Run, ctx: &mut Ctx<'_>) -> Outcome {
-    let failed = |e: &crate::runtime::Error| failure("rcon runtime run failed", e);
-    let foreground = if args.detach { None } else { Some(Foreground::new().map_err(|e| failed(&e))?) };
-    let request = request(&args.making, ctx, !args.detach);
-    let waiting = making::create_attached(&request).map_err(|e| failed(&e))?;
-    let id = &args.making.id;
+    run_to_end(args, ctx).map_err(|e| start_failure(ctx, &format!("{} run failed", ctx.program), &e))
+}
+
+fn run_to_end(args: &Run, ctx: &Ctx<'_>) -> Result<Exit, crate::runtime::Error> {
+    let foreground = if args.detach { None } else { Some(Foreground::new()?) };
+    let waiting = making::create_attached(&request(&args.making, ctx, !args.detach))?;
     let (started, container, console) = match waiting.go() {
         Ok(all) => all,
         Err(e) => {
-            let _first_error_counts = deleting::delete(&ctx.store, id, true);
-            return Err(failed(&e));
+            let _first_error_counts = deleting::delete(&ctx.store, &args.making.id, true);
+            return Err(e);
         }
     };
     let Some(foreground) = foreground else { return Ok(Exit::OK) };
-    let status = foreground.follow(&started.pidfd, console).map_err(|e| failed(&e))?;
+    let status = foreground.follow(&started.pidfd, console)?;
     if !args.keep {
-        deleting::destroy(container).map_err(|e| failed(&e))?;
+        deleting::destroy(container)?;
     }
     Ok(Exit(u8::try_from(status.code()).unwrap_or(255)))
 }

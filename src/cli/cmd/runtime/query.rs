@@ -20,6 +20,9 @@ pub(super) fn state(args: &Id, ctx: &mut Ctx<'_>) -> Outcome {
 }
 
 pub(super) fn list(args: &List, ctx: &mut Ctx<'_>) -> Outcome {
+    if ctx.global.names_root() {
+        ctx.store.check().map_err(|e| failure("", &e))?;
+    }
     let all = asking::all(&ctx.store);
     if args.quiet {
         for one in &all {

@@ -5,6 +5,7 @@ use oci_spec::runtime::LinuxResources;
 use serde_json::{Map, Value, json};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::model::units::ByteSize;
 use crate::runtime::cgroup::Stats;
 use crate::runtime::cgroup::stats::{HugePages, IoEntry};
 use crate::sys::fd;
@@ -47,19 +48,28 @@ pub(super) struct Update {
     #[arg(long, allow_hyphen_values = true)]
     pub cpu_idle: Option<i64>,
     /// Memory limit in bytes
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = size)]
     pub memory: Option<i64>,
     /// Soft memory limit in bytes
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = size)]
     pub memory_reservation: Option<i64>,
     /// Limit of memory and swap in bytes, -1 for none
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, allow_hyphen_values = true, value_parser = size)]
     pub memory_swap: Option<i64>,
     /// Most processes
     #[arg(long, allow_hyphen_values = true)]
     pub pids_limit: Option<i64>,
     /// Id of the container
     pub id: String,
+}
+
+/// Bytes, with a unit or without; -1 for no limit.
+fn size(text: &str) -> Result<i64, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let size: ByteSize = text.parse().map_err(|e: crate::model::ParseError| e.to_string())?;
+    i64::try_from(size.0).map_err(|_| "too large".to_owned())
 }
 
 pub(super) fn update(args: &Update, ctx: &mut Ctx<'_>) -> Outcome {
