@@ -116,10 +116,11 @@ fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> R
 /// Makes the container real. What was handed over is let go at the end of it, and so is its part of the stack.
 #[inline(never)]
 fn make(handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(Made, Running), Failure> {
-    shield();
+    let oom_score_adj = shield();
     let signals =
         SignalFd::new(SIGNALS).map_err(|e| Failure::internal("preparing to receive signals", &e))?;
     let mut world = World::new(&handoff, run_dir);
+    world.oom_score_adj = oom_score_adj;
     let mut undo = Undo::default();
     undo.push("removing the run directory", |world: &mut World| match world.run_dir.take() {
         None => Ok(()),
@@ -168,11 +169,15 @@ fn prepare(
     Ok((listener, log, process, running))
 }
 
-/// Makes us what a monitor is: reading no terminal, hard to kill for want of memory, in nobody's way.
-fn shield() {
+/// Makes us what a monitor is: reading no terminal, hard to kill for want of memory, in nobody's way. Returns the
+/// `oom_score_adj` that we had, if we have another now: a container that inherited ours could not be killed when it
+/// is out of memory.
+fn shield() -> Option<i32> {
     limits::set_umask(0o022);
     // Each may be refused (no right to it, no such file): a monitor without it still does its work.
     let _kept = std::env::set_current_dir("/");
-    let _refused = fd::write_file(std::path::Path::new("/proc/self/oom_score_adj"), b"-1000");
     let _named = crate::sys::process::set_name(c"rcon-monitor");
+    let path = std::path::Path::new("/proc/self/oom_score_adj");
+    let before = String::from_utf8(fd::read_file(path).ok()?).ok()?.trim().parse().ok()?;
+    fd::write_file(path, b"-1000").ok().map(|()| before)
 }

@@ -37,6 +37,8 @@ pub struct HostFacts {
     pub raise_rlimits: bool,
     /// Capabilities that this process can give (its bounding set), `CAP_…`. Others are left out.
     pub capabilities: Vec<String>,
+    /// `oom_score_adj` of a process that asks for none, where it must not inherit this process's.
+    pub oom_score_adj: Option<i32>,
     /// Number of CPUs, for the per-CPU masked paths.
     pub cpus: usize,
     /// The kernel has AppArmor.

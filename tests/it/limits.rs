@@ -57,6 +57,23 @@ fn too_much_memory_is_killed_and_noted() {
     s.rcon(["rm", "c"]).ok();
 }
 
+/// The monitor makes itself hard to kill for want of memory; what it starts must not inherit that (where it may not,
+/// because the machine withholds the right, this only says that nothing changes).
+#[test]
+fn the_monitor_keeps_its_oom_score_to_itself() {
+    let s = Sandbox::with_images("oomscore", &["busybox"]);
+    let ours = std::fs::read_to_string("/proc/self/oom_score_adj").expect("our own");
+    let show = ["cat", "/proc/self/oom_score_adj"];
+    let run = ["run", "-d", "--name", "c", "--network", "none", "busybox", "sleep", "100"];
+    s.rcon(run).ok();
+    assert_eq!(s.rcon(["exec", "c"].into_iter().chain(show)).ok(), ours.trim());
+    let once = ["run", "--rm", "--network", "none", "busybox"];
+    assert_eq!(s.rcon(once.into_iter().chain(show)).ok(), ours.trim());
+    let more = ["run", "--rm", "--network", "none", "--oom-score-adj", "500", "busybox"];
+    assert_eq!(s.rcon(more.into_iter().chain(show)).ok(), "500");
+    s.rcon(["rm", "-f", "-t", "0", "c"]).ok();
+}
+
 #[test]
 fn too_many_processes_are_refused() {
     let s = Sandbox::with_images("pids", &["busybox"]);

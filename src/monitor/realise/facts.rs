@@ -23,6 +23,7 @@ pub(in crate::monitor) fn host(
     spec: &ContainerSpec,
     rlimits: &[Rlimit],
     cgroups: Layout,
+    oom_score_adj: Option<i32>,
 ) -> Result<HostFacts, Failure> {
     let failed = |e| Failure::internal("looking at what this host can do", &e);
     let (_, permitted, _) = caps::get().map_err(failed)?;
@@ -37,6 +38,7 @@ pub(in crate::monitor) fn host(
         rlimits: hard,
         raise_rlimits: permitted.contains(CAP_SYS_RESOURCE),
         capabilities: permitted.names(),
+        oom_score_adj,
         cpus: throttled_cpus(),
         // Looked at only where it matters: each is a file to read.
         apparmor: spec.security.apparmor.is_some()

@@ -43,6 +43,8 @@ pub(super) struct World {
     pub(super) run_dir: Option<RunDir>,
     /// Its user namespace, where that is not the host's.
     pub(super) ids: Option<ids::Ids>,
+    /// What our starter had, and what our processes are to have; `None` where we have it too.
+    pub(super) oom_score_adj: Option<i32>,
     /// The root, detached; kept only where it may be needed for a restart.
     pub(super) root: Option<OwnedFd>,
     pub(super) cgroup: Option<Cgroup>,
@@ -113,6 +115,7 @@ impl World {
             id: handoff.spec.id.clone(),
             run_dir: Some(run_dir),
             ids: None,
+            oom_score_adj: None,
             root: None,
             cgroup: None,
             addresses: Vec::new(),

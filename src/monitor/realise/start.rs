@@ -34,7 +34,7 @@ impl Start<'_> {
         let spec = &self.handoff.spec;
         let joined = self.join(&mut sources)?;
         let manager = Manager::detect().map_err(|e| Failure::internal("looking at the cgroups", &e))?;
-        let host = facts::host(spec, &spec.process.rlimits, manager.layout())?;
+        let host = facts::host(spec, &spec.process.rlimits, manager.layout(), self.world.oom_score_adj)?;
         let owner = super::on_host(self.world.ids.as_ref(), user.uid, user.gid);
         let resolved = ResolvedFacts {
             rootfs: PathBuf::from("/"),

@@ -105,7 +105,12 @@ impl Server {
         let user = user::lookup(&root, who, &words.group_add)
             .map_err(|e| Failure::of(FailureKind::NotFound, "looking up the user in the container", &e))?;
         // How cgroups are mounted matters to mounts only, and an exec makes none.
-        let host = realise::host(spec, &words.rlimits, crate::runtime::cgroup::Layout::None)?;
+        let host = realise::host(
+            spec,
+            &words.rlimits,
+            crate::runtime::cgroup::Layout::None,
+            self.world.oom_score_adj,
+        )?;
         let process = oci::process_of(&words, &spec.security, &host, &user)
             .map_err(|e| Failure::of(FailureKind::Invalid, "putting the process together", &e))?;
         let filter = if wish.privileged || spec.security.privileged {

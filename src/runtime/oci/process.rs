@@ -36,7 +36,7 @@ pub fn process_of(
         .set_capabilities(Some(capabilities(&p.capabilities, host, user.uid)?))
         .set_rlimits(Some(rlimits(p, host)?))
         .set_no_new_privileges(Some(p.no_new_privileges))
-        .set_oom_score_adj(p.oom_score_adj)
+        .set_oom_score_adj(p.oom_score_adj.or(host.oom_score_adj))
         .set_apparmor_profile(security.apparmor.clone().filter(|_| host.apparmor))
         .set_selinux_label(security.selinux_label.clone().filter(|_| host.selinux));
     Ok(out)

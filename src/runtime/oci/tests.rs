@@ -103,6 +103,7 @@ fn host() -> HostFacts {
         rlimits: vec![("RLIMIT_NOFILE".into(), 4096)],
         raise_rlimits: false,
         capabilities: words(&defaults::ALL_CAPABILITIES),
+        oom_score_adj: Some(100),
         cpus: 2,
         apparmor: false,
         selinux: false,
