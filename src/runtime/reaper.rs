@@ -22,7 +22,8 @@ pub(super) fn execute(program: &OwnedFd, plan: &ProcessPlan, first_free: i32) ->
         Ok(argv) => argv,
         Err(e) => return failure(&e),
     };
-    if let Err(e) = signal::reset_for_exec(&[libc::SIGPIPE]) {
+    // What comes before the init listens waits for it: a first process loses signals that it has no handler for.
+    if let Err(e) = signal::default_action(libc::SIGPIPE).and_then(|()| signal::block(&handed_on())) {
         return failure(&e);
     }
     let error = process::exec_fd(program, &argv, &plan.env);
@@ -64,8 +65,7 @@ fn run(args: &[std::ffi::OsString]) -> sys::Result<i32> {
 
 fn run_with(args: &[std::ffi::OsString], env: &Strings) -> sys::Result<i32> {
     let argv = Strings::new(args.iter().map(|a| a.as_bytes()))?;
-    let all: Vec<i32> = (1..=signal::max()).filter(|s| !unblockable(*s)).collect();
-    let signals = event::SignalFd::new(&all)?;
+    let signals = event::SignalFd::new(&handed_on())?;
     let child = process::clone(&CloneArgs::default(), || become_command(args, &argv, env))?;
     loop {
         event::wait_readable(&signals, None::<Duration>)?;
@@ -80,6 +80,11 @@ fn run_with(args: &[std::ffi::OsString], env: &Strings) -> sys::Result<i32> {
             return Ok(status.code());
         }
     }
+}
+
+/// Signals that are for the command.
+fn handed_on() -> Vec<i32> {
+    (1..=signal::max()).filter(|s| !unblockable(*s)).collect()
 }
 
 /// Faults of our own, and what cannot be blocked.
