@@ -33,6 +33,8 @@ pub struct Config {
 /// Defaults of new containers, `[containers]` of containers.conf.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ContainersConfig {
+    /// `base_hosts_file`, as `--hosts-file` takes it.
+    pub base_hosts_file: Option<String>,
     /// `default_capabilities`; `None` is docker's set.
     pub default_capabilities: Option<Vec<String>>,
     /// `default_sysctls`.

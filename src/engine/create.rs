@@ -128,6 +128,7 @@ pub(super) fn make(
         false => None,
     };
     let mut resolved = resolve::resolve(&inputs)?;
+    resolved.spec.hooks = super::hooks::of(&resolved.spec, &ctx.config.engine.hooks_dirs)?;
     if let (true, Some(name)) = (options.replace, &options.name) {
         rm::replace(ctx, store, name)?;
     }

@@ -74,8 +74,8 @@ pub fn logs(
                 return Err(Error::new(
                     Kind::Unsupported,
                     format!(
-                        "container {} uses the log driver {other}, which keeps nothing to read",
-                        container.row.name
+                        "this container is using the '{other}' log driver, cannot read logs: configured logging \
+                         driver does not support reading"
                     ),
                 ));
             }

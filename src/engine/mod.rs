@@ -22,6 +22,7 @@ pub mod exec;
 pub mod export;
 pub mod filter;
 pub mod health;
+mod hooks;
 pub mod host;
 pub mod images;
 pub mod init;

@@ -88,6 +88,9 @@ pub struct ContainerSpec {
     /// personality(2), `LINUX` or `LINUX32`.
     #[serde(default)]
     pub personality: Option<String>,
+    /// OCI hooks, in order.
+    #[serde(default)]
+    pub hooks: Vec<Hook>,
     /// What the caller said, for `inspect --as-run`, `clone` and recreation in place.
     pub options: super::create::CreateOptions,
 }
@@ -138,6 +141,21 @@ pub struct LifecycleSpec {
     /// `--sdnotify`.
     #[serde(default)]
     pub sdnotify: Option<String>,
+}
+
+/// A program that runs at a stage of the container's life (the runtime specification's hooks).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hook {
+    /// `prestart`, `createRuntime`, `createContainer`, `startContainer`, `poststart`, `poststop`.
+    pub stage: String,
+    /// The program, absolute.
+    pub path: String,
+    /// Its arguments, its name first.
+    pub args: Vec<String>,
+    /// Its environment.
+    pub env: Vec<String>,
+    /// Seconds until it is killed.
+    pub timeout: Option<i64>,
 }
 
 /// One secret of a container.

@@ -18,7 +18,7 @@ use oci_spec::runtime as oci;
 
 use super::cgroup::Layout;
 use super::{defaults, devices};
-use crate::model::container::ContainerSpec;
+use crate::model::container::{ContainerSpec, Hook};
 
 pub use process::process_of;
 pub use resources::{BlockNumbers, resources};
@@ -171,6 +171,9 @@ pub fn build(spec: &ContainerSpec, host: &HostFacts, facts: &ResolvedFacts) -> R
         .set_hostname(None)
         .set_annotations(Some(spec.annotations.iter().cloned().collect()))
         .set_linux(Some(linux(spec, host, facts)?));
+    if !spec.hooks.is_empty() {
+        out.set_hooks(Some(hooks(&spec.hooks)));
+    }
     if namespaces::owns(&spec.namespaces.uts) {
         out.set_hostname(Some(spec.hostname.clone()).filter(|h| !h.is_empty()));
         out.set_domainname(Some(spec.domainname.clone()).filter(|d| !d.is_empty()));
@@ -193,6 +196,32 @@ fn linux(spec: &ContainerSpec, host: &HostFacts, facts: &ResolvedFacts) -> Resul
         out.set_uid_mappings(Some(uids)).set_gid_mappings(Some(gids));
     }
     Ok(out)
+}
+
+#[allow(deprecated, reason = "the spec still demands that prestart hooks run")]
+fn hooks(all: &[Hook]) -> oci::Hooks {
+    let at = |stage: &str| {
+        let of_stage = all.iter().filter(|h| h.stage == stage);
+        let made: Vec<oci::Hook> = of_stage
+            .map(|h| {
+                let mut hook = oci::Hook::default();
+                hook.set_path(PathBuf::from(&h.path))
+                    .set_args((!h.args.is_empty()).then(|| h.args.clone()))
+                    .set_env(Some(h.env.clone()))
+                    .set_timeout(h.timeout);
+                hook
+            })
+            .collect();
+        (!made.is_empty()).then_some(made)
+    };
+    let mut out = oci::Hooks::default();
+    out.set_prestart(at("prestart"))
+        .set_create_runtime(at("createRuntime"))
+        .set_create_container(at("createContainer"))
+        .set_start_container(at("startContainer"))
+        .set_poststart(at("poststart"))
+        .set_poststop(at("poststop"));
+    out
 }
 
 /// The masked paths, with the per-CPU entry written out.

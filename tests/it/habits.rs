@@ -202,3 +202,78 @@ fn init_reaps_and_hands_on_signals_and_codes() {
     assert_eq!(s.inspect("c", "{{.State.ExitCode}}"), "143", "sleep heeds the signal when it is not pid 1");
     s.rcon(["rm", "c"]).ok();
 }
+
+#[test]
+fn hooks_of_directories_run_at_each_start_and_end() {
+    let s = Sandbox::with_images("hooks", &["busybox"]);
+    let dir = s.dir().join("hooks.d");
+    std::fs::create_dir(&dir).expect("a folder");
+    let log = dir.join("log");
+    let at = dir.display();
+    let script = format!("#!/bin/sh\ncat >/dev/null\necho $1 >>{}\n", log.display());
+    std::fs::write(dir.join("hook.sh"), script).expect("a script");
+    sh(&format!("chmod +x {at}/hook.sh"));
+    let hook = |file: &str, when: &str, word: &str, stages: &str| {
+        let json = format!(
+            r#"{{"version": "1.0.0", "when": {when}, "stages": [{stages}],
+                "hook": {{"path": "{at}/hook.sh", "args": ["hook.sh", "{word}"]}}}}"#
+        );
+        std::fs::write(dir.join(file), json).expect("a hook");
+    };
+    hook("1.json", r#"{"always": true}"#, "before", r#""prestart""#);
+    hook("2.json", r#"{"always": true}"#, "after", r#""poststop""#);
+    hook("3.json", r#"{"annotations": {"^gpu$": "yes"}}"#, "gpu", r#""createRuntime", "poststart""#);
+    hook("4.json", r#"{"commands": ["/nosuch$"]}"#, "never", r#""prestart""#);
+    let flag = format!("--hooks-dir={at}");
+    let said = || std::fs::read_to_string(&log).unwrap_or_default().replace('\n', " ");
+
+    s.rcon([flag.as_str(), "run", "--rm", "--network", "none", "--annotation", "gpu=yes", "busybox", "true"])
+        .ok();
+    assert_eq!(said(), "before gpu gpu after ");
+    std::fs::remove_file(&log).expect("the log");
+    s.rcon([
+        flag.as_str(),
+        "run",
+        "-d",
+        "--name",
+        "c",
+        "--network",
+        "none",
+        "--restart=on-failure:1",
+        "busybox",
+        "false",
+    ])
+    .ok();
+    s.rcon(["wait", "c"]).ok();
+    crate::support::eventually("it has run twice", || said() == "before after before after ");
+    s.rcon(["rm", "-f", "c"]).ok();
+    std::fs::write(dir.join("5.json"), "{").expect("a broken hook");
+    let told = s.rcon([flag.as_str(), "create", "busybox"]).fails(1).to_owned();
+    assert!(told.contains("5.json"), "{told}");
+}
+
+#[test]
+fn a_time_limit_has_a_code_of_its_own() {
+    let s = Sandbox::with_images("timelimit", &["busybox"]);
+    let done =
+        s.rcon(["run", "--network", "none", "--name", "c", "--timeout", "1", "busybox", "sleep", "60"]);
+    assert_eq!(done.code, 255, "{done:?}");
+    assert_eq!(s.inspect("c", "{{.State.Status}} {{.State.ExitCode}}"), "exited -1");
+    s.rcon(["rm", "c"]).ok();
+}
+
+#[test]
+fn mounts_by_pattern_and_in_memory() {
+    let s = Sandbox::with_images("mountsby", &["busybox"]);
+    let dir = s.dir().join("g");
+    let at = dir.display();
+    sh(&format!("mkdir {at}; touch {at}/v1a {at}/v1b {at}/v2"));
+    let glob = format!("type=glob,src={at}/v1*,ro");
+    assert_eq!(run(&s, &["--mount", &glob], &format!("ls {at}")), "v1a\nv1b");
+    let seen = run(&s, &["--mount", "type=tmpfs,dst=/m,noswap"], "grep ' /m ' /proc/mounts");
+    assert!(seen.contains("noswap"), "{seen}");
+    let image = "type=image,src=busybox,dst=/i,readwrite=true";
+    assert_eq!(run(&s, &["--mount", image], "echo x >/i/new; cat /i/new"), "x");
+    let host = ["run", "--rm", "--network=host", "busybox", "grep", "host.containers.internal", "/etc/hosts"];
+    assert!(s.rcon(host).ok().starts_with("127.0.0.1"));
+}

@@ -91,6 +91,8 @@ fn row(title: &str, usage: &Usage) -> Value {
         "Active": usage.active.to_string(),
         "Reclaimable": reclaimable,
         "Size": human_size(usage.size),
+        // podman's word for it
+        "Total": usage.total,
         "TotalCount": usage.total.to_string(),
         "Type": title,
     })

@@ -20,6 +20,7 @@ struct File {
 #[serde(default)]
 struct Containers {
     annotations: Option<Vec<String>>,
+    base_hosts_file: Option<String>,
     default_capabilities: Option<Vec<String>>,
     default_sysctls: Option<Vec<String>>,
     default_ulimits: Option<Vec<String>>,
@@ -93,6 +94,7 @@ fn apply_containers(config: &mut Config, path: &Path, file: Containers) -> Resul
     };
     let c = &mut config.containers;
     set(&mut c.annotations, file.annotations);
+    c.base_hosts_file = file.base_hosts_file.filter(|f| !f.is_empty()).or(c.base_hosts_file.take());
     c.default_capabilities = file.default_capabilities.or(c.default_capabilities.take());
     if let Some(list) = file.default_sysctls {
         let pair = |text: &String| {

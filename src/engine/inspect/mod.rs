@@ -133,7 +133,10 @@ fn podman_image(store: &Store, spec: &ContainerSpec, all: &mut Map<String, Value
     let name = named.or_else(first).unwrap_or(typed);
     let digest = image.as_ref().map(|i| {
         let by_name = i.digests.iter().find_map(|d| d.split_once('@'));
-        by_name.map_or_else(|| i.manifest.as_str().to_owned(), |(_, digest)| digest.to_owned())
+        by_name.map_or_else(
+            || i.index.as_ref().unwrap_or(&i.manifest).as_str().to_owned(),
+            |(_, digest)| digest.to_owned(),
+        )
     });
     all.insert("ImageName".to_owned(), name.clone().into());
     all.insert("ImageDigest".to_owned(), digest.unwrap_or_default().into());

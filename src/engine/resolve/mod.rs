@@ -129,6 +129,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         requires: requires(inputs)?,
         runtime: None,
         personality: o.personality.clone(),
+        hooks: Vec::new(),
         options: o.clone(),
     };
     Ok(Resolved { spec, volumes: mounts.volumes, directories: mounts.directories, warnings })

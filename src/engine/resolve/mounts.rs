@@ -81,7 +81,8 @@ fn target(request: &MountRequest) -> Result<String, Error> {
         return Err(invalid(format!("invalid mount path: '{given}' mount path must be absolute")));
     }
     let target = clean(given);
-    if target == "/" {
+    // A glob without a target: what it matches keeps its own paths.
+    if target == "/" && request.kind != MountKind::Glob {
         return Err(invalid("invalid specification: destination can't be '/'"));
     }
     Ok(target)
@@ -271,7 +272,10 @@ fn glob(
         out.mounts.push(MountSpec {
             kind: MountKind::Bind,
             source: path.to_string_lossy().into_owned(),
-            target: format!("{}/{name}", spec.target),
+            target: match spec.target.as_str() {
+                "/" => path.to_string_lossy().into_owned(),
+                target => format!("{target}/{name}"),
+            },
             ..spec.clone()
         });
     }

@@ -193,6 +193,6 @@ fn dns_options(own: &DnsOptions, inputs: &Inputs<'_>) -> Result<DnsOptions, Erro
         hosts,
         no_hosts,
         no_hostname,
-        hosts_file,
+        hosts_file: hosts_file.or_else(|| inputs.config.containers.base_hosts_file.clone()),
     })
 }

@@ -193,8 +193,12 @@ fn proxy(ctx: &Context, name: &str) -> String {
 }
 
 fn podman_host(ctx: &Context, host: &Facts) -> Value {
+    let program = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     json!({
         "arch": architecture(),
+        // One program is all of podman's helpers.
+        "conmon": { "package": format!("rcon-{VERSION}"), "path": program, "version": VERSION },
+        "databaseBackend": "sqlite",
         "cgroupManager": host.cgroup_driver,
         "cgroupVersion": format!("v{}", host.cgroup_version),
         "cpus": ctx.host.cpus(),
@@ -206,7 +210,19 @@ fn podman_host(ctx: &Context, host: &Facts) -> Value {
         "memFree": host.memory_free,
         "memTotal": host.memory,
         "networkBackend": "rcon",
-        "ociRuntime": { "name": "rcon", "version": VERSION },
+        "networkBackendInfo": {
+            "backend": "rcon",
+            "package": format!("rcon-{VERSION}"),
+            "path": program,
+            "version": VERSION,
+            "dns": { "package": format!("rcon-{VERSION}"), "path": program, "version": VERSION },
+        },
+        "ociRuntime": {
+            "name": "rcon",
+            "package": format!("rcon-{VERSION}"),
+            "path": program,
+            "version": VERSION,
+        },
         "os": "linux",
         "rootlessNetworkCmd": "",
         "remoteSocket": { "exists": false, "path": "" },

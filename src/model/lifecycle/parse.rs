@@ -114,7 +114,8 @@ const RTMAX: i32 = 64;
 pub fn parse_signal(text: &str) -> Result<i32, ParseError> {
     let bad = || ParseError::new("signal", text, "there is no such signal");
     // podman's habit of hands: kill -s -9.
-    if let Ok(number) = text.strip_prefix('-').unwrap_or(text).parse::<i32>() {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    if let Ok(number) = text.parse::<i32>() {
         return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(bad()) };
     }
     let upper = text.to_ascii_uppercase();

@@ -72,7 +72,7 @@ fn set_option(mount: &mut MountRequest, field: &str, key: &str, value: Option<&s
     let on = || switch(key, value);
     match key {
         "readonly" | "ro" => options.read_only = Some(on()?),
-        "rw" => options.read_only = Some(!on()?),
+        "rw" | "readwrite" => options.read_only = Some(!on()?),
         "bind-propagation" => bind_option(options, value.unwrap_or_default())?,
         "bind-nonrecursive" => options.non_recursive = on()?,
         "bind-recursive" => match value {
@@ -101,7 +101,8 @@ fn set_option(mount: &mut MountRequest, field: &str, key: &str, value: Option<&s
         "volume-opt" => options.volume_opts.push(pair(value.unwrap_or_default())),
         "tmpfs-size" => tmpfs_option(options, &format!("size={}", value.unwrap_or_default()))?,
         "tmpfs-mode" => tmpfs_option(options, &format!("mode={}", value.unwrap_or_default()))?,
-        "size" | "mode" | "uid" | "gid" | "tmpcopyup" | "notmpcopyup" | "nr_inodes" | "max" | "ptmxmode"
+        "size" | "mode" | "uid" | "gid" | "tmpcopyup" | "notmpcopyup" | "noswap" | "nr_inodes" | "max"
+        | "ptmxmode"
             if !matches!(kind, MountKind::Bind | MountKind::Volume | MountKind::Glob) =>
         {
             match (kind, key) {

@@ -107,6 +107,7 @@ pub(super) fn tmpfs_option(options: &mut MountOptions, option: &str) -> Result<(
             "notmpcopyup" => options.tmpcopyup = Some(false),
             "U" => options.chown = true,
             "z" | "Z" => options.relabel = option.chars().next(),
+            "noswap" => options.fs_options.push(option.to_owned()),
             _ if FLAGS.contains(&option) => options.flags.push(option.to_owned()),
             _ if PROPAGATION.contains(&option) => options.propagation = Some(option.to_owned()),
             _ => return Err(format!("invalid tmpfs option {option:?}")),

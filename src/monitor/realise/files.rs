@@ -113,7 +113,11 @@ impl Start<'_> {
         let spec = &self.handoff.spec;
         let base = self.hosts_base(root)?;
         let addresses: Vec<IpAddr> = self.world.addresses.iter().map(|(_, ip)| *ip).collect();
-        let gateway = self.handoff.networks.iter().flat_map(|n| &n.subnets).find_map(|s| s.gateway);
+        let gateway = match spec.network.mode {
+            // In the host's own network the host is here.
+            NetworkModeSpec::Host => Some(IpAddr::from([127, 0, 0, 1])),
+            _ => self.handoff.networks.iter().flat_map(|n| &n.subnets).find_map(|s| s.gateway),
+        };
         let mut extra = spec.network.dns.hosts.clone();
         extra.extend(self.handoff.extra_hosts.iter().cloned());
         Ok(hosts::hosts_file(&hosts::Hosts {

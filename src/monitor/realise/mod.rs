@@ -60,6 +60,8 @@ pub(super) struct World {
     pub(super) notify: Option<Notify>,
     /// Servers that it asks for all other names.
     pub(super) upstream: Vec<std::net::IpAddr>,
+    /// Hooks for when the process has ended, with their state document.
+    pub(super) poststop: Option<(Vec<oci_spec::runtime::Hook>, Vec<u8>)>,
 }
 
 /// The running process with our ends of its stdio.
@@ -125,6 +127,7 @@ impl World {
             dns: None,
             notify: None,
             upstream: Vec::new(),
+            poststop: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::model::container::{Phase, Running};
 use crate::model::namespace::NsMode;
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::runtime::cgroup::Manager;
+use crate::runtime::hooks;
 use crate::runtime::oci::{self, ResolvedFacts};
 use crate::runtime::seccomp;
 use crate::runtime::spawn::{self, Created, Rootfs, StartOn};
@@ -88,7 +89,11 @@ impl Start<'_> {
         checkpoint(&self.world.paths, "created");
         self.set_up_network(created.pid())?;
         checkpoint(&self.world.paths, "network");
-        self.go(&mut created, ends).and_then(|(running, stdio)| self.executed(created, running, stdio))
+        let made = self
+            .go(&mut created, ends)
+            .and_then(|(running, stdio)| self.executed(created, running, stdio))?;
+        self.hooks_of_life(&document, made.0.identity.pid)?;
+        Ok(made)
     }
 
     /// Namespaces of others, and the shared memory that belongs to a shared IPC namespace.
@@ -200,6 +205,22 @@ impl Start<'_> {
         self.world.write_phase(&Phase::Running(running.clone()))?;
         checkpoint(&self.world.paths, "state");
         Ok((running, stdio))
+    }
+
+    /// `poststart` runs now; what it needs to run when the process has ended is kept for `poststop`.
+    fn hooks_of_life(&mut self, document: &oci_spec::runtime::Spec, pid: i32) -> Result<(), Failure> {
+        let id = self.world.id.clone();
+        let state = |status, pid| hooks::state_json(id.as_str(), status, pid, Path::new("/"), document);
+        let after = hooks::poststop(document);
+        if !after.is_empty() {
+            self.world.poststop = Some((after.to_vec(), state("stopped", 0)));
+        }
+        let first = hooks::poststart(document);
+        if first.is_empty() {
+            return Ok(());
+        }
+        hooks::run("poststart", first, &state("running", pid))
+            .map_err(|e| Failure::internal("running the hooks after the start", &e))
     }
 
     fn executed(

@@ -43,6 +43,7 @@ impl Server {
     /// `--timeout` is over.
     pub(super) fn timed_out(&mut self) {
         self.stopped = true;
+        self.timed_out = true;
         self.kill_now();
     }
 
@@ -52,6 +53,8 @@ impl Server {
         let Some(process) = &self.process else { return };
         let code = match process.pidfd.try_wait() {
             Ok(None) => return,
+            // podman: its time was up, whatever the signal made of it.
+            Ok(Some(_)) if self.timed_out => -1,
             Ok(Some(status)) => status.code(),
             Err(_) => 255,
         };
@@ -61,6 +64,12 @@ impl Server {
         self.last_words();
         self.end_execs();
         self.probe = None;
+        if let Some((hooks, state)) = self.world.poststop.take()
+            && let Err(e) = crate::runtime::hooks::run("poststop", &hooks, &state)
+        {
+            // As the runtime specification has it: told, and life goes on.
+            self.note(&e.to_string());
+        }
         let ran = self.began.elapsed();
         let oom = self.world.cgroup.as_ref().is_some_and(|c| c.oom_kills().is_ok_and(|n| n > 0));
         let next = self.restart.ended(code, ran, self.stopped);

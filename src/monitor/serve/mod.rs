@@ -130,6 +130,8 @@ pub(super) struct Server {
     stopped: bool,
     /// A user wants that.
     by_user: bool,
+    /// `--timeout` ended it.
+    timed_out: bool,
     removing: bool,
     last: Option<Exited>,
     oom: Option<OomWatch>,
@@ -190,6 +192,7 @@ impl Server {
             end_at: None,
             stopped: false,
             by_user: false,
+            timed_out: false,
             removing: false,
             last: None,
             oom: None,

@@ -93,6 +93,7 @@ fn spec() -> ContainerSpec {
         requires: Vec::new(),
         runtime: None,
         personality: None,
+        hooks: Vec::new(),
         options: crate::model::create::CreateOptions::default(),
     }
 }
