@@ -9,10 +9,11 @@ use super::error::{Error, Kind};
 use super::view::Container;
 use crate::model::container::ContainerSpec;
 use crate::model::mount::MountKind;
+use crate::model::namespace::{IdMap, IdMaps, UserNsMode};
 use crate::storage::overlay::{self, Options};
 use crate::storage::volatile::RunDir;
-use crate::sys::process;
 use crate::sys::root::Root;
+use crate::sys::{idmap, process};
 
 /// A container's root, held open. Nothing is visible on the host, and nothing stays when it is dropped.
 #[derive(Debug)]
@@ -108,4 +109,17 @@ pub(super) fn layers_only(ctx: &Context, spec: &ContainerSpec) -> Result<Root, E
     let all: Vec<PathBuf> =
         upper.chain(spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l))).collect();
     Ok(Root::new(overlay::mount_readonly(&all, Options::default())?))
+}
+
+/// The id maps of a running container that lives in a user namespace other than the host's.
+pub(super) fn id_maps(spec: &ContainerSpec, init: i32) -> Option<IdMaps> {
+    if spec.namespaces.user == UserNsMode::Host {
+        return None;
+    }
+    let read = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/{init}/{name}")).unwrap_or_default();
+        let ranges = idmap::parse(&text).into_iter();
+        ranges.map(|r| IdMap { inside: r.inside, outside: r.outside, count: r.count }).collect()
+    };
+    Some(IdMaps { uids: read("uid_map"), gids: read("gid_map") })
 }

@@ -75,6 +75,18 @@ impl IdMaps {
     }
 }
 
+impl IdMaps {
+    /// What ids outside are inside; those that nothing is mapped to stay as they are.
+    #[must_use]
+    pub fn inside(&self, uid: u32, gid: u32) -> (u32, u32) {
+        let back = |ranges: &[IdMap], id: u32| {
+            let range = ranges.iter().find(|r| r.outside <= id && id - r.outside < r.count);
+            range.map_or(id, |r| r.inside + (id - r.outside))
+        };
+        (back(&self.uids, uid), back(&self.gids, gid))
+    }
+}
+
 fn outside(ranges: &[IdMap], id: u32) -> Option<u32> {
     let range = ranges.iter().find(|r| r.inside <= id && id - r.inside < r.count)?;
     range.outside.checked_add(id - range.inside)

@@ -262,6 +262,7 @@ impl LayerWriter {
             userxattr: overlay::needs_userxattr(),
             own: None,
             keep_kinds: false,
+            maps: None,
         };
         let done = unpack::unpack_recorded(&mut tar, root.as_fd(), &options, Some(&mut recorder))
             .map_err(|source| Error::Layer { chain: wanted.chain.clone(), source })?;

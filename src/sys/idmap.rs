@@ -92,7 +92,9 @@ pub fn maps_of(userns: impl AsFd) -> Result<Option<(Vec<Range>, Vec<Range>)>> {
     made.map(Some)
 }
 
-fn parse(text: &str) -> Vec<Range> {
+/// The ranges of a text such as [`text`] makes.
+#[must_use]
+pub fn parse(text: &str) -> Vec<Range> {
     let line = |line: &str| {
         let mut numbers = line.split_whitespace().map(str::parse::<u32>);
         let (inside, outside, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);

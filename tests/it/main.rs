@@ -27,6 +27,7 @@ mod runtime_cli;
 mod runtime_spec;
 mod runtime_start;
 mod secrets;
+mod userns;
 
 #[test]
 fn every_file_is_listed() {

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::error::{Error, Kind};
 use super::rootfs::Rootfs;
 use super::view::Container;
+use crate::model::namespace::IdMaps;
 use crate::storage::unpack as tar_in;
 use crate::sys::root::{Root, lexical};
 use pack::Packer;
@@ -62,10 +63,13 @@ struct Place {
     /// The path as typed ended in a slash, or in `/.`.
     directory: bool,
     contents: bool,
+    /// Maps of the user namespace that a running container lives in.
+    maps: Option<IdMaps>,
 }
 
 impl Place {
     fn open(ctx: &Context, end: &End) -> Result<Self, Error> {
+        let mut maps = None;
         let (rootfs, host, text, path) = match end {
             End::Host(text) => {
                 let root = Root::open_host(Path::new("/")).map_err(|e| kernel("opening /", e))?;
@@ -78,6 +82,9 @@ impl Place {
                 let container = Container::find(ctx, &store, name)?;
                 let spec = container.spec(&store)?;
                 let rootfs = Rootfs::open(ctx, &container, &spec)?;
+                if let Some(running) = container.phase.running() {
+                    maps = super::rootfs::id_maps(&spec, running.init.pid);
+                }
                 (Some(rootfs), None, path, Path::new("/").join(path))
             }
         };
@@ -90,6 +97,7 @@ impl Place {
             directory: text.ends_with('/') || text.ends_with("/.") || text == ".",
             contents: text.ends_with("/.") || text == ".",
             path: lexical(&path),
+            maps,
         })
     }
 
@@ -152,6 +160,7 @@ fn transfer(
     let (root, path) = source.root()?;
     let packer =
         Packer::open(root, &path, options.follow || source.directory).map_err(|e| missing(e, from))?;
+    let packer = packer.mapped(source.maps.clone());
     let (target_root, target_path) = target.root()?;
     let found = look(target_root, &target_path);
     let landing = landing(&plan::Wish {
@@ -165,7 +174,7 @@ fn transfer(
     })
     .map_err(|e| Error::new(Kind::Invalid, format!("copying to {to}: {e}")))?;
     let directory = directory(target_root, &landing, to)?;
-    let unpacking = unpacking(owner(to, options), options);
+    let unpacking = tar_in::Options { maps: target.maps.clone(), ..unpacking(owner(to, options), options) };
     stream(packer, &landing, directory, &unpacking, to)
 }
 
@@ -226,8 +235,13 @@ fn unpacking(own: Option<(u32, u32)>, options: &CopyOptions) -> tar_in::Options 
 }
 
 fn unpack_into(tar: impl Read, directory: &OwnedFd, options: &tar_in::Options) -> Result<u64, Error> {
-    let unpacked = tar_in::unpack(tar, directory.as_fd(), options).map_err(crate::storage::Error::from)?;
-    Ok(unpacked.bytes)
+    let unpack = || tar_in::unpack(tar, directory.as_fd(), options).map_err(crate::storage::Error::from);
+    let Some(maps) = &options.maps else { return Ok(unpack()?.bytes) };
+    // Files are made with our own ids first, and those the container's file system does not know.
+    let root = (maps.uid(0).unwrap_or(0), maps.gid(0).unwrap_or(0));
+    let unpacked = crate::sys::caps::with_file_ids(root.0, root.1, || Ok(unpack()))
+        .map_err(|e| kernel("taking the ids of the container", e))?;
+    Ok(unpacked?.bytes)
 }
 
 /// `cp - CTR:PATH`: unpacks a tar stream (packed by gzip or zstd, or not) below a directory of the container.
@@ -249,7 +263,8 @@ pub fn unpack(
         let directory = directory(root, &landing, &end)?;
         let tar = crate::image::archive::unpacked(tar)
             .map_err(|e| Error::with_source(Kind::Invalid, "reading the archive", e))?;
-        unpack_into(tar, &directory, &unpacking(owner(&end, options), options))
+        let unpacking = tar_in::Options { maps: place.maps.clone(), ..unpacking(owner(&end, options), options) };
+        unpack_into(tar, &directory, &unpacking)
     })();
     place.close()?;
     done
@@ -273,7 +288,7 @@ pub fn pack(
         let packer =
             Packer::open(root, &path, options.follow || place.directory).map_err(|e| missing(e, &end))?;
         let name = if place.contents { None } else { path.file_name() };
-        packer.write(name, tar)
+        packer.mapped(place.maps.clone()).write(name, tar)
     })();
     place.close()?;
     done

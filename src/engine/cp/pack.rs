@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 
 use crate::engine::error::{Error, Kind};
+use crate::model::namespace::IdMaps;
 use crate::sys::root::Root;
 
 /// Deepest nesting that is followed: a hostile tree must not exhaust descriptors.
@@ -21,6 +22,8 @@ pub(super) struct Packer {
     name: OsString,
     stat: Stat,
     follow: bool,
+    /// Maps of the user namespace whose ids go into the archive.
+    maps: Option<IdMaps>,
 }
 
 fn failed(what: &str, path: &Path, e: impl Into<io::Error>) -> Error {
@@ -44,7 +47,7 @@ impl Packer {
             let stat = rustix::fs::fstat(&handle).map_err(|e| failed("reading", path, e))?;
             if FileType::from_raw_mode(stat.st_mode).is_dir() {
                 let name = OsString::from(".");
-                return Ok(Self { parent: handle, name, stat, follow: false });
+                return Ok(Self { parent: handle, name, stat, follow: false, maps: None });
             }
             if path.parent().is_none() {
                 return Err(Error::new(Kind::Internal, "the root is no directory"));
@@ -60,9 +63,14 @@ impl Packer {
         let stat = stat.map_err(|e| failed("looking for", path, e))?;
         if follow && FileType::from_raw_mode(stat.st_mode).is_file() {
             let target = root.resolve(path).map_err(missing)?;
-            return Ok(Self { parent: target, name: OsString::new(), stat, follow: true });
+            return Ok(Self { parent: target, name: OsString::new(), stat, follow: true, maps: None });
         }
-        Ok(Self { parent, name: name.to_owned(), stat, follow: false })
+        Ok(Self { parent, name: name.to_owned(), stat, follow: false, maps: None })
+    }
+
+    /// Ids as they are inside of a user namespace.
+    pub(super) fn mapped(self, maps: Option<IdMaps>) -> Self {
+        Self { maps, ..self }
     }
 
     /// Whether it is a directory.
@@ -72,7 +80,7 @@ impl Packer {
 
     /// Writes it; `name` is what the top is called in the archive, `None` leaves the top out. Returns bytes of file content.
     pub(super) fn write(self, name: Option<&OsStr>, out: impl Write) -> Result<u64, Error> {
-        let mut archive = Archive { tar: tar::Builder::new(out), bytes: 0 };
+        let mut archive = Archive { tar: tar::Builder::new(out), bytes: 0, maps: self.maps.clone() };
         let top = PathBuf::from(name.unwrap_or_else(|| OsStr::new(".")));
         if self.follow {
             // A file behind a link: its handle stands for it.
@@ -105,6 +113,7 @@ fn open_dir(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
 struct Archive<W: Write> {
     tar: tar::Builder<W>,
     bytes: u64,
+    maps: Option<IdMaps>,
 }
 
 impl<W: Write> Archive<W> {
@@ -172,7 +181,7 @@ impl<W: Write> Archive<W> {
     fn file(&mut self, path: &Path, stat: &Stat, file: File) -> Result<(), Error> {
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         self.capability(path, &file)?;
-        let mut header = header(stat, tar::EntryType::Regular);
+        let mut header = header(stat, tar::EntryType::Regular, self.maps.as_ref());
         header.set_size(size);
         // A file that shrinks while it is read is filled up; one that grows is cut.
         let content = file.take(size).chain(io::repeat(0)).take(size);
@@ -195,7 +204,7 @@ impl<W: Write> Archive<W> {
         kind: tar::EntryType,
         link: Option<&Path>,
     ) -> Result<(), Error> {
-        let mut header = header(stat, kind);
+        let mut header = header(stat, kind, self.maps.as_ref());
         header.set_size(0);
         if matches!(kind, tar::EntryType::Char | tar::EntryType::Block) {
             let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
@@ -220,12 +229,14 @@ impl<W: Write> Archive<W> {
     }
 }
 
-fn header(stat: &Stat, kind: tar::EntryType) -> tar::Header {
+fn header(stat: &Stat, kind: tar::EntryType, maps: Option<&IdMaps>) -> tar::Header {
+    let ids = (stat.st_uid, stat.st_gid);
+    let (uid, gid) = maps.map_or(ids, |maps| maps.inside(ids.0, ids.1));
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     header.set_mode(stat.st_mode & 0o7777);
-    header.set_uid(u64::from(stat.st_uid));
-    header.set_gid(u64::from(stat.st_gid));
+    header.set_uid(u64::from(uid));
+    header.set_gid(u64::from(gid));
     header.set_mtime(u64::try_from(stat.st_mtime).unwrap_or(0));
     header
 }

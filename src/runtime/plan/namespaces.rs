@@ -55,7 +55,10 @@ impl NamespacePlan {
                 Some(path) => {
                     let file = ns::open_path(path, kind)
                         .map_err(|e| Error::spec(format!("linux.namespaces[{i}].path"), e.to_string()))?;
-                    out.joined.push((kind, file));
+                    // One's own user namespace cannot be entered again, and need not.
+                    if kind != ns::Kind::User || !is_own(&file)? {
+                        out.joined.push((kind, file));
+                    }
                 }
             }
         }
@@ -153,6 +156,11 @@ impl NamespacePlan {
         }
         Err(Error::spec(field(), format!("not allowed in the host's {} namespace", needs.file())))
     }
+}
+
+fn is_own(userns: &OwnedFd) -> Result<bool, Error> {
+    let (theirs, ours) = (fd::stat(userns)?, fd::stat(ns::open_of_self(ns::Kind::User)?)?);
+    Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino))
 }
 
 fn kind_of(typ: LinuxNamespaceType) -> ns::Kind {

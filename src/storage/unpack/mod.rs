@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use super::recipe::Recorder;
+use crate::model::namespace::IdMaps;
 use source::Source;
 use write::Writer;
 
@@ -65,6 +66,8 @@ pub struct Options {
     pub keep_kinds: bool,
     /// All files belong to the caller (rootless without a mapping, `cp` without `-a`).
     pub own: Option<(u32, u32)>,
+    /// What the ids of the archive (or `own`) are on the host: for a container with a user namespace.
+    pub maps: Option<IdMaps>,
 }
 
 /// What was unpacked.

@@ -298,7 +298,10 @@ impl<'a> Writer<'a> {
     }
 
     fn owner(&self, entry: &Entry) -> (Uid, Gid) {
-        let (uid, gid) = self.options.own.unwrap_or((entry.uid, entry.gid));
+        let (mut uid, mut gid) = self.options.own.unwrap_or((entry.uid, entry.gid));
+        if let Some(maps) = &self.options.maps {
+            (uid, gid) = (maps.uid(uid).unwrap_or(uid), maps.gid(gid).unwrap_or(gid));
+        }
         (Uid::from_raw(uid), Gid::from_raw(gid))
     }
 
