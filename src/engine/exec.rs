@@ -55,7 +55,7 @@ pub fn exec(
             }
         }
     };
-    let preserved = super::stdio::preserved(options.process.preserve_fds)?;
+    let preserved = super::stdio::preserved(&request.preserved_at)?;
     let started = client::exec(&ctx.paths, container.id(), request, stdio, preserved)?;
     let id = container.id().clone();
     Ok(match started.outcome {
@@ -91,6 +91,7 @@ fn request(options: &ExecOptions, container_env: &[String]) -> Result<ExecReques
         oom_score_adj,
         init: _,
         preserve_fds,
+        preserve_fd,
     } = &options.process;
     if args.is_empty() {
         return Err(Error::new(Kind::Invalid, "must provide a non-empty command to start an exec session"));
@@ -138,7 +139,7 @@ fn request(options: &ExecOptions, container_env: &[String]) -> Result<ExecReques
         detach: options.attach.is_none(),
         streams,
         stdio_passed: options.attach.is_some() && !tty,
-        preserved: *preserve_fds,
+        preserved_at: crate::model::process::preserved(*preserve_fds, preserve_fd),
         id: None,
     })
 }

@@ -26,6 +26,8 @@ pub(super) struct Launch<'a> {
     pub(super) ahead: Option<Ahead>,
     /// The caller deletes the record when the relay is over.
     pub(super) recorder: bool,
+    /// Started by the `run` that made it: only that one has descriptors to hand on.
+    pub(super) fresh: bool,
 }
 
 /// Spawns the monitor of a container whose row says "started".
@@ -49,9 +51,9 @@ pub(super) fn launch(
         restarts: 0,
         extra_hosts: &[],
         passthrough: if passthrough { Some(super::stdio::own()?) } else { None },
-        preserved: super::stdio::preserved(spec.process.preserve_fds)?,
         recorder: what.recorder,
         ahead: what.ahead,
+        preserved: super::stdio::preserved(&if what.fresh { spec.process.preserved() } else { Vec::new() })?,
         notify_socket: spec.lifecycle.sdnotify.as_ref().and(ctx.config.notify_socket.clone()),
     });
     match started {

@@ -69,6 +69,9 @@ impl World for StoreWorld<'_> {
             hostname: spec.hostname,
             private_ipc,
             mounts: spec.mounts,
+            exposed: spec.network.exposed,
+            env: spec.process.env,
+            networks: spec.network.attachments.into_iter().map(|a| a.network).collect(),
         })
     }
 
@@ -115,6 +118,16 @@ impl World for StoreWorld<'_> {
 
     fn highest_id(&self, layers: &[ChainId]) -> u32 {
         ["etc/passwd", "etc/group"].iter().map(|file| self.highest_in(layers, file)).max().unwrap_or(0)
+    }
+
+    fn host_user(&self, name: &str) -> Result<Option<String>, Error> {
+        let text = std::fs::read_to_string("/etc/passwd")
+            .map_err(|e| Error::with_source(Kind::Invalid, "reading /etc/passwd", e))?;
+        let fits = |line: &&str| {
+            let mut fields = line.split(':');
+            fields.next() == Some(name) || fields.nth(1) == Some(name)
+        };
+        Ok(text.lines().find(fits).map(str::to_owned))
     }
 
     fn path(&self, path: &Path) -> PathKind {

@@ -52,7 +52,7 @@ pub mod secrets;
 pub mod select;
 pub mod start;
 pub mod stats;
-mod stdio;
+pub mod stdio;
 pub mod stop;
 pub mod system;
 pub mod top;

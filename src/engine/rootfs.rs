@@ -59,11 +59,6 @@ impl Rootfs {
         (&self.root, path.to_owned())
     }
 
-    /// The root itself.
-    pub(super) fn root(&self) -> &Root {
-        &self.root
-    }
-
     /// Gives up the mounts and the lock.
     pub(super) fn close(self) -> Result<(), Error> {
         let Self { root, mounts, lock } = self;

@@ -79,6 +79,7 @@ fn with(
         attach: run.attach.as_ref(),
         ahead: ahead.take(),
         recorder: true,
+        fresh: true,
     };
     let (running, attached) = launch::launch(ctx, &store, run_dir, what)?;
     if let Some(path) = &run.files.pidfile {

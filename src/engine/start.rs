@@ -87,6 +87,7 @@ pub(super) fn one(
         attach,
         ahead: None,
         recorder: false,
+        fresh: false,
     };
     let (_, attached) = launch::launch(ctx, store, run_dir, what)?;
     Ok(attached)

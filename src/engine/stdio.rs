@@ -4,6 +4,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::error::{Error, Kind};
+use crate::sys::fd;
 
 fn copy(fd: impl AsFd, what: &str) -> Result<OwnedFd, Error> {
     fd.as_fd()
@@ -29,13 +30,22 @@ pub(super) fn copies(streams: super::attach::Streams<'_>) -> Result<[OwnedFd; 3]
     ])
 }
 
-/// Descriptors 3 to 2 + `count`, for `--preserve-fds`.
-pub(super) fn preserved(count: u32) -> Result<Vec<OwnedFd>, Error> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
-    Err(Error::new(
-        Kind::Unsupported,
-        "--preserve-fds is not supported: descriptors above 2 are never inherited",
-    ))
+/// Copies of descriptors by their numbers, for `--preserve-fds` and `--preserve-fd`.
+pub(super) fn preserved(numbers: &[u32]) -> Result<Vec<OwnedFd>, Error> {
+    let copy = |number: &u32| {
+        let raw = i32::try_from(*number).unwrap_or(i32::MAX);
+        fd::dup_number(raw).map_err(|e| {
+            let text = format!("file descriptor {number} is not available - the caller must have it open");
+            Error::with_source(Kind::Invalid, text, e)
+        })
+    };
+    numbers.iter().map(copy).collect()
+}
+
+/// Checks, before we open anything ourselves, that the caller has what is to be handed on.
+///
+/// # Errors
+/// A number that is not open.
+pub fn check_preserved(count: u32, list: &[u32]) -> Result<(), Error> {
+    preserved(&crate::model::process::preserved(count, list)).map(drop)
 }

@@ -11,7 +11,7 @@ use super::view::Container;
 use crate::model::container::ContainerSpec;
 use crate::model::create::CreateOptions;
 use crate::model::id::ContainerId;
-use crate::model::lifecycle::{HealthAction, HealthCheck, RestartPolicy};
+use crate::model::lifecycle::{HealthAction, HealthCheck, RestartPolicy, StartupCheck};
 use crate::model::mount::MountRequest;
 use crate::model::network::PortRequest;
 use crate::model::process::Rlimit;
@@ -246,6 +246,21 @@ fn merged_health(old: Option<HealthCheck>, new: &HealthCheck) -> HealthCheck {
         start_period: pick(new.start_period, old.start_period),
         start_interval: pick(new.start_interval, old.start_interval),
         retries: if new.retries == 0 { old.retries } else { new.retries },
+        startup: match (old.startup, &new.startup) {
+            (old, None) => old,
+            (old, Some(new)) => Some(merged_startup(old.unwrap_or_default(), new)),
+        },
+    }
+}
+
+fn merged_startup(old: StartupCheck, new: &StartupCheck) -> StartupCheck {
+    let pick = |new: u64, old: u64| if new == 0 { old } else { new };
+    StartupCheck {
+        test: if new.test.is_empty() { old.test } else { new.test.clone() },
+        interval: pick(new.interval, old.interval),
+        timeout: pick(new.timeout, old.timeout),
+        retries: if new.retries == 0 { old.retries } else { new.retries },
+        success: if new.success == 0 { old.success } else { new.success },
     }
 }
 

@@ -211,6 +211,7 @@ fn health(raw: RawHealth) -> HealthCheck {
         start_period: duration(raw.start_period),
         start_interval: duration(raw.start_interval),
         retries: u32::try_from(raw.retries).unwrap_or(0),
+        startup: None,
     }
 }
 

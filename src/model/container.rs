@@ -37,6 +37,9 @@ pub struct ContainerSpec {
     /// Devices beyond the standard ones.
     #[serde(default)]
     pub devices: Vec<DeviceRequest>,
+    /// Folders with CDI specifications, where a device is named by one.
+    #[serde(default)]
+    pub cdi_dirs: Vec<String>,
     /// Device cgroup rules as typed.
     #[serde(default)]
     pub device_rules: Vec<String>,
@@ -79,6 +82,15 @@ pub struct ContainerSpec {
     /// Add the user to the container's passwd when it is missing there.
     #[serde(default)]
     pub passwd: bool,
+    /// `--passwd-entry`: the entry instead of the usual one.
+    #[serde(default)]
+    pub passwd_entry: Option<String>,
+    /// `--group-entry`: the same for /etc/group.
+    #[serde(default)]
+    pub group_entry: Option<String>,
+    /// Lines of the host's /etc/passwd that the container gets (`--hostuser`).
+    #[serde(default)]
+    pub host_users: Vec<String>,
     /// Containers that must run first, full ids.
     #[serde(default)]
     pub requires: Vec<ContainerId>,

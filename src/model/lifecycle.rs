@@ -53,6 +53,25 @@ pub struct HealthCheck {
     pub start_interval: u64,
     /// Failures in a row that make it unhealthy; 0 is the default of 3.
     pub retries: u32,
+    /// Another check, which has to succeed before this one begins (podman's `--health-startup-*`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub startup: Option<StartupCheck>,
+}
+
+/// What tells that a container has started. Durations in nanoseconds; 0 and empty inherit or mean the default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StartupCheck {
+    /// As [`HealthCheck::test`].
+    pub test: Vec<String>,
+    /// Time between checks.
+    pub interval: u64,
+    /// Time one check may take.
+    pub timeout: u64,
+    /// Failures after which the container is restarted; 0 is no limit.
+    pub retries: u32,
+    /// Successes that it takes; 0 is the default of 1.
+    pub success: u32,
 }
 
 /// What happens when a container turns unhealthy (`--health-on-failure`).

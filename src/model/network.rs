@@ -157,6 +157,28 @@ pub struct NetworkSpec {
     /// DNS and hosts.
     #[serde(default)]
     pub dns: DnsOptions,
+    /// Containers whose names and ports this one is told of (docker's `--link`).
+    #[serde(default)]
+    pub links: Vec<LinkSpec>,
+}
+
+/// One resolved `--link`. The address of the other is looked up at start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSpec {
+    /// The other container.
+    pub id: ContainerId,
+    /// Its name.
+    pub name: String,
+    /// What it is called here.
+    pub alias: String,
+    /// The network on which both are.
+    pub network: String,
+    /// Its ports; empty where docker sets no variables (networks of users).
+    pub ports: Vec<ExposedPort>,
+    /// Its environment, `NAME=value`; likewise.
+    pub env: Vec<String>,
+    /// Whether variables are set at all.
+    pub variables: bool,
 }
 
 /// How a container's network namespace is had.

@@ -51,6 +51,17 @@ pub struct ProcessOptions {
     pub init: Option<bool>,
     /// `--preserve-fds`: descriptors 3 to 2 + n go into the container.
     pub preserve_fds: u32,
+    /// `--preserve-fd`: these descriptors go into the container, under the same numbers.
+    pub preserve_fd: Vec<u32>,
+}
+
+/// The numbers that are handed on, sorted.
+#[must_use]
+pub fn preserved(count: u32, list: &[u32]) -> Vec<u32> {
+    let mut all: Vec<u32> = (3..3_u32.saturating_add(count)).chain(list.iter().copied()).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// One resource limit, `--ulimit nofile=1024:2048`. `u64::MAX` is "unlimited" (`-1`).
@@ -106,6 +117,17 @@ pub struct ProcessSpec {
     pub no_new_privileges: bool,
     /// Descriptors 3 to 2 + n are kept.
     pub preserve_fds: u32,
+    /// Further descriptors that are kept.
+    #[serde(default)]
+    pub preserve_fd: Vec<u32>,
+}
+
+impl ProcessSpec {
+    /// Numbers of the descriptors that the starter hands on.
+    #[must_use]
+    pub fn preserved(&self) -> Vec<u32> {
+        preserved(self.preserve_fds, &self.preserve_fd)
+    }
 }
 
 /// Names of limits as `--ulimit` takes them.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::model::container::{Health, HealthResult};
-use crate::model::lifecycle::HealthCheck;
+use crate::model::lifecycle::{HealthCheck, StartupCheck};
 
 /// Results kept.
 const KEPT: usize = 5;
@@ -23,6 +23,43 @@ pub struct Checker {
     retries: u32,
     health: Health,
     next: Option<Duration>,
+    startup: Option<Startup>,
+}
+
+/// The startup check, until it has succeeded often enough.
+#[derive(Debug, Clone)]
+struct Startup {
+    argv: Vec<String>,
+    interval: Duration,
+    timeout: Duration,
+    retries: u32,
+    /// Successes that are missing.
+    missing: u32,
+    failures: u32,
+}
+
+impl Startup {
+    fn new(check: &StartupCheck) -> Option<Self> {
+        Some(Self {
+            argv: argv(&check.test)?,
+            interval: or_default(check.interval, Duration::from_secs(30)),
+            timeout: or_default(check.timeout, Duration::from_secs(30)),
+            retries: check.retries,
+            missing: check.success.max(1),
+            failures: 0,
+        })
+    }
+}
+
+/// The command of a check; `None` where it is none.
+fn argv(test: &[String]) -> Option<Vec<String>> {
+    match test.split_first() {
+        Some((kind, rest)) if kind == "CMD" && !rest.is_empty() => Some(rest.to_vec()),
+        Some((kind, [text])) if kind == "CMD-SHELL" => {
+            Some(vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()])
+        }
+        _ => None,
+    }
 }
 
 /// What a result changed.
@@ -34,6 +71,8 @@ pub enum Verdict {
     Healthy,
     /// It is unhealthy now.
     Unhealthy,
+    /// The startup check has failed too often.
+    Failed,
 }
 
 fn or_default(nanoseconds: u64, default: Duration) -> Duration {
@@ -50,13 +89,7 @@ impl Checker {
     /// The machine of a check, before the first probe; `None` where the check is none (`NONE`, empty).
     #[must_use]
     pub fn new(check: &HealthCheck) -> Option<Self> {
-        let argv = match check.test.split_first() {
-            Some((kind, rest)) if kind == "CMD" && !rest.is_empty() => rest.to_vec(),
-            Some((kind, [text])) if kind == "CMD-SHELL" => {
-                vec!["/bin/sh".to_owned(), "-c".to_owned(), text.clone()]
-            }
-            _ => return None,
-        };
+        let argv = argv(&check.test)?;
         let interval = or_default(check.interval, Duration::from_secs(30));
         let mut checker = Self {
             argv,
@@ -67,6 +100,7 @@ impl Checker {
             retries: if check.retries == 0 { 3 } else { check.retries },
             health: Health { status: "starting".to_owned(), ..Health::default() },
             next: None,
+            startup: check.startup.as_ref().and_then(Startup::new),
         };
         checker.next = Some(checker.pause(Duration::ZERO));
         Some(checker)
@@ -75,13 +109,13 @@ impl Checker {
     /// The command of a probe.
     #[must_use]
     pub fn argv(&self) -> &[String] {
-        &self.argv
+        self.startup.as_ref().map_or(&self.argv, |s| &s.argv)
     }
 
     /// How long a probe may take.
     #[must_use]
     pub fn timeout(&self) -> Duration {
-        self.timeout
+        self.startup.as_ref().map_or(self.timeout, |s| s.timeout)
     }
 
     /// Health as it is.
@@ -112,6 +146,9 @@ impl Checker {
         self.health.log.push(result);
         let surplus = self.health.log.len().saturating_sub(KEPT);
         self.health.log.drain(..surplus);
+        if self.startup.is_some() {
+            return self.startup_ended(now, good);
+        }
         let was = self.health.status.clone();
         if good {
             self.health.failing_streak = 0;
@@ -131,7 +168,32 @@ impl Checker {
         }
     }
 
+    /// Until the startup check has succeeded the container is starting, and its health check waits.
+    fn startup_ended(&mut self, now: Duration, good: bool) -> Verdict {
+        let Some(startup) = &mut self.startup else { return Verdict::Same };
+        if good {
+            startup.missing -= 1;
+        } else {
+            startup.failures += 1;
+        }
+        if startup.retries > 0 && startup.failures >= startup.retries {
+            // Whoever restarts the container makes a new machine; until then nothing is asked.
+            return Verdict::Failed;
+        }
+        if startup.missing == 0 {
+            // The health check itself says whether it is healthy, and at once.
+            self.startup = None;
+            self.next = Some(now);
+        } else {
+            self.next = Some(now + startup.interval);
+        }
+        Verdict::Same
+    }
+
     fn pause(&self, now: Duration) -> Duration {
+        if let Some(startup) = &self.startup {
+            return startup.interval;
+        }
         if self.health.status == "starting" && now < self.start_period {
             self.start_interval.min(self.interval)
         } else {
@@ -198,6 +260,30 @@ mod tests {
             assert_eq!(checker.due(), Some(now + Duration::from_secs(pause)), "at {at}");
         }
         assert_eq!(checker.health().log.len(), KEPT);
+    }
+
+    #[test]
+    fn the_startup_check_comes_first_and_may_fail_for_good() {
+        let startup = StartupCheck {
+            test: vec!["CMD".to_owned(), "up".to_owned()],
+            interval: 3_000_000_000,
+            retries: 3,
+            success: 2,
+            ..StartupCheck::default()
+        };
+        let with = HealthCheck { startup: Some(startup), start_period: 0, ..check(&["CMD", "x"]) };
+        let mut checker = Checker::new(&with).expect("a check");
+        let second = Duration::from_secs;
+        assert_eq!((checker.due(), checker.argv()), (Some(second(3)), &["up".to_owned()][..]));
+        for (at, code, due) in [(3, 1, 6), (6, 0, 9), (9, 0, 9)] {
+            assert_eq!(checker.ended(second(at), result(code)), Verdict::Same);
+            assert_eq!((checker.due(), checker.health().status.as_str()), (Some(second(due)), "starting"));
+        }
+        assert_eq!(checker.argv(), ["x"]);
+        assert_eq!(checker.ended(second(10), result(0)), Verdict::Healthy);
+        let mut checker = Checker::new(&with).expect("a check");
+        let verdicts = [1, 2, 3].map(|at| checker.ended(second(at), result(1)));
+        assert_eq!(verdicts, [Verdict::Same, Verdict::Same, Verdict::Failed]);
     }
 
     #[test]

@@ -247,8 +247,9 @@ pub struct ExecRequest {
     pub streams: Streams,
     /// The client passed stdin, stdout, stderr as descriptors.
     pub stdio_passed: bool,
-    /// How many descriptors after those go into the process as 3, 4, …
-    pub preserved: u32,
+    /// The numbers that the descriptors after those get in the process.
+    #[serde(default)]
+    pub preserved_at: Vec<u32>,
     /// Id chosen by the caller (64 hex digits); `None` lets the monitor choose.
     pub id: Option<String>,
 }

@@ -7,6 +7,7 @@
 //! Not here: overlay mounts, networks, logs, records; those come in as descriptors or stay outside.
 
 pub mod bundle;
+pub mod cdi;
 pub mod cgroup;
 pub mod defaults;
 pub mod devices;

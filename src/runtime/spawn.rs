@@ -76,8 +76,8 @@ pub struct Request<'a> {
     pub seccomp: Option<&'a Filter>,
     /// Its descriptors 0 to 2.
     pub stdio: Stdio<'a>,
-    /// Its descriptors 3 and up.
-    pub preserved: &'a [BorrowedFd<'a>],
+    /// Its descriptors 3 and up; a number may be left free.
+    pub preserved: &'a [Option<BorrowedFd<'a>>],
     /// Signal for it when the caller dies.
     pub parent_death_signal: Option<i32>,
     /// What brings the exec about.

@@ -138,6 +138,12 @@ pub fn dup_number(number: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
+/// Makes the descriptor of a number, if there is one, go at the next exec.
+pub fn cloexec_at(number: RawFd) {
+    // SAFETY: sets a flag; a number that is not open is refused, which is as well.
+    let _none_there = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
 /// Whether a number is an open descriptor.
 #[must_use]
 pub fn is_open(number: RawFd) -> bool {

@@ -18,6 +18,7 @@ mod monitor_life;
 mod monitor_streams;
 mod net_reach;
 mod network_cmd;
+mod options;
 mod publish;
 mod pull;
 mod pull_auth;

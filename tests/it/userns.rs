@@ -84,6 +84,7 @@ fn containers_with_automatic_ids_share_none_until_they_are_gone() {
     assert_eq!(first_line(named.ok()), [0, 300_000, 3000]);
     let nobody = s.rcon(["run", "--rm", "--subuidname", "nosuch", "busybox", "true"]);
     assert!(nobody.fails(125).contains("nosuch"), "{}", nobody.stderr);
+    sh("umount /etc/subuid /etc/subgid");
 }
 
 #[test]

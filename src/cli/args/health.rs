@@ -1,7 +1,7 @@
 //! Health checks: shared by `run`, `create` and `update`.
 
 use super::super::exit::Failure;
-use crate::model::lifecycle::{HealthAction, HealthCheck};
+use crate::model::lifecycle::{HealthAction, HealthCheck, StartupCheck};
 use crate::model::units::parse_duration;
 
 /// Flags for health checks.
@@ -29,6 +29,21 @@ pub struct HealthArgs {
     /// What an unhealthy container brings about: none, kill, restart, stop
     #[arg(long, value_name = "ACTION")]
     pub health_on_failure: Option<HealthAction>,
+    /// Command that must succeed before the health check begins
+    #[arg(long, value_name = "COMMAND")]
+    pub health_startup_cmd: Option<String>,
+    /// Time between two startup checks
+    #[arg(long, value_name = "DURATION")]
+    pub health_startup_interval: Option<String>,
+    /// Failures of the startup check after which the container is restarted
+    #[arg(long, value_name = "N")]
+    pub health_startup_retries: Option<u32>,
+    /// Successes of the startup check that it takes
+    #[arg(long, value_name = "N")]
+    pub health_startup_success: Option<u32>,
+    /// Time that one startup check may take
+    #[arg(long, value_name = "DURATION")]
+    pub health_startup_timeout: Option<String>,
     /// Disable the image's health check
     #[arg(long)]
     pub no_healthcheck: bool,
@@ -52,7 +67,15 @@ impl HealthArgs {
                 }
             },
         };
+        let startup = StartupCheck {
+            test: self.health_startup_cmd.as_deref().map(test).unwrap_or_default(),
+            interval: nanos("health-startup-interval", &self.health_startup_interval)?,
+            timeout: nanos("health-startup-timeout", &self.health_startup_timeout)?,
+            retries: self.health_startup_retries.unwrap_or(0),
+            success: self.health_startup_success.unwrap_or(0),
+        };
         let check = HealthCheck {
+            startup: (startup != StartupCheck::default()).then_some(startup),
             test: self.health_cmd.as_deref().map(test).unwrap_or_default(),
             interval: nanos("health-interval", &self.health_interval)?,
             timeout: nanos("health-timeout", &self.health_timeout)?,

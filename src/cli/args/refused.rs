@@ -7,7 +7,6 @@ use super::super::exit::Failure;
 
 const PODS: &str = "pods are not there yet";
 const ENCRYPTED: &str = "encrypted images are not supported";
-const STARTUP: &str = "startup checks are not there yet; --health-start-period covers slow starts";
 const HEALTH_LOG: &str = "results of health checks are kept with the container";
 
 /// Long name, whether it takes a value, why it is refused.
@@ -30,11 +29,6 @@ const REFUSED: &[(&str, bool, &str)] = &[
     ("health-log-destination", true, HEALTH_LOG),
     ("health-max-log-count", true, HEALTH_LOG),
     ("health-max-log-size", true, HEALTH_LOG),
-    ("health-startup-cmd", true, STARTUP),
-    ("health-startup-interval", true, STARTUP),
-    ("health-startup-retries", true, STARTUP),
-    ("health-startup-success", true, STARTUP),
-    ("health-startup-timeout", true, STARTUP),
 ];
 
 /// Windows only; docker on Linux takes them without effect.

@@ -23,6 +23,10 @@ struct ExecArgs {
     /// Hand descriptors 3 to 2 + N on
     #[arg(long, value_name = "N", help_heading = "Streams", default_value_t = 0, hide_default_value = true)]
     preserve_fds: u32,
+    /// Hand these descriptors on, under the same numbers
+    #[arg(long, value_name = "FD", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(3..1024),
+          help_heading = "Streams")]
+    preserve_fd: Vec<u32>,
     /// Take the container created last
     #[arg(short, long)]
     latest: bool,
@@ -57,7 +61,10 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     let (tty, interactive) = (args.process.tty, args.process.interactive);
     let mut process = args.process.into_options(words)?;
+    crate::engine::stdio::check_preserved(args.preserve_fds, &args.preserve_fd)
+        .map_err(|e| Failure::from(e).code(Exit::ENGINE.0))?;
     process.preserve_fds = args.preserve_fds;
+    process.preserve_fd = args.preserve_fd;
     let attach = if args.detach {
         None
     } else {

@@ -28,6 +28,10 @@ struct RunArgs {
     /// Hand descriptors 3 to 2 + N on
     #[arg(long, value_name = "N", help_heading = "Streams", default_value_t = 0, hide_default_value = true)]
     preserve_fds: u32,
+    /// Hand these descriptors on, under the same numbers
+    #[arg(long, value_name = "FD", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(3..1024),
+          help_heading = "Streams")]
+    preserve_fd: Vec<u32>,
     /// With --rm: remove the image too, unless others use it
     #[arg(long, help_heading = "Container")]
     rmi: bool,
@@ -44,10 +48,13 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    crate::engine::stdio::check_preserved(args.preserve_fds, &args.preserve_fd)
+        .map_err(|e| Failure::from(e).code(Exit::ENGINE.0))?;
     let attach = attach_options(&args, ctx)?;
     let files = args.create.side_files();
     let mut options = args.create.into_options(&ctx.globals)?;
     options.process.preserve_fds = args.preserve_fds;
+    options.process.preserve_fd = args.preserve_fd;
     options.lifecycle.remove_image = args.rmi;
     // podman: removing the image makes sense only together with the container.
     options.lifecycle.auto_remove |= args.rmi;

@@ -263,7 +263,8 @@ pub fn unpack(
         let directory = directory(root, &landing, &end)?;
         let tar = crate::image::archive::unpacked(tar)
             .map_err(|e| Error::with_source(Kind::Invalid, "reading the archive", e))?;
-        let unpacking = tar_in::Options { maps: place.maps.clone(), ..unpacking(owner(&end, options), options) };
+        let unpacking =
+            tar_in::Options { maps: place.maps.clone(), ..unpacking(owner(&end, options), options) };
         unpack_into(tar, &directory, &unpacking)
     })();
     place.close()?;

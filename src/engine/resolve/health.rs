@@ -2,7 +2,7 @@
 
 use super::invalid;
 use crate::engine::error::Error;
-use crate::model::lifecycle::HealthCheck;
+use crate::model::lifecycle::{HealthCheck, StartupCheck};
 
 const SECOND: u64 = 1_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -16,6 +16,9 @@ pub(super) fn resolve(
     let image = image.cloned().unwrap_or_default();
     let test = if own.test.is_empty() { image.test } else { own.test };
     match test.first().map(String::as_str) {
+        None | Some("NONE") if own.startup.is_some() => {
+            return Err(invalid("a startup health check needs a health check: give --health-cmd"));
+        }
         None | Some("NONE") => return Ok(None),
         Some("CMD" | "CMD-SHELL") if test.len() > 1 => {}
         Some(other) => {
@@ -29,7 +32,20 @@ pub(super) fn resolve(
         (0, i) => i,
         (o, _) => o,
     };
+    let startup = match own.startup.or(image.startup) {
+        None => None,
+        Some(s) if s.test.is_empty() => {
+            return Err(invalid("the flags --health-startup-… need --health-startup-cmd"));
+        }
+        Some(s) => Some(StartupCheck {
+            interval: if s.interval == 0 { 30 * SECOND } else { s.interval },
+            timeout: if s.timeout == 0 { 30 * SECOND } else { s.timeout },
+            success: s.success.max(1),
+            ..s
+        }),
+    };
     let check = HealthCheck {
+        startup,
         test,
         interval: pick(own.interval, image.interval, 30 * SECOND),
         timeout: pick(own.timeout, image.timeout, 30 * SECOND),

@@ -12,7 +12,11 @@ const DEFAULT_STOP_TIMEOUT: i64 = 10;
 const LOG_SIZE: u64 = 10_000_000;
 const LOG_FILES: u32 = 3;
 
-pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<LifecycleSpec, Error> {
+pub(super) fn resolve(
+    inputs: &Inputs<'_>,
+    image: &ImageConfig,
+    systemd: bool,
+) -> Result<LifecycleSpec, Error> {
     let LifecycleOptions {
         auto_remove,
         remove_image,
@@ -35,6 +39,7 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Lifecy
     }
     let stop_signal = match stop_signal.as_deref() {
         Some(text) => parse_signal(text)?,
+        None if systemd => super::systemd::STOP_SIGNAL,
         // A nonsense signal in an image must not make it unusable; docker falls back to SIGTERM too.
         None => parse_signal(&image.stop_signal).unwrap_or(15),
     };

@@ -18,6 +18,7 @@ mod refuse;
 mod secrets;
 mod security;
 mod sysctl;
+mod systemd;
 #[cfg(test)]
 mod tests;
 mod userns;
@@ -92,10 +93,12 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
     let network = network::resolve(inputs, &image_config, &mut warnings)?;
     let (hostname, domainname) = namespaces::hostname(inputs, &namespaces, &network)?;
     let security = security::resolve(inputs, &mut warnings)?;
-    let process = process::resolve(inputs, &image_config, &hostname)?;
+    let mut process = process::resolve(inputs, &image_config, &hostname)?;
+    let systemd = systemd::resolve(o.systemd.as_deref(), &mut process)?;
     let resources = limits::resolve(&o.resources, inputs, &mut warnings)?;
+    let devices = devices(inputs)?;
     let sysctls = sysctl::resolve(inputs, &namespaces, &network)?;
-    let lifecycle = lifecycle::resolve(inputs, &image_config)?;
+    let lifecycle = lifecycle::resolve(inputs, &image_config, systemd)?;
     let spec = ContainerSpec {
         version: ContainerSpec::VERSION,
         id: inputs.id.clone(),
@@ -109,7 +112,8 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
             .shm_size
             .or(inputs.config.containers.shm_size)
             .unwrap_or(crate::runtime::defaults::SHM_SIZE),
-        devices: devices(inputs)?,
+        cdi_dirs: cdi_dirs(inputs, &devices),
+        devices,
         device_rules: o.device_rules.clone(),
         namespaces,
         hostname,
@@ -124,8 +128,11 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         annotations: annotations(inputs)?,
         timezone: o.timezone.clone().or_else(|| inputs.config.containers.timezone.clone()),
         secrets: secrets::resolve(inputs)?,
-        systemd: false,
-        passwd: o.passwd.unwrap_or(false),
+        systemd,
+        passwd: o.passwd.unwrap_or(true),
+        passwd_entry: o.passwd_entry.clone(),
+        group_entry: o.group_entry.clone(),
+        host_users: host_users(inputs)?,
         requires: requires(inputs)?,
         runtime: None,
         personality: o.personality.clone(),
@@ -171,13 +178,34 @@ fn annotations(inputs: &Inputs<'_>) -> Result<Vec<(String, String)>, Error> {
 /// Those of the caller, and those of containers.conf whose place is not taken.
 fn devices(inputs: &Inputs<'_>) -> Result<Vec<DeviceRequest>, Error> {
     let mut all = inputs.options.devices.clone();
+    if let Some(text) = &inputs.options.gpus {
+        for name in security::gpus(text)? {
+            all.push(DeviceRequest { host: name, container: String::new(), permissions: String::new() });
+        }
+    }
     for text in &inputs.config.containers.devices {
         let device: DeviceRequest = text.parse()?;
-        if !all.iter().any(|have| have.container == device.container) {
+        if device.container.is_empty() || !all.iter().any(|have| have.container == device.container) {
             all.push(device);
         }
     }
     Ok(all)
+}
+
+fn cdi_dirs(inputs: &Inputs<'_>, devices: &[DeviceRequest]) -> Vec<String> {
+    if !devices.iter().any(|d| d.container.is_empty()) {
+        return Vec::new();
+    }
+    inputs.config.engine.cdi_spec_dirs.iter().map(|d| d.to_string_lossy().into_owned()).collect()
+}
+
+/// `--hostuser`, by name or number.
+fn host_users(inputs: &Inputs<'_>) -> Result<Vec<String>, Error> {
+    let line = |name: &String| {
+        let line = inputs.world.host_user(name)?;
+        line.ok_or_else(|| invalid(format!("--hostuser {name}: the host has no such user")))
+    };
+    inputs.options.hostuser.iter().map(line).collect()
 }
 
 fn requires(inputs: &Inputs<'_>) -> Result<Vec<ContainerId>, Error> {

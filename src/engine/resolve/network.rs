@@ -7,7 +7,7 @@ use super::{Inputs, invalid};
 use crate::engine::error::Error;
 use crate::model::image::ImageConfig;
 use crate::model::network::{
-    AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, DnsOptions, ExposedPort, NetworkMode,
+    AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, DnsOptions, ExposedPort, LinkSpec, NetworkMode,
     NetworkModeSpec, NetworkOptions, NetworkSpec, PortMapping,
 };
 
@@ -16,7 +16,7 @@ pub(super) fn resolve(
     image: &ImageConfig,
     warnings: &mut Vec<String>,
 ) -> Result<NetworkSpec, Error> {
-    let NetworkOptions { mode, publish, publish_all, expose, dns, links: _ } = &inputs.options.network;
+    let NetworkOptions { mode, publish, publish_all, expose, dns, links } = &inputs.options.network;
     let (mode, attachments) = attach(mode.as_ref(), inputs)?;
     let exposed = exposed(image, expose, publish)?;
     let mut ports = expand_publish(publish, None)?;
@@ -36,7 +36,42 @@ pub(super) fn resolve(
         NetworkModeSpec::Container(_) => joined(publish.is_empty() && !publish_all, expose.is_empty(), dns)?,
         _ => {}
     }
-    Ok(NetworkSpec { mode, attachments, ports, exposed, dns: dns_options(dns, inputs)? })
+    let links = links_of(links, &mode, &attachments, inputs)?;
+    Ok(NetworkSpec { mode, attachments, ports, exposed, dns: dns_options(dns, inputs)?, links })
+}
+
+/// `--link NAME[:ALIAS]`. docker sets variables on the default network only; on others names resolve anyway.
+fn links_of(
+    wishes: &[String],
+    mode: &NetworkModeSpec,
+    attachments: &[AttachmentSpec],
+    inputs: &Inputs<'_>,
+) -> Result<Vec<LinkSpec>, Error> {
+    if !wishes.is_empty() && *mode != NetworkModeSpec::Bridge {
+        return Err(invalid("conflicting options: --link needs a network of the container's own"));
+    }
+    let mut all = Vec::new();
+    for text in wishes {
+        let (name, alias) = text.split_once(':').unwrap_or((text, ""));
+        let other = inputs.world.container(name)?;
+        let alias = if alias.is_empty() { name } else { alias };
+        let shared = attachments.iter().find(|a| other.networks.contains(&a.network)).ok_or_else(|| {
+            invalid(format!("cannot link to {name}: no network has both containers"))
+                .hint("start both on the same network")
+        })?;
+        let variables = shared.network == DEFAULT_NETWORK;
+        let kept = |e: &&String| !["PATH=", "HOME=", "HOSTNAME="].iter().any(|n| e.starts_with(n));
+        all.push(LinkSpec {
+            id: other.id,
+            name: other.name,
+            alias: alias.to_owned(),
+            network: shared.network.clone(),
+            ports: if variables { other.exposed } else { Vec::new() },
+            env: if variables { other.env.iter().filter(kept).cloned().collect() } else { Vec::new() },
+            variables,
+        });
+    }
+    Ok(all)
 }
 
 /// What contradicts `--network container:`.

@@ -35,6 +35,7 @@ pub(super) fn resolve(
         oom_score_adj,
         init,
         preserve_fds,
+        preserve_fd,
     } = &inputs.options.process;
     let (entrypoint, cmd) = command(image, entrypoint.as_deref(), args);
     let argv: Vec<String> = entrypoint.iter().chain(&cmd).cloned().collect();
@@ -70,6 +71,7 @@ pub(super) fn resolve(
         init: init.unwrap_or(inputs.config.containers.init),
         no_new_privileges: inputs.options.security.no_new_privileges,
         preserve_fds: *preserve_fds,
+        preserve_fd: preserve_fd.clone(),
     })
 }
 

@@ -13,10 +13,6 @@ fn unsupported(flag: &str, why: &str) -> Error {
 /// # Errors
 /// The first such option.
 pub(super) fn check(o: &CreateOptions) -> Result<(), Error> {
-    if o.gpus.is_some() {
-        return Err(unsupported("--gpus", "there is no vendor hook in rcon")
-            .hint("use --device with the GPU's nodes, or a CDI name such as nvidia.com/gpu=all"));
-    }
     if let Some(runtime) = &o.runtime
         && !matches!(runtime.as_str(), "" | "rcon" | "runc" | "io.containerd.runc.v2")
     {
@@ -30,24 +26,10 @@ pub(super) fn check(o: &CreateOptions) -> Result<(), Error> {
     }
     podman_only(o)?;
     modes(o)?;
-    if !o.network.links.is_empty() {
-        return Err(unsupported("--link", "links on the default bridge are a legacy of docker")
-            .hint("put both containers on one network (rcon network create), where names resolve"));
-    }
     Ok(())
 }
 
 fn podman_only(o: &CreateOptions) -> Result<(), Error> {
-    if o.passwd_entry.is_some() || o.group_entry.is_some() {
-        return Err(unsupported("--passwd-entry/--group-entry", "rcon does not edit the image's passwd"));
-    }
-    if !o.hostuser.is_empty() {
-        return Err(unsupported("--hostuser", "rcon does not edit the image's passwd"));
-    }
-    if o.passwd == Some(true) {
-        // podman's default is true; only a spelt-out --passwd=true arrives here.
-        return Err(unsupported("--passwd=true", "rcon does not edit the image's passwd"));
-    }
     if o.init_path.is_some() {
         return Err(unsupported("--init-path", "--init runs the small init that is part of rcon"));
     }
@@ -58,15 +40,6 @@ fn podman_only(o: &CreateOptions) -> Result<(), Error> {
 }
 
 fn modes(o: &CreateOptions) -> Result<(), Error> {
-    match o.systemd.as_deref() {
-        None | Some("false" | "true") => {}
-        Some("always") => {
-            return Err(unsupported("--systemd=always", "systemd mode is not part of this version"));
-        }
-        Some(other) => {
-            return Err(invalid(format!("invalid --systemd value {other:?}: use true, false or always")));
-        }
-    }
     match o.cgroups.as_deref() {
         None | Some("" | "enabled" | "disabled" | "no-conmon") => {}
         Some("split") => {

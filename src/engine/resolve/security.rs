@@ -103,6 +103,41 @@ fn mask_list(defaults: &[&str], mask: &[String], unmask: &[String]) -> Vec<Strin
     kept.chain(mask.iter().cloned()).collect()
 }
 
+/// The CDI names that `--gpus` means: `all`, a number, or `device=0,2`; with docker's quotes.
+pub(super) fn gpus(text: &str) -> Result<Vec<String>, Error> {
+    let name = |device: &str| format!("nvidia.com/gpu={device}");
+    let text = text.trim_matches('"');
+    if text == "all" || text == "-1" {
+        return Ok(vec![name("all")]);
+    }
+    if let Ok(count) = text.parse::<u16>() {
+        return Ok((0..count).map(|n| name(&n.to_string())).collect());
+    }
+    let mut out = Vec::new();
+    let mut devices = false;
+    for field in text.split(',') {
+        match field.trim_matches('"').split_once('=') {
+            Some(("device", first)) => {
+                devices = true;
+                out.push(name(first));
+            }
+            Some(("count", "all" | "-1")) => out.push(name("all")),
+            Some(("driver", "nvidia" | "cdi") | ("capabilities", _)) => devices = false,
+            Some(("count", count)) => {
+                let count: u16 =
+                    count.parse().map_err(|_| invalid(format!("invalid --gpus count {count:?}")))?;
+                out.extend((0..count).map(|n| name(&n.to_string())));
+            }
+            None if devices => out.push(name(field)),
+            _ => {
+                return Err(invalid(format!("invalid --gpus {text:?}: want all, a number, or device=ID,ID")));
+            }
+        }
+    }
+    // Capabilities alone mean every device.
+    Ok(if out.is_empty() { vec![name("all")] } else { out })
+}
+
 fn as_typed(options: &SecurityOptions) -> Vec<String> {
     let mut all = Vec::new();
     match &options.seccomp {
@@ -184,4 +219,17 @@ pub(super) fn capabilities(
     set.sort();
     set.dedup();
     Ok(set)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn gpus_by_dockers_grammar() {
+        let names = |text| super::gpus(text).map(|l| l.join(" ").replace("nvidia.com/gpu=", "")).ok();
+        assert_eq!(names("all").as_deref(), Some("all"));
+        assert_eq!(names("2").as_deref(), Some("0 1"));
+        assert_eq!(names("\"device=0,GPU-x\",capabilities=utility").as_deref(), Some("0 GPU-x"));
+        assert_eq!(names("capabilities=compute").as_deref(), Some("all"));
+        assert_eq!(names("nonsense"), None);
+    }
 }

@@ -30,6 +30,9 @@ impl World for Table {
             hostname: "otherhost".to_owned(),
             private_ipc: false,
             mounts: vec![borrowed],
+            exposed: Vec::new(),
+            env: vec!["A=1".to_owned(), "PATH=/bin".to_owned()],
+            networks: vec!["bridge".to_owned()],
         })
     }
 
@@ -92,6 +95,10 @@ impl World for Table {
 
     fn highest_id(&self, _layers: &[crate::model::digest::ChainId]) -> u32 {
         1000
+    }
+
+    fn host_user(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok((name == "hans").then(|| "hans:x:1000:1000::/home/hans:/bin/sh".to_owned()))
     }
 
     fn path(&self, path: &Path) -> PathKind {

@@ -6,7 +6,7 @@ use crate::engine::error::Error;
 use crate::model::id::ContainerId;
 use crate::model::image::Image;
 use crate::model::mount::MountSpec;
-use crate::model::network::Network;
+use crate::model::network::{ExposedPort, Network};
 use crate::model::volume::Volume;
 
 /// What stands at a host path.
@@ -33,6 +33,12 @@ pub struct Neighbour {
     pub private_ipc: bool,
     /// Its mounts, for `--volumes-from`.
     pub mounts: Vec<MountSpec>,
+    /// Ports that it exposes, for `--link`.
+    pub exposed: Vec<ExposedPort>,
+    /// Its environment, for `--link`.
+    pub env: Vec<String>,
+    /// Names of its networks.
+    pub networks: Vec<String>,
 }
 
 /// Answers from the store and the file system; tables in tests.
@@ -76,6 +82,11 @@ pub trait World {
     fn mapped_ids(&self) -> Result<Vec<(u32, u32)>, Error>;
     /// The highest user or group id that an image knows by its /etc/passwd and /etc/group, `nobody` left out.
     fn highest_id(&self, layers: &[crate::model::digest::ChainId]) -> u32;
+    /// The line of the host's /etc/passwd for a name or number.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    fn host_user(&self, name: &str) -> Result<Option<String>, Error>;
     /// What stands at a host path, symlinks followed.
     fn path(&self, path: &Path) -> PathKind;
     /// The host paths that match a glob, sorted.

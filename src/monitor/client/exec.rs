@@ -85,7 +85,6 @@ pub fn exec(
         passed.push(output(stdout, &mut copies).map_err(failed)?);
         passed.push(output(stderr, &mut copies).map_err(failed)?);
     }
-    request.preserved = u32::try_from(preserved.len()).unwrap_or(u32::MAX);
     passed.extend(preserved);
     let fds: Vec<BorrowedFd<'_>> = passed.iter().map(AsFd::as_fd).collect();
     let socket = ask::open(paths, id, Request::Exec(Box::new(request)), &fds)?;

@@ -11,8 +11,8 @@ use crate::model::network::NetworkModeSpec;
 use crate::model::process::Rlimit;
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::runtime::cgroup::Layout;
-use crate::runtime::devices;
 use crate::runtime::oci::{BlockNumbers, HostFacts, Join};
+use crate::runtime::{cdi, devices};
 use crate::storage::{Paths, volatile};
 use crate::sys::{caps, fd, limits, ns, process};
 
@@ -63,7 +63,7 @@ pub(super) fn devices(spec: &ContainerSpec) -> Result<Vec<devices::Node>, Failur
     let failed = |e| Failure::of(FailureKind::NotFound, "adding devices", &e);
     let mut out =
         if spec.security.privileged { devices::host_devices().map_err(failed)? } else { Vec::new() };
-    for request in &spec.devices {
+    for request in spec.devices.iter().filter(|d| !cdi::is_name(&d.host)) {
         for node in devices::lookup(request).map_err(failed)? {
             out.retain(|have| have.path != node.path);
             out.push(node);

@@ -41,7 +41,7 @@ impl Start<'_> {
         }
         self.notify(&mut out)?;
         self.time_zone(root, &mut out)?;
-        self.passwd(root, user, &mut out)?;
+        self.passwd(root, user)?;
         self.secrets(&mut out)?;
         self.marks(root, &mut out)?;
         Ok(out)
@@ -120,6 +120,7 @@ impl Start<'_> {
         };
         let mut extra = spec.network.dns.hosts.clone();
         extra.extend(self.handoff.extra_hosts.iter().cloned());
+        extra.extend(self.link_hosts()?);
         Ok(hosts::hosts_file(&hosts::Hosts {
             hostname: &spec.hostname,
             domainname: &spec.domainname,
@@ -176,30 +177,6 @@ impl Start<'_> {
         if image.open_dir(Path::new("/etc")).is_ok() {
             out.push((self.put("localtime", &text)?, "/etc/localtime".to_owned(), false));
         }
-        Ok(())
-    }
-
-    /// An entry for a numeric user that the image's /etc/passwd lacks, so that programs find a name and a home.
-    fn passwd(&self, root: &OwnedFd, user: &User, out: &mut Files) -> Result<(), Failure> {
-        let spec = &self.handoff.spec;
-        if !spec.passwd || user.uid == 0 {
-            return Ok(());
-        }
-        let step = "adding the user to the container's /etc/passwd";
-        let image = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal(step, &e))?);
-        let file = Path::new("/etc/passwd");
-        let Some(bytes) = image.read_regular(file, LARGEST).map_err(|e| Failure::internal(step, &e))? else {
-            return Ok(());
-        };
-        let text = String::from_utf8_lossy(&bytes);
-        let uid = user.uid.to_string();
-        if text.lines().any(|line| line.split(':').nth(2) == Some(&uid)) {
-            return Ok(());
-        }
-        let mut new = text.trim_end_matches('\n').to_owned();
-        let home = if spec.process.cwd.is_empty() { "/" } else { &spec.process.cwd };
-        new.push_str(&format!("\n{uid}:*:{uid}:{}:container user:{home}:/bin/sh\n", user.gid));
-        out.push((self.put("passwd", new.as_bytes())?, "/etc/passwd".to_owned(), false));
         Ok(())
     }
 

@@ -10,8 +10,10 @@
 mod facts;
 mod files;
 mod ids;
+mod links;
 mod marks;
 mod network;
+mod passwd;
 mod root;
 mod shm;
 mod sources;
@@ -33,6 +35,7 @@ use crate::sys::process::PidFd;
 pub(super) use facts::{blocks, cgroup_path, host};
 pub(super) use files::secret_variables;
 pub(super) use ids::on_host;
+pub(super) use start::at_numbers;
 
 /// Everything of a container that lives in the kernel and must be undone, as far as it is there.
 #[derive(Debug)]
@@ -167,6 +170,7 @@ impl Start<'_> {
         }
         let root = self.mount_root()?;
         checkpoint(&self.world.paths, "root");
+        self.host_users(&root)?;
         let user = crate::runtime::user::lookup(&root, &spec.process.user, &spec.process.group_add)
             .map_err(|e| Failure::of(FailureKind::NotFound, "looking up the user in the image", &e))?;
         let sources = self.prepare_sources(&root, &user)?;

@@ -10,6 +10,7 @@ use super::{Process, Start, Stdio, checkpoint, shm};
 use crate::model::container::{Phase, Running};
 use crate::model::namespace::NsMode;
 use crate::monitor::proto::{Failure, FailureKind};
+use crate::runtime::cdi;
 use crate::runtime::cgroup::Manager;
 use crate::runtime::hooks;
 use crate::runtime::oci::{self, ResolvedFacts};
@@ -50,8 +51,19 @@ impl Start<'_> {
         };
         let mut document = oci::build(spec, &host, &resolved)
             .map_err(|e| Failure::of(FailureKind::Invalid, "putting the container's plan together", &e))?;
+        let names: Vec<&str> =
+            spec.devices.iter().map(|d| d.host.as_str()).filter(|d| cdi::is_name(d)).collect();
+        let dirs: Vec<PathBuf> = spec.cdi_dirs.iter().map(PathBuf::from).collect();
+        cdi::inject(&mut document, &names, &dirs)
+            .map_err(|e| Failure::of(FailureKind::NotFound, "adding devices", &e))?;
         if let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut()) {
             env.extend(super::secret_variables(&self.world.paths, spec)?);
+            for variable in self.link_variables()? {
+                let name = variable.split('=').next().unwrap_or_default();
+                if !env.iter().any(|e| e.split('=').next() == Some(name)) {
+                    env.push(variable);
+                }
+            }
         }
         if self.world.notify.as_ref().is_some_and(|n| n.fd().is_some())
             && let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut())
@@ -67,7 +79,7 @@ impl Start<'_> {
         self.make_cgroup(&manager, &resolved.cgroup, &document)?;
         checkpoint(&self.world.paths, "cgroup");
         let ends = self.stdio(owner)?;
-        let preserved: Vec<BorrowedFd<'_>> = self.given.preserved.iter().map(AsFd::as_fd).collect();
+        let preserved = at_numbers(&spec.process.preserved(), &self.given.preserved);
         let id = self.world.id.clone();
         let mut created = spawn::create(spawn::Request {
             id: id.as_str(),
@@ -238,4 +250,15 @@ impl Start<'_> {
         let process = Process { pidfd: started.pidfd, identity: running.init, stdio };
         Ok((process, running))
     }
+}
+
+/// Descriptors by the numbers that they shall have, 3 first; numbers between them stay free.
+pub(in crate::monitor) fn at_numbers<'f>(numbers: &[u32], fds: &'f [OwnedFd]) -> Vec<Option<BorrowedFd<'f>>> {
+    let mut out = Vec::new();
+    for (number, fd) in numbers.iter().zip(fds) {
+        let at = usize::try_from(number.saturating_sub(3)).unwrap_or(0);
+        out.resize(out.len().max(at + 1), None);
+        out[at] = Some(fd.as_fd());
+    }
+    out
 }

@@ -1,6 +1,6 @@
 //! Further processes in the container: started on request, listed, their ends told.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::clients::Role;
 use super::requests::state;
@@ -139,7 +139,7 @@ impl Server {
             None => spawn::Stdio::Fds([null.as_fd(), null.as_fd(), null.as_fd()]),
         };
         let rest = fds.get(given.map_or(0, <[OwnedFd]>::len)..).unwrap_or_default();
-        let preserved: Vec<BorrowedFd<'_>> = rest.iter().map(AsFd::as_fd).collect();
+        let preserved = realise::at_numbers(&wish.preserved_at, rest);
         let state = serde_json::json!({
             "ociVersion": oci::OCI_VERSION,
             "id": spec.id,

@@ -128,6 +128,11 @@ impl Server {
                 self.world.notify.iter().for_each(crate::monitor::notify::Notify::healthy);
                 self.tell(|role| *role == Role::Health("healthy"), &Reply::Exited(nothing()));
             }
+            Verdict::Failed => {
+                // podman: what does not come up is started anew.
+                self.restart.force();
+                self.begin_stop(None, None);
+            }
             Verdict::Unhealthy => {
                 self.health_event("unhealthy");
                 self.tell(|role| *role == Role::Health("unhealthy"), &Reply::Exited(nothing()));

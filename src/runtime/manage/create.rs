@@ -157,7 +157,7 @@ fn clone_container(
     } else {
         Stdio::Fds([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()])
     };
-    let preserved: Vec<BorrowedFd<'_>> = preserved.iter().map(AsFd::as_fd).collect();
+    let preserved: Vec<Option<BorrowedFd<'_>>> = preserved.iter().map(|f| Some(f.as_fd())).collect();
     spawn::create(spawn::Request {
         id: request.id,
         spec: &bundle.spec,

@@ -60,7 +60,7 @@ pub(crate) struct Plan<'a> {
     pub hooks: super::hooks::InContainer<'a>,
     pub process: ProcessPlan,
     pub stdio: Stdio<'a>,
-    pub preserved: &'a [BorrowedFd<'a>],
+    pub preserved: &'a [Option<BorrowedFd<'a>>],
     pub seccomp: Option<&'a Filter>,
     pub start_on: StartOn<'a>,
     /// Our own program, where it shall be the first process.

@@ -67,14 +67,21 @@ fn is_directory(path: &CStr) -> bool {
 /// (rule R5). What the caller still needs must be above.
 pub(in crate::runtime) fn place_descriptors(
     stdio: [BorrowedFd<'_>; 3],
-    preserved: &[BorrowedFd<'_>],
+    preserved: &[Option<BorrowedFd<'_>>],
     first_free: i32,
 ) -> Step<()> {
     let what = || "placing descriptors".into();
     // All are moved above the range first, so that placing one never covers another.
-    let moved = stdio.iter().chain(preserved).map(|f| fd::dup(f, first_free)).collect::<Result<Vec<_>, _>>();
-    for (number, from) in moved.during(what)?.iter().enumerate() {
-        fd::place(from.as_fd(), number as i32).during(what)?;
+    let all = stdio.iter().map(Some).chain(preserved.iter().map(Option::as_ref));
+    let moved = all
+        .map(|f| f.map(|f| fd::dup(f, first_free)).transpose())
+        .collect::<Result<Vec<_>, _>>()
+        .during(what)?;
+    for (number, from) in moved.iter().enumerate() {
+        match from {
+            Some(from) => fd::place(from.as_fd(), number as i32).during(what)?,
+            None => fd::cloexec_at(number as i32),
+        }
     }
     fd::cloexec_from(first_free.unsigned_abs()).during(what)
 }
