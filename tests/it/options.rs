@@ -134,7 +134,7 @@ fn systemd_mode_prepares_for_systemd() {
     assert_eq!(s.inspect("init", "{{.Config.SystemdMode}} {{.Config.StopSignal}}"), "true SIGRTMIN+3");
     s.rcon(["create", "--name", "off", "--systemd=false", "busybox", "/sbin/init"]).ok();
     assert_eq!(s.inspect("off", "{{.Config.SystemdMode}} {{.Config.StopSignal}}"), "false SIGTERM");
-    s.rcon(["create", "--systemd=maybe", "busybox"]).fails(1);
+    s.rcon(["create", "--systemd=maybe", "busybox"]).fails(125);
 }
 
 #[test]
