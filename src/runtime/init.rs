@@ -125,11 +125,15 @@ fn finish(plan: &Plan<'_>, kept: Kept, told: &mut OwnedFd) -> Step<std::convert:
     // With the rights that the program will have: they may let it execute what its user may not.
     security::raise(&process.caps)?;
     let path = command::find(process)?;
+    // Who waits to be started is the first process of its pid namespace, which no signal ends but those that it
+    // takes; from the moment on that anybody knows of it.
+    let signals = kept.listener.is_some().then(|| SignalFd::new(&ENDING)).transpose();
+    let signals = signals.during(|| "taking signals".into())?;
     let console = kept.console.as_ref().map(AsFd::as_fd);
     sync::send(&kept.socket, sync::READY, console.as_slice()).during(|| "reporting".into())?;
     // The other side of the terminal is not ours: held here, its end would never be seen.
     drop(kept.console);
-    let socket = wait_for_go(plan, kept.socket, kept.listener, told)?;
+    let socket = wait_for_go(plan, kept.socket, kept.listener, signals, told)?;
     let notify = security::confine(process, plan.seccomp)?;
     if let Some(notify) = notify {
         sync::send(&socket, sync::LISTENER, &[notify.as_fd()])
@@ -289,6 +293,7 @@ fn wait_for_go(
     plan: &Plan<'_>,
     socket: OwnedFd,
     listener: Option<OwnedFd>,
+    signals: Option<SignalFd>,
     told: &mut OwnedFd,
 ) -> Step<OwnedFd> {
     let Some(listener) = listener else {
@@ -296,12 +301,12 @@ fn wait_for_go(
         return Ok(socket);
     };
     drop(socket);
-    // Who waits is the first process of its pid namespace, which no signal ends but those that it takes.
     let failed = || "waiting to be started".into();
-    let signals = SignalFd::new(&ENDING).during(failed)?;
     let keep = |from: &OwnedFd| fd::dup(from, first_free(plan)).during(|| "keeping the connection".into());
     loop {
-        if let Some(received) = which(&listener, &signals).during(failed)? {
+        if let Some(signals) = &signals
+            && let Some(received) = which(&listener, signals).during(failed)?
+        {
             process::end_child(128 + received.signal);
         }
         let connection = socket::accept(&listener).during(failed)?;

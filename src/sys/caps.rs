@@ -187,10 +187,11 @@ pub fn with_file_ids<T>(uid: u32, gid: u32, work: impl FnOnce() -> Result<T>) ->
     done
 }
 
-/// Makes these effective, as far as they are permitted; the other sets stay.
-pub fn raise(effective: CapSet) -> Result<()> {
+/// Makes these effective, as far as they are permitted; the other sets stay. Gives the permitted set.
+pub fn raise(effective: CapSet) -> Result<CapSet> {
     let (_, permitted, inheritable) = get()?;
-    set(CapSet(effective.0 & permitted.0), permitted, inheritable)
+    set(CapSet(effective.0 & permitted.0), permitted, inheritable)?;
+    Ok(permitted)
 }
 
 /// Empties the ambient set, then raises these.

@@ -114,8 +114,15 @@ fn not_parsed(e: &clap::Error, ui: &mut Ui) -> Outcome {
 
 /// [`failure`] of a start. What the kernel says of the program itself stands alone, as runc has it.
 fn start_failure(ctx: &mut Ctx<'_>, doing: &str, error: &crate::runtime::Error) -> Failure {
-    if !matches!(error, crate::runtime::Error::Exec { .. }) {
-        return failure(doing, error);
+    use crate::runtime::Error as E;
+    match error {
+        E::Exec { .. } => {}
+        // What failed on the container's side.
+        E::CommandNotFound { .. } | E::CommandNotExecutable { .. } | E::Step { .. } | E::Died(_) => {
+            let colon = if doing.is_empty() { "" } else { ": " };
+            return failure(&format!("{doing}{colon}unable to start container process"), error);
+        }
+        _ => return failure(doing, error),
     }
     log::error(ctx.global, &error.to_string());
     ctx.ui.note(error);

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::runtime::plan::process::{CapPlan, ProcessPlan};
 use crate::runtime::seccomp::Filter;
 use crate::runtime::sync::{During, Step};
+use crate::sys;
 use crate::sys::caps::{self, CapSet};
 use crate::sys::error::Context;
 use crate::sys::proc::Proc;
@@ -37,7 +38,15 @@ pub(in crate::runtime) fn limit_bounding(sets: &CapPlan) -> Step<()> {
 
 /// The effective set of the program, which a change of user has cleared; what is permitted stays until the end.
 pub(in crate::runtime) fn raise(sets: &CapPlan) -> Step<()> {
-    caps::raise(sets.effective).during(|| "taking up the capabilities of the program".into())
+    caps::raise(sets.effective)
+        .and_then(|permitted| match sets.permitted.0 & !permitted.0 {
+            0 => Ok(()),
+            // Now, not when it is started.
+            lacking => {
+                Err(sys::Error::new("capset", format!("{lacking:#x} are not ours to give"), libc::EPERM))
+            }
+        })
+        .during(|| "setting the capabilities of the program".into())
 }
 
 /// After the change of user: the final sets.
