@@ -32,30 +32,60 @@ fn run(args: VersionArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 /// docker's layout: a block for the client and one for the server, which are one program here.
 fn text(value: &Value) -> String {
     let mut out = String::new();
-    for (title, key) in [("Client: rcon", "Client"), ("Server: rcon (the same program)", "Server")] {
-        let Some(Value::Object(fields)) = value.get(key) else { continue };
-        out.push_str(&format!("{title}\n"));
-        for (name, field) in fields {
-            if field.is_object() || field.is_array() || field.is_null() {
-                continue;
-            }
-            let text = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
-            out.push_str(&format!(" {:<18} {text}\n", format!("{}:", spaced(name))));
-        }
-    }
+    block(&mut out, "Client: rcon", &value["Client"], 1);
+    out.push_str("\nServer: rcon (the same program)\n");
+    block(&mut out, " Engine:", &value["Server"], 2);
     out
 }
 
-/// `APIVersion` as "API version".
-fn spaced(name: &str) -> String {
-    match name {
-        "ApiVersion" | "APIVersion" => "API version".to_owned(),
-        "GitCommit" => "Git commit".to_owned(),
-        "GoVersion" => "Go version".to_owned(),
-        "BuildTime" => "Built".to_owned(),
-        "OsArch" => "OS/Arch".to_owned(),
-        "MinAPIVersion" => "Minimum API version".to_owned(),
-        "KernelVersion" => "Kernel version".to_owned(),
-        other => other.to_owned(),
+fn block(out: &mut String, title: &str, value: &Value, depth: usize) {
+    out.push_str(&format!("{title}\n"));
+    let indent = " ".repeat(depth);
+    let api = match value["MinAPIVersion"].as_str() {
+        None => value["APIVersion"].as_str().unwrap_or_default().to_owned(),
+        Some(least) => {
+            format!("{} (minimum version {least})", value["APIVersion"].as_str().unwrap_or_default())
+        }
+    };
+    let fields = [
+        ("Version:", value["Version"].as_str()),
+        ("API version:", Some(api.as_str())),
+        ("Git commit:", value["GitCommit"].as_str()),
+        ("Built:", value["BuildTime"].as_str()),
+        ("OS/Arch:", value["OsArch"].as_str()),
+        ("Kernel version:", value["KernelVersion"].as_str()),
+        ("Context:", value["Context"].as_str()),
+    ];
+    for (name, text) in fields {
+        if let Some(text) = text.filter(|t| !t.is_empty()) {
+            out.push_str(&format!("{indent}{name:<19}{text}\n"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_each_without_empty_fields() {
+        let value = serde_json::json!({
+            "Client": {"Version": "1.0", "APIVersion": "1.47", "GitCommit": "", "OsArch": "linux/amd64", "Context": "default"},
+            "Server": {"Version": "1.0", "APIVersion": "1.47", "MinAPIVersion": "1.24", "OsArch": "linux/amd64"},
+        });
+        let expected = "\
+Client: rcon
+ Version:           1.0
+ API version:       1.47
+ OS/Arch:           linux/amd64
+ Context:           default
+
+Server: rcon (the same program)
+ Engine:
+  Version:           1.0
+  API version:       1.47 (minimum version 1.24)
+  OS/Arch:           linux/amd64
+";
+        assert_eq!(text(&value), expected);
     }
 }
