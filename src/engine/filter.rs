@@ -217,7 +217,7 @@ pub(crate) fn pattern(pattern: &str, text: &str, start: bool) -> bool {
     let anchored_start = start || pattern.starts_with('^');
     let anchored_end = pattern.ends_with('$');
     let core = pattern.trim_start_matches('^').trim_end_matches('$');
-    let core = core.strip_prefix('/').unwrap_or(core).replace(".*", "*").replace('\\', "");
+    let core = core.strip_prefix('/').unwrap_or(core).replace(".*", "*").replace(".+", "*").replace('\\', "");
     let mut rest = text;
     for (i, part) in core.split('*').enumerate() {
         let found =

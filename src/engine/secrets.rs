@@ -88,6 +88,16 @@ pub fn inspect(ctx: &Context, name: &str, value: bool) -> Result<Value, Error> {
     Ok(out)
 }
 
+/// The value of a secret.
+///
+/// # Errors
+/// No such secret.
+pub fn value(ctx: &Context, name: &str) -> Result<Vec<u8>, Error> {
+    let store = ctx.store()?;
+    let secret = store.find_secret(name)?;
+    Ok(store.secret_value(&secret)?)
+}
+
 /// Whether there is such a secret.
 ///
 /// # Errors

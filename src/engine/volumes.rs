@@ -180,8 +180,20 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
         "Scope": "local",
         "Anonymous": volume.anonymous,
         "NeedsCopyUp": volume.needs_copy_up,
+        "NeedsChown": volume.needs_copy_up,
         "MountCount": store.containers_using(Use::Volume(&volume.name))?.len(),
     }))
+}
+
+/// How to remove volumes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RemoveVolumes {
+    /// Every one.
+    pub all: bool,
+    /// Their users too, and a missing one is no error.
+    pub force: bool,
+    /// With `force`: seconds that a container has to stop.
+    pub timeout: Option<i64>,
 }
 
 /// Removes volumes; `force` makes a missing one no error and (podman) removes its stopped users too.
@@ -191,11 +203,11 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
 pub fn rm(
     ctx: &Context,
     names: &[String],
-    all: bool,
-    force: bool,
+    options: RemoveVolumes,
     report: &mut dyn FnMut(Done<String>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
+    let RemoveVolumes { all, force, .. } = options;
     let names: Vec<String> = match (all, names.is_empty()) {
         (true, true) => store.list_volumes()?.into_iter().map(|v| v.name).collect(),
         (true, false) => {
@@ -204,7 +216,7 @@ pub fn rm(
         (false, _) => names.to_vec(),
     };
     for given in names {
-        let result = match one(ctx, &store, &given, force) {
+        let result = match one(ctx, &store, &given, options) {
             Err(e) if force && e.kind() == Kind::NotFound => Ok(given.clone()),
             other => other,
         };
@@ -213,13 +225,13 @@ pub fn rm(
     Ok(())
 }
 
-fn one(ctx: &Context, store: &Store, name: &str, force: bool) -> Result<String, Error> {
+fn one(ctx: &Context, store: &Store, name: &str, how: RemoveVolumes) -> Result<String, Error> {
     let volume = store.find_volume(name)?;
     match store.remove_volume(&volume.name) {
         Ok(()) => {}
-        Err(StorageError::InUse { containers, .. }) if force => {
+        Err(StorageError::InUse { containers, .. }) if how.force => {
             let users: Vec<String> = containers.iter().map(|(id, _)| id.to_string()).collect();
-            let options = RemoveOptions { force: true, ..RemoveOptions::default() };
+            let options = RemoveOptions { force: true, timeout: how.timeout, ..RemoveOptions::default() };
             let mut failed = None;
             rm::rm(ctx, &Selection::names(&users), &options, &mut |done| {
                 failed = failed.take().or(done.result.err());
@@ -261,7 +273,7 @@ pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
 /// No such volume.
 pub fn export(ctx: &Context, name: &str, out: &mut dyn Write) -> Result<u64, Error> {
     use std::os::fd::AsFd as _;
-    let volume = ctx.store()?.find_volume(name)?;
+    let volume = on_host(ctx, name)?;
     let root = std::fs::File::open(&volume.mountpoint)
         .map_err(|e| Error::with_source(Kind::Internal, format!("opening volume {}", volume.name), e))?;
     Ok(crate::storage::diff::write_tar(root.as_fd(), &crate::storage::diff::TarOptions::default(), out)?)
@@ -272,15 +284,40 @@ pub fn export(ctx: &Context, name: &str, out: &mut dyn Write) -> Result<u64, Err
 /// # Errors
 /// No such volume, or a broken stream.
 pub fn import(ctx: &Context, name: &str, tar: &mut dyn Read) -> Result<u64, Error> {
-    let volume = ctx.store()?.find_volume(name)?;
+    let volume = on_host(ctx, name)?;
     super::cp::fill(std::path::Path::new(&volume.mountpoint), tar)
         .map_err(|e| e.context(format!("importing into volume {}", volume.name)))
 }
 
-/// `volume mount`: the host path of its content.
+/// `volume mount` and `volume unmount`: the host path of its content, which is there all the time.
 ///
 /// # Errors
-/// No such volume.
+/// No such volume, or one whose options name something else than its directory.
 pub fn mountpoint(ctx: &Context, name: &str) -> Result<String, Error> {
-    Ok(ctx.store()?.find_volume(name)?.mountpoint)
+    Ok(on_host(ctx, name)?.mountpoint)
+}
+
+/// `volume reload`: takes up volumes whose directories are there and whose rows are lost.
+///
+/// # Errors
+/// A store that cannot be read or written.
+pub fn reload(ctx: &Context) -> Result<Vec<String>, Error> {
+    Ok(ctx.store()?.adopt_volumes()?)
+}
+
+/// A volume whose content is in its directory. One with a device is mounted in each container that uses it.
+fn on_host(ctx: &Context, name: &str) -> Result<Volume, Error> {
+    let volume = ctx.store()?.find_volume(name)?;
+    let device = volume.options.iter().find(|(k, v)| k == "device" && !v.is_empty());
+    match device {
+        None => Ok(volume),
+        Some((_, device)) => Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "volume {} is {device:?}: it is mounted in the containers that use it, not on the host",
+                volume.name
+            ),
+        )
+        .hint("use a container with it: rcon run -v VOLUME:/data …")),
+    }
 }

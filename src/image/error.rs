@@ -20,7 +20,7 @@ pub enum Error {
         detail: String,
     },
     /// The registry wants to know who asks, or does not believe it.
-    #[error("{registry}: authentication required ({detail})")]
+    #[error("{registry}: authentication required{}", further(.detail))]
     Unauthorized {
         /// Registry host.
         registry: String,
@@ -256,6 +256,15 @@ impl Error {
             Self::AllFailed { tried, .. } => return tried.last().and_then(|(_, e)| e.hint()),
             _ => return None,
         })
+    }
+}
+
+/// A registry's words, where they say more than ours.
+fn further(detail: &str) -> String {
+    if detail.is_empty() || detail == "authentication required" {
+        String::new()
+    } else {
+        format!(" ({detail})")
     }
 }
 

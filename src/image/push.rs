@@ -85,6 +85,12 @@ pub struct Pushed {
 /// # Errors
 /// [`Error`] names the thing and the cause.
 pub fn push(store: &Store, request: &PushRequest<'_>, progress: &dyn Progress) -> Result<Pushed, Error> {
+    if request.form == Some(Form::Docker) && request.packing == Some(Packing::Zstd) {
+        return Err(Error::Invalid {
+            what: "combination of --format v2s2 and --compression-format zstd".into(),
+            why: "docker's manifests know no zstd; use --format oci".into(),
+        });
+    }
     let access = Access { options: request.options, registries: request.registries, env: request.env };
     // Mirrors are for pulls: a push goes to the place itself.
     let source = request.registries.sources(&request.target)?.pop();
@@ -169,6 +175,10 @@ impl OnePush<'_> {
     }
 
     fn usable(&self, blob: &Blob) -> bool {
+        // docker's manifests know no zstd.
+        if self.request.form == Some(Form::Docker) && blob.media_type.ends_with("zstd") {
+            return false;
+        }
         match self.request.packing {
             None => blob.media_type.ends_with("gzip") || blob.media_type.ends_with("zstd"),
             Some(_) if !self.request.force => true,
@@ -235,7 +245,8 @@ impl OnePush<'_> {
 
     /// The manifest as it was, if it still fits; else one made of these blobs.
     fn manifest(&self, blobs: &[Blob], config_size: u64) -> Result<(&'static str, Vec<u8>), Error> {
-        let form = self.form();
+        let packed = blobs.iter().any(|b| b.media_type.ends_with("zstd"));
+        let form = if packed { Form::Oci } else { self.form() };
         let media_type = if form == Form::Docker { DOCKER_MANIFEST } else { OCI_MANIFEST };
         if let Some(d) = self.store.document(&self.request.image.manifest)?
             && d.media_type == media_type

@@ -67,7 +67,8 @@ impl<'a> Plan<'a> {
     }
 
     fn is_bind(&self) -> bool {
-        self.words.iter().any(|w| matches!(*w, "bind" | "rbind"))
+        // podman writes it as the type, too.
+        self.kind == "bind" || self.words.iter().any(|w| matches!(*w, "bind" | "rbind"))
     }
 }
 

@@ -85,6 +85,32 @@ impl Store {
         })
     }
 
+    /// Takes up again the volumes whose directories are there and whose rows are lost (a database that was made anew);
+    /// gives their names.
+    ///
+    /// # Errors
+    /// What the database or the kernel says.
+    pub fn adopt_volumes(&self) -> Result<Vec<String>> {
+        let dir = self.paths.volumes();
+        let Ok(entries) = std::fs::read_dir(&dir) else { return Ok(Vec::new()) };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter(|e| self.paths.volume_data(&e.file_name().to_string_lossy()).is_dir())
+            .filter_map(|e| e.file_name().into_string().ok())
+            .filter(|name| check_name("volume name", name).is_ok())
+            .collect();
+        names.sort_unstable();
+        let mut adopted = Vec::new();
+        for name in names {
+            if self.volume(&name)?.is_some() {
+                continue;
+            }
+            self.put_volume(&NewVolume { name: Some(name.clone()), ..NewVolume::default() })?;
+            adopted.push(name);
+        }
+        Ok(adopted)
+    }
+
     /// The volume of exactly that name, if any.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ mod crash;
 mod errors;
 mod habits;
 mod image_files;
+mod image_push;
 mod limits;
 mod main_job;
 mod monitor_crash;

@@ -23,7 +23,7 @@ pub struct RegistryArgs {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = boolean, value_name = "BOOL")]
     pub tls_verify: Option<bool>,
-    /// How often a failed transfer is tried again
+    /// How often a failed transfer is tried again when performing pull or push (default 3)
     #[arg(long, value_name = "N")]
     pub retry: Option<u32>,
     /// Time between two tries

@@ -134,6 +134,12 @@ fn open(path: Option<&str>) -> Result<File, Failure> {
 }
 
 fn load(args: LoadArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if let Some(url) = args.input.as_deref().filter(|i| i.contains("://")) {
+        return Err(Failure::new(format!(
+            "cannot load {url}: only files, directories and stdin can be loaded"
+        ))
+        .hint("fetch it first: curl URL | rcon load"));
+    }
     let input = match &args.input {
         Some(path) if std::path::Path::new(path).is_dir() => LoadFrom::Directory(path.into()),
         path => LoadFrom::File(open(path.as_deref())?),

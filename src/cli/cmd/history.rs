@@ -22,9 +22,9 @@ struct HistoryArgs {
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Sizes and dates for people
-    #[arg(short = 'H', long, num_args = 0..=1, require_equals = true, default_value = "true",
-          default_missing_value = "true", value_parser = crate::cli::args::boolean, value_name = "BOOL")]
-    human: bool,
+    #[arg(short = 'H', long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = crate::cli::args::boolean, value_name = "BOOL")]
+    human: Option<bool>,
     /// Do not cut ids and commands
     #[arg(long)]
     no_trunc: bool,
@@ -67,7 +67,8 @@ fn run(args: HistoryArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Ok(Exit::OK);
     }
     let now = jiff::Timestamp::now();
-    let rows: Vec<Data> = steps.iter().map(|s| row(s, now, !args.no_trunc, args.human)).collect();
+    let rows: Vec<Data> =
+        steps.iter().map(|s| row(s, now, !args.no_trunc, args.human.unwrap_or(true))).collect();
     let style = Style { format: args.format.as_deref(), no_heading: false };
     listing::show(ui, &LAYOUT, style, &rows)?;
     Ok(Exit::OK)
@@ -94,6 +95,6 @@ fn row(step: &HistoryEntry, now: jiff::Timestamp, cut: bool, human: bool) -> Dat
         "Size": if human { human_size(step.size) } else { step.size.to_string() },
         // podman's further fields
         "Created": created,
-        "Tags": step.tags.join(", "),
+        "Tags": step.tags,
     }))
 }

@@ -35,6 +35,9 @@ struct LoginArgs {
     /// Read the password from stdin
     #[arg(long)]
     password_stdin: bool,
+    /// Secret with the password
+    #[arg(long, value_name = "SECRET")]
+    secret: Option<String>,
     /// Require HTTPS and a known certificate (default true)
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = boolean, value_name = "BOOL")]
@@ -78,14 +81,15 @@ const DEFAULT: &str = "docker.io";
 
 fn one_file(authfile: Option<String>, compat: Option<String>) -> Result<Option<String>, Failure> {
     match (authfile, compat) {
-        (Some(_), Some(_)) => {
-            Err(Failure::usage("--authfile and --compat-auth-file cannot be used together"))
-        }
+        (Some(_), Some(_)) => Err(Failure::usage(
+            "options for paths to the credential file and to the Docker-compatible credential file can not be \
+                 set simultaneously (--authfile, --compat-auth-file)",
+        )),
         (a, b) => Ok(a.or(b)),
     }
 }
 
-fn login(args: LoginArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+fn login(mut args: LoginArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let docker = || ctx.globals.config.as_ref().map(|dir| format!("{dir}/config.json"));
     let options = RegistryOptions {
         tls_verify: args.tls_verify,
@@ -107,8 +111,24 @@ fn login(args: LoginArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if args.password_stdin && args.username.is_none() {
         return Err(Failure::usage("must provide --username with --password-stdin"));
     }
-    if args.password.is_some() {
+    if args.password.is_some() && args.secret.is_none() {
         ui.warn("Using --password via the CLI is insecure. Use --password-stdin.");
+    }
+    if let Some(secret) = &args.secret {
+        if args.password.is_some() || args.password_stdin {
+            return Err(Failure::usage("--secret cannot be used with --password or --password-stdin"));
+        }
+        let value = crate::engine::secrets::value(ctx.engine()?, secret)?;
+        let text = String::from_utf8(value)
+            .map_err(|_| Failure::new(format!("secret {secret} is no text, so it is no password")))?;
+        args.password = Some(text.trim_end_matches(['\n', '\r']).to_owned());
+        // As podman: a user name that is not given is that of the secret.
+        args.username.get_or_insert_with(|| secret.clone());
+    }
+    if args.username.is_none() && args.password.is_none() && images::login_again(&registry, &options)? {
+        ui.note(format_args!("Authenticating with existing credentials for {registry}"));
+        ui.line("Login Succeeded!");
+        return Ok(Exit::OK);
     }
     let username = match args.username {
         Some(name) => name,

@@ -124,6 +124,8 @@ pub static ALL: &[&Def] = &[
     &volume::PRUNE,
     &volume::EXISTS,
     &volume::MOUNT,
+    &volume::UNMOUNT,
+    &volume::RELOAD,
     &volume::EXPORT,
     &volume::IMPORT,
     // secrets

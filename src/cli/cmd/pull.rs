@@ -92,9 +92,8 @@ fn policy(text: Option<&str>) -> Result<PullPolicy, Failure> {
         Some("newer" | "ifnewer") => PullPolicy::Newer,
         Some("never") => PullPolicy::Never,
         Some(other) => {
-            return Err(Failure::usage(format!(
-                "invalid --policy {other:?}: want always, missing, newer or never"
-            )));
+            return Err(Failure::usage(format!("unsupported pull policy \"{other}\""))
+                .hint("want always, missing, newer or never"));
         }
     })
 }

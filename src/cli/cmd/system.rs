@@ -54,7 +54,7 @@ const LAYOUT: Layout = Layout {
         ("TotalCount", "TOTAL"),
         ("Type", "TYPE"),
     ],
-    further: &[],
+    further: &["Total"],
     columns: &["Type", "TotalCount", "Active", "Size", "Reclaimable"],
 };
 

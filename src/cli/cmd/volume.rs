@@ -83,6 +83,9 @@ struct RmArgs {
     /// All volumes
     #[arg(short, long)]
     all: bool,
+    /// Seconds that containers have to stop before they are killed, with --force
+    #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
+    time: Option<i64>,
     /// Volumes
     #[arg(value_name = "VOLUME", hide = true)]
     names: Vec<String>,
@@ -109,6 +112,10 @@ struct NameArg {
     #[arg(required = true, value_name = "VOLUME", hide = true)]
     name: String,
 }
+
+/// `volume reload` has no flags.
+#[derive(clap::Args)]
+struct ReloadArgs {}
 
 /// Flags of `volume export`.
 #[derive(clap::Args)]
@@ -175,6 +182,22 @@ pub(super) const MOUNT: Def = def!(
     ["volume mount"],
     "VOLUME",
     "Show the path of a volume on the host"
+);
+pub(super) const UNMOUNT: Def = def!(
+    NameArg,
+    unmount,
+    Section::Volumes,
+    ["volume unmount"],
+    "VOLUME",
+    "End what volume mount began; the files of a volume stay where they are"
+);
+pub(super) const RELOAD: Def = def!(
+    ReloadArgs,
+    reload,
+    Section::Volumes,
+    ["volume reload"],
+    "",
+    "Take up volumes whose directories are there and that are not known any more"
 );
 pub(super) const EXPORT: Def = def!(
     ExportArgs,
@@ -278,7 +301,8 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Err(Failure::new("'rcon volume rm' requires at least 1 argument"));
     }
     let mut each = Each::new(ui);
-    volumes::rm(ctx.engine()?, &args.names, args.all, args.force, &mut |done| each.echo(done))?;
+    let how = volumes::RemoveVolumes { all: args.all, force: args.force, timeout: args.time };
+    volumes::rm(ctx.engine()?, &args.names, how, &mut |done| each.echo(done))?;
     Ok(each.exit())
 }
 
@@ -303,6 +327,18 @@ fn exists(args: NameArg, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
 
 fn mount(args: NameArg, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     ui.line(volumes::mountpoint(ctx.engine()?, &args.name)?);
+    Ok(Exit::OK)
+}
+
+fn unmount(args: NameArg, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    volumes::mountpoint(ctx.engine()?, &args.name)?;
+    ui.line(&args.name);
+    Ok(Exit::OK)
+}
+
+fn reload(_args: ReloadArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let added = volumes::reload(ctx.engine()?)?;
+    super::show_list(ui, "Added:", &added);
     Ok(Exit::OK)
 }
 

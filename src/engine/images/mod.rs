@@ -23,7 +23,7 @@ use super::context::Context;
 use super::error::{Error, Kind};
 use crate::image::{self, Env, Registries};
 use crate::model::image::Image;
-use crate::model::reference::{ImageName, ImageRef};
+use crate::model::reference::{DEFAULT_REGISTRY, ImageName, ImageRef};
 use crate::storage::Store;
 
 pub use archive::{ArchiveForm, ImportOptions, LoadFrom, import, load, save};
@@ -33,7 +33,7 @@ pub use inspect::inspect;
 pub use list::{IMAGE_FILTERS, ListEntry, ListOptions, list};
 pub use prune::{PrunedImages, prune};
 pub use pull::{PullOptions, Pulled, pull, tags};
-pub use push::{PushOptions, Stored, login, login_of, logout, push, search};
+pub use push::{PushOptions, Stored, login, login_again, login_of, logout, push, search};
 pub use rmi::{Removal, RmiOptions, rmi};
 pub use tag::{tag, untag};
 
@@ -97,8 +97,14 @@ pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
 fn find_by(names: &Names, store: &Store, text: &str) -> Result<(Image, By), Error> {
     if let Ok(name) = text.parse::<ImageName>() {
         let mut full: Vec<ImageRef> = names.candidates(&name)?;
-        if matches!(name, ImageName::Short { .. }) {
-            full.push(name.in_registry("localhost"));
+        match &name {
+            ImageName::Short { .. } => full.push(name.in_registry("localhost")),
+            // podman calls what was tagged or built here with a short name localhost/NAME, docker docker.io/library/NAME.
+            ImageName::Qualified(r) if r.registry == "localhost" => {
+                let short = text.trim_start_matches("localhost/").parse::<ImageName>();
+                full.extend(short.ok().map(|n| n.in_registry(DEFAULT_REGISTRY)));
+            }
+            ImageName::Qualified(_) => {}
         }
         for reference in full {
             let key = stored_name(&reference);

@@ -97,10 +97,34 @@ pub fn login(key: &str, username: &str, password: &str, options: &RegistryOption
     let key = normal(key);
     let registry = key.split('/').next().unwrap_or(&key);
     let credentials = Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
-    image::check_login(names.registries()?, &names.env, options, registry, credentials)
-        .map_err(|e| Error::from(e).context(format!("logging into {registry}")))?;
+    image::check_login(names.registries()?, &names.env, options, registry, credentials).map_err(
+        |e| match e {
+            image::Error::Unauthorized { .. } => {
+                Error::new(Kind::Denied, format!("logging into \"{registry}\": invalid username/password"))
+            }
+            e => Error::from(e).context(format!("logging into \"{registry}\"")),
+        },
+    )?;
     let file = options.auth_file.as_deref().map(std::path::Path::new);
     Ok(auth::store(&names.env, file, &key, username, password)?)
+}
+
+/// Tries the credentials that are kept for a registry: whether there are some and the registry believes them.
+///
+/// # Errors
+/// The registry cannot be reached, or a credentials file does not parse.
+pub fn login_again(key: &str, options: &RegistryOptions) -> Result<bool, Error> {
+    let names = Names::new();
+    let key = normal(key);
+    let (registry, repository) = key.split_once('/').unwrap_or((&key, ""));
+    let file = options.auth_file.as_deref().map(std::path::Path::new);
+    let chain = auth::Keychain::new(&names.env, names.registries()?, None, file);
+    let Some(kept) = chain.find(registry, repository)? else { return Ok(false) };
+    match image::check_login(names.registries()?, &names.env, options, registry, kept) {
+        Ok(()) => Ok(true),
+        Err(image::Error::Unauthorized { .. }) => Ok(false),
+        Err(e) => Err(Error::from(e).context(format!("logging into \"{registry}\""))),
+    }
 }
 
 /// The user name that is kept for a registry, if any.

@@ -200,7 +200,7 @@ fn scan(file: &File) -> Result<HashMap<String, Place>, Error> {
     let invalid = |why: String| Error::Invalid { what: "the archive".into(), why };
     let mut files = HashMap::new();
     let mut archive = tar::Archive::new(BufReader::new(Positioned { file, at: 0 }));
-    let no_tar = |_| invalid(format!("{NO_IMAGE} (it is no tar)"));
+    let no_tar = |_| invalid(format!("{NO_IMAGE}: it is no tar"));
     let entries = archive.entries_with_seek().map_err(no_tar)?;
     for entry in entries {
         let first = files.is_empty();
@@ -223,7 +223,7 @@ fn scan(file: &File) -> Result<HashMap<String, Place>, Error> {
         files.insert(normal(&path), place);
     }
     if files.is_empty() {
-        return Err(invalid(format!("{NO_IMAGE} (it is empty, or no tar)")));
+        return Err(invalid(format!("{NO_IMAGE}: it is empty, or no tar")));
     }
     Ok(files)
 }

@@ -98,7 +98,12 @@ pub(crate) async fn search(
         let body = read_limited(response, MAX_ANSWER, &what).await?;
         serde_json::from_slice::<Answer>(&body).map_err(invalid)?.results
     } else {
-        let response = ask("/v2/_catalog?n=10000", "registry:catalog:*").await?;
+        // Registries have an upper limit for n, some refuse what is above it: 1000 is the usual one, and without a
+        // number each gives what it likes.
+        let mut response = ask("/v2/_catalog?n=1000", "registry:catalog:*").await?;
+        if response.status().as_u16() == 400 {
+            response = ask("/v2/_catalog", "registry:catalog:*").await?;
+        }
         if !response.status().is_success() {
             return Err(index.failure(response, "GET", &format!("search of {registry}")).await);
         }

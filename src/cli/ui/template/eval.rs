@@ -212,12 +212,30 @@ impl<'a> Eval<'a> {
         Ok(last.unwrap_or(value))
     }
 
+    /// `.Labels.key`: docker's `.Labels` is a text, podman's a map; both work.
+    fn label(&self, path: &[String], dot: &Val) -> Option<Value> {
+        let [labels, key @ ..] = path else { return None };
+        let is_text = dot.as_ref().is_some_and(|d| d.get("Labels").is_some_and(Value::is_string));
+        if labels != "Labels" || key.is_empty() || !is_text {
+            return None;
+        }
+        let key = key.join(".");
+        if self.titles {
+            return Some(Value::from(key));
+        }
+        let known = self.data.lookups.get("Label").and_then(|table| table.get(&key)).cloned();
+        Some(known.unwrap_or_else(|| Value::from("<no value>")))
+    }
+
     fn operand(&mut self, word: &Operand, dot: &Val) -> Result<Val, TemplateError> {
         match word {
             Operand::Literal(value) => Ok(Some(value.clone())),
             Operand::Nil => Ok(None),
             Operand::Function(name) => funcs::call(name, Vec::new()),
-            Operand::Field(path) => walk(dot.clone(), path),
+            Operand::Field(path) => match self.label(path, dot) {
+                Some(label) => Ok(Some(label)),
+                None => walk(dot.clone(), path),
+            },
             Operand::Variable(name, path) => {
                 let value = self.variables.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.clone());
                 let value =
