@@ -4,23 +4,17 @@ use serde_json::json;
 
 use crate::cli::Ctx;
 use crate::cli::args::boolean;
+use crate::cli::args::image::RegistryArgs;
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
 use crate::cli::ui::template::Data;
 use crate::engine::images::{self, PullOptions};
-use crate::model::create::RegistryOptions;
 
 /// Flags of `search`.
 #[derive(clap::Args)]
 struct SearchArgs {
-    /// File with credentials
-    #[arg(long, value_name = "FILE")]
-    authfile: Option<String>,
-    /// Directory with certificates and keys
-    #[arg(long, value_name = "DIR")]
-    cert_dir: Option<String>,
     /// Show those that match: is-official=BOOL, is-automated=BOOL, stars=NUMBER
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
@@ -36,10 +30,8 @@ struct SearchArgs {
     /// Do not cut descriptions
     #[arg(long)]
     no_trunc: bool,
-    /// Require HTTPS and a known certificate (default true)
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL")]
-    tls_verify: Option<bool>,
+    #[command(flatten)]
+    registry: RegistryArgs,
     /// What to look for
     #[arg(value_name = "TERM", required = true, hide = true)]
     term: String,
@@ -66,13 +58,8 @@ const TAGS: Layout =
 /// Characters of a description that docker shows.
 const WIDTH: usize = 45;
 
-fn run(args: SearchArgs, _ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    let registry = RegistryOptions {
-        tls_verify: args.tls_verify,
-        auth_file: args.authfile.clone(),
-        cert_dir: args.cert_dir.clone(),
-        ..RegistryOptions::default()
-    };
+fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let registry = args.registry.into_options(&ctx.globals)?;
     let style = Style { format: args.format.as_deref(), no_heading: false };
     if args.list_tags {
         let options = PullOptions { registry, ..PullOptions::default() };
