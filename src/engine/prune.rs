@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::error::Error;
 use super::filter::{Filters, has_label};
+use super::images::Removal;
 use super::view::{self, Container};
 use super::{journal, rm, volumes as volume_verbs};
 use crate::model::container::Phase;
@@ -17,8 +18,8 @@ const FILTERS: &[&str] = &["label", "label!", "until"];
 pub struct Pruned {
     /// Containers.
     pub containers: Vec<String>,
-    /// Images (ids and names).
-    pub images: Vec<String>,
+    /// Images: names, ids and layers.
+    pub images: Vec<Removal>,
     /// Networks.
     pub networks: Vec<String>,
     /// Volumes.
@@ -120,6 +121,10 @@ pub fn system(ctx: &Context, options: &PruneOptions) -> Result<Pruned, Error> {
             options.filters.iter().filter(|f| !f.starts_with("until")).cloned().collect();
         pruned.add(volumes(ctx, &filters, false)?);
     }
+    // Last, because a removed container may have been the last user of its image.
+    let images = super::images::prune(ctx, options.all, &options.filters)?;
+    pruned.reclaimed += images.reclaimed;
+    pruned.images = images.removed;
     let swept = ctx.store()?.sweep()?;
     pruned.reclaimed += swept.bytes;
     Ok(pruned)

@@ -139,6 +139,7 @@ fn end(
 /// it; a monitor that still tears down is waited for by its lock.
 pub(super) fn remove_record(ctx: &Context, store: &Store, row: &Summary, volumes: bool) -> Result<(), Error> {
     let id = &row.id;
+    super::mounts::detach(&ctx.paths, id)?;
     let anonymous = if volumes { anonymous_volumes(store, id) } else { Vec::new() };
     match store.remove_container(id) {
         Ok(()) => journal::container(ctx, "destroy", row, &[]),

@@ -88,7 +88,7 @@ fn live(running: &crate::model::container::Running, name: &str) -> Result<Rootfs
 }
 
 /// The overlay of a container that does not run, as a detached mount.
-fn layers(ctx: &Context, spec: &ContainerSpec) -> Result<OwnedFd, Error> {
+pub(super) fn layers(ctx: &Context, spec: &ContainerSpec) -> Result<OwnedFd, Error> {
     let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
     let (upper, work) = (ctx.paths.upper(&spec.id), ctx.paths.work(&spec.id));
     Ok(overlay::mount(&lowers, &upper, &work, Options::default())?)

@@ -9,9 +9,10 @@ use super::select::{Done, Selection, targets};
 use super::view::Container;
 use crate::model::container::{ContainerSpec, Phase};
 use crate::model::id::ContainerId;
+use crate::model::lifecycle::RestartPolicy;
 use crate::monitor::teardown;
 use crate::storage::Store;
-use crate::storage::containers::Stored;
+use crate::storage::containers::{Desired, Stored};
 use crate::storage::volatile::RunDir;
 
 /// Starts each container; one that runs already is no error. With filters, `--filter restart-policy=…` is what the boot
@@ -25,7 +26,15 @@ pub fn start(
     report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
-    for target in targets(ctx, &store, which, |c| !c.alive())? {
+    // What a user stopped stays so over a boot.
+    let by_policy = which.filters.iter().any(|f| f.starts_with("restart-policy="));
+    let wanted = |c: &Container| {
+        !c.alive()
+            && !(by_policy
+                && c.row.restart == RestartPolicy::UnlessStopped
+                && c.row.desired == Desired::Stopped)
+    };
+    for target in targets(ctx, &store, which, wanted)? {
         let result = target.found.and_then(|c| one(ctx, &store, &c, None).map(|_| c.id().clone()));
         report(Done { given: target.given, result });
     }

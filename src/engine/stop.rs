@@ -25,6 +25,8 @@ pub struct StopOptions {
     pub timeout: Option<i64>,
     /// `--signal` instead of the container's own.
     pub signal: Option<String>,
+    /// For a shutdown of the machine: what runs is to run again afterwards.
+    pub shutdown: bool,
 }
 
 /// A container that does not run any more.
@@ -53,11 +55,15 @@ pub fn stop(
     options: &StopOptions,
     report: &mut dyn FnMut(Done<Stopped>),
 ) -> Result<(), Error> {
-    let wish = options.wish(true)?;
+    let wish = options.wish(!options.shutdown)?;
     let store = ctx.store()?;
     let mut alive = Vec::new();
     for target in targets(ctx, &store, which, Container::alive)? {
-        match target.found.and_then(|c| prepare(&store, c)) {
+        let found = match options.shutdown {
+            true => target.found,
+            false => target.found.and_then(|c| prepare(&store, c)),
+        };
+        match found {
             Ok(c) if c.alive() => alive.push((target.given, c)),
             Ok(c) => report(Done { given: target.given, result: Ok(Stopped { id: c.row.id, killed: None }) }),
             Err(e) => report(Done { given: target.given, result: Err(e) }),

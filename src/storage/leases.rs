@@ -95,6 +95,21 @@ pub fn take_first_address(
     Ok(None)
 }
 
+/// Gives the leases of a container on a network another name.
+///
+/// # Errors
+/// What the kernel says.
+pub fn rename(paths: &Paths, network: &str, id: &ContainerId, name: &str) -> Result<()> {
+    let dir = paths.leases(network);
+    for (ip, lease) in find_addresses(paths, network, |lease| lease.id == *id)? {
+        let text = Lease { name: name.to_owned(), ..lease }.to_text();
+        let (path, new) = (dir.join(ip.to_string()), dir.join(format!(".new-{}", std::process::id())));
+        rustix::fs::symlink(text, &new).map_err(|e| Error::io("make lease", &new, e))?;
+        std::fs::rename(&new, &path).map_err(|e| Error::io("rename lease", &path, e))?;
+    }
+    Ok(())
+}
+
 /// The address that was given last on a network, IPv4 or IPv6: where the search for the next begins.
 #[must_use]
 pub fn last_address(paths: &Paths, network: &str, v6: bool) -> Option<IpAddr> {

@@ -159,6 +159,12 @@ impl Paths {
         self.root.join("locks")
     }
 
+    /// Where a container's file system is mounted on the host, if someone asked for it.
+    #[must_use]
+    pub fn merged(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("merged")
+    }
+
     /// A container's own copy of a secret.
     #[must_use]
     pub fn container_secret(&self, id: &ContainerId, secret: &str) -> PathBuf {

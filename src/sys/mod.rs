@@ -35,6 +35,7 @@ pub mod signal;
 pub mod socket;
 pub mod sqlite;
 pub mod tty;
+pub mod visit;
 pub mod xattr;
 
 pub use error::{Error, Result};

@@ -80,15 +80,16 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Err(Failure::new("image prune has been cancelled"));
     }
     let pruned = images::prune(ctx.engine()?, args.all, &args.filter)?;
-    let lines: Vec<String> = pruned
-        .removed
-        .iter()
-        .map(|r| match r {
-            Removal::Untagged(n) => format!("untagged: {n}"),
-            Removal::Deleted(n) => format!("deleted: {n}"),
-        })
-        .collect();
-    super::show_list(ui, "Deleted Images:", &lines);
+    super::show_list(ui, "Deleted Images:", &removals(&pruned.removed));
     ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
     Ok(Exit::OK)
+}
+
+/// docker's lines about what went.
+pub(super) fn removals(all: &[Removal]) -> Vec<String> {
+    let line = |r: &Removal| match r {
+        Removal::Untagged(name) => format!("untagged: {name}"),
+        Removal::Deleted(name) => format!("deleted: {name}"),
+    };
+    all.iter().map(line).collect()
 }

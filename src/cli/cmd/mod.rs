@@ -140,6 +140,8 @@ pub static ALL: &[&Def] = &[
     &events::DEF,
     &system::DF,
     &system::PRUNE,
+    &system::RESET,
+    &system::SERVICE,
     &completion::DEF,
     &completion::COMPLETE,
     &completion::GENERATE,

@@ -41,7 +41,7 @@ fn run(args: RestartArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     // `--running` alone means all that run.
     choice.all |= args.running && args.containers.is_empty() && !choice.latest;
     let which = selection(args.containers, choice, false, "restart")?;
-    let options = StopOptions { timeout: args.timeout, signal: args.signal };
+    let options = StopOptions { timeout: args.timeout, signal: args.signal, shutdown: false };
     let mut each = Each::new(ui);
     crate::engine::restart::restart(ctx.engine()?, &which, &options, args.running, &mut |done| {
         each.echo(done);

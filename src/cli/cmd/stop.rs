@@ -17,6 +17,9 @@ struct StopArgs {
     /// Signal to send instead of the container's own
     #[arg(short, long, value_name = "SIGNAL")]
     signal: Option<String>,
+    /// For a shutdown: containers with a restart policy come back at the next boot
+    #[arg(long)]
+    shutdown: bool,
     /// What does not exist is no error
     #[arg(short, long)]
     ignore: bool,
@@ -38,7 +41,7 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: StopArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let which = selection(args.containers, args.choice, args.ignore, "stop")?;
-    let options = StopOptions { timeout: args.timeout, signal: args.signal };
+    let options = StopOptions { timeout: args.timeout, signal: args.signal, shutdown: args.shutdown };
     let mut each = Each::new(ui);
     crate::engine::stop::stop(ctx.engine()?, &which, &options, &mut |done| {
         if let Ok(stopped) = &done.result

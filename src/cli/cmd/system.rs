@@ -10,7 +10,7 @@ use crate::cli::ui::listing::{self, Layout, Style};
 use crate::cli::ui::table::Table;
 use crate::cli::ui::template::Data;
 use crate::engine::prune::{PruneOptions, Pruned};
-use crate::engine::system::{DiskUsage, Usage};
+use crate::engine::system::{DiskUsage, Usage, service};
 use crate::model::units::human_size;
 
 /// Flags of `system df`.
@@ -41,10 +41,49 @@ struct PruneArgs {
     volumes: bool,
 }
 
+/// Flags of `system reset`.
+#[derive(clap::Args)]
+struct ResetArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Flags of `system install-service`.
+#[derive(clap::Args)]
+struct ServiceArgs {
+    /// Directory of the unit
+    #[arg(long, value_name = "DIR", default_value = service::DIRECTORY, hide_default_value = true)]
+    dir: std::path::PathBuf,
+    /// Print the unit instead
+    #[arg(long, conflicts_with = "remove")]
+    print: bool,
+    /// Take the unit away again
+    #[arg(long)]
+    remove: bool,
+}
+
 pub(super) const DF: Def =
     def!(DfArgs, df, Section::System, ["system df"], "[OPTIONS]", "Show what the store takes");
 pub(super) const PRUNE: Def =
     def!(PruneArgs, prune, Section::System, ["system prune"], "[OPTIONS]", "Remove what nothing uses");
+
+pub(super) const RESET: Def = def!(
+    ResetArgs,
+    reset,
+    Section::System,
+    ["system reset"],
+    "[OPTIONS]",
+    "Remove all containers, images, volumes, networks and secrets"
+);
+pub(super) const SERVICE: Def = def!(
+    ServiceArgs,
+    install_service,
+    Section::System,
+    ["system install-service"],
+    "[OPTIONS]",
+    "Install the systemd unit that starts containers at boot"
+);
 
 const LAYOUT: Layout = Layout {
     titles: &[
@@ -140,6 +179,48 @@ fn show(ui: &mut Ui, pruned: &Pruned) {
     super::show_list(ui, "Deleted Containers:", &pruned.containers);
     super::show_list(ui, "Deleted Networks:", &pruned.networks);
     super::show_list(ui, "Deleted Volumes:", &pruned.volumes);
-    super::show_list(ui, "Deleted Images:", &pruned.images);
+    super::show_list(ui, "Deleted Images:", &super::image::removals(&pruned.images));
     ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
+}
+
+fn reset(args: ResetArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let question = "WARNING! This will remove:\n  - all containers\n  - all images\n  - all networks\n  - all volumes\n  \
+                    - all secrets\n";
+    if !args.force && !ui.confirm(question)? {
+        return Err(Failure::new("system reset has been cancelled"));
+    }
+    crate::engine::system::reset(ctx.engine()?)?;
+    Ok(Exit::OK)
+}
+
+fn install_service(args: ServiceArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if args.remove {
+        for path in service::remove(&args.dir)? {
+            ui.line(format_args!("removed {}", path.display()));
+        }
+        return Ok(Exit::OK);
+    }
+    let program =
+        std::env::current_exe().map_err(|e| Failure::new(format!("finding rcon's own program: {e}")))?;
+    let paths = &ctx.engine()?.paths;
+    let mut globals = Vec::new();
+    for (flag, path, usual) in
+        [("--root", &paths.root, "/var/lib/rcon"), ("--runroot", &paths.run, "/run/rcon")]
+    {
+        if path != std::path::Path::new(usual) {
+            globals.extend([flag.to_owned(), path.display().to_string()]);
+        }
+    }
+    let text = service::unit(&program, &globals);
+    if args.print {
+        ui.text(&text);
+        return Ok(Exit::OK);
+    }
+    for path in service::install(&args.dir, &text)? {
+        ui.line(format_args!("made {}", path.display()));
+    }
+    if std::path::Path::new("/run/systemd/system").exists() {
+        ui.line("it acts at the next boot; to begin now: systemctl daemon-reload && systemctl start rcon");
+    }
+    Ok(Exit::OK)
 }

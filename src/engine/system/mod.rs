@@ -3,9 +3,12 @@
 
 mod df;
 mod info;
+mod reset;
+pub mod service;
 
 pub use df::{DiskUsage, Usage, df};
 pub use info::info;
+pub use reset::reset;
 
 use serde_json::{Value, json};
 

@@ -15,7 +15,6 @@ mod marks;
 mod network;
 mod passwd;
 mod root;
-mod shm;
 mod sources;
 mod start;
 

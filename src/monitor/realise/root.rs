@@ -31,6 +31,9 @@ impl Start<'_> {
     fn new_root(&self) -> Result<OwnedFd, Failure> {
         let spec = &self.handoff.spec;
         let paths = &self.world.paths;
+        if let Some(mounted) = self.mounted_on_host()? {
+            return Ok(mounted);
+        }
         if let Some(ids) = &self.world.ids {
             return self.new_mapped_root(ids);
         }
@@ -43,6 +46,26 @@ impl Start<'_> {
         let options = overlay::Options { volatile: spec.lifecycle.auto_remove, ..Default::default() };
         overlay::mount(&lowers, &paths.upper(&spec.id), &paths.work(&spec.id), options)
             .map_err(|e| Failure::internal("mounting the root file system", &e))
+    }
+
+    /// The overlay that `rcon mount` made: two of the same upper directory would not know of each other.
+    fn mounted_on_host(&self) -> Result<Option<OwnedFd>, Failure> {
+        use std::os::unix::fs::MetadataExt as _;
+        let paths = &self.world.paths;
+        let merged = paths.merged(&self.world.id);
+        let Ok(there) = std::fs::metadata(&merged) else { return Ok(None) };
+        let around = std::fs::metadata(paths.container(&self.world.id));
+        if around.is_ok_and(|around| around.dev() == there.dev()) {
+            return Ok(None);
+        }
+        if self.world.ids.is_some() {
+            let text = "its file system is mounted on the host without the mapping of its user namespace";
+            return Err(Failure::plain(FailureKind::State, text)
+                .hint(format!("take the mount away first: rcon unmount {}", self.handoff.spec.name)));
+        }
+        mount::open_tree_path(&merged, false)
+            .map(Some)
+            .map_err(|e| Failure::internal("using the root file system that is mounted on the host", &e))
     }
 
     /// The root of a container with a user namespace: ids as the image has them on disk, shifted in the mount.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::facts::{self, Joined};
 use super::files::Files;
 use super::sources::Sources;
-use super::{Process, Start, Stdio, checkpoint, shm};
+use super::{Process, Start, Stdio, checkpoint};
 use crate::model::container::{Phase, Running};
 use crate::model::namespace::NsMode;
 use crate::monitor::proto::{Failure, FailureKind};
@@ -17,7 +17,7 @@ use crate::runtime::oci::{self, ResolvedFacts};
 use crate::runtime::seccomp;
 use crate::runtime::spawn::{self, Created, Rootfs, StartOn};
 use crate::runtime::user::User;
-use crate::sys::{fd, process, root, tty};
+use crate::sys::{fd, process, root, tty, visit};
 
 /// The container's ends of its stdio, while it is made.
 struct Ends {
@@ -120,7 +120,8 @@ impl Start<'_> {
             let id = text.parse().map_err(|e| Failure::of(FailureKind::Invalid, step(), &e))?;
             let init = facts::running(&id, &self.world.paths)?;
             if !spec.mounts.iter().any(|m| m.target == "/dev/shm") {
-                let shared = shm::clone_of(&init).map_err(|e| Failure::internal(step(), &e))?;
+                let shared = visit::clone_mount(&init, Path::new("dev/shm"))
+                    .map_err(|e| Failure::internal(step(), &e))?;
                 sources.push(("/dev/shm".to_owned(), shared));
             }
         }

@@ -11,6 +11,7 @@ use crate::monitor::proto::{
 };
 use crate::monitor::wire::{self, Packet};
 use crate::runtime::oci;
+use crate::storage::leases;
 use crate::sys::event::interest;
 
 /// A request and what came with it.
@@ -118,6 +119,14 @@ impl Server {
             },
             Request::HealthRun => self.health_run(slot),
             Request::Renamed(name) => {
+                for attachment in &self.running.network {
+                    // Where it fails the old name goes on resolving, until the next start.
+                    if let Err(e) =
+                        leases::rename(&self.world.paths, &attachment.network, &self.world.id, &name)
+                    {
+                        self.note(&format!("renaming the lease: {e}"));
+                    }
+                }
                 self.keep.name = name;
                 Ok(Some(Reply::Done))
             }
