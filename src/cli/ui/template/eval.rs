@@ -52,16 +52,15 @@ const OPEN: [&str; 22] = [
 
 impl<'a> Eval<'a> {
     pub(super) fn new(data: &'a Data, titles: bool) -> Self {
-        Self { data, titles, variables: vec![(String::new(), Some(data.value.clone()))], out: String::new() }
+        Self { data, titles, variables: Vec::new(), out: String::new() }
     }
 
     pub(super) fn run(mut self, nodes: &[Node]) -> Result<String, TemplateError> {
-        let dot = Some(self.data.value.clone());
-        self.list(nodes, &dot)?;
+        self.list(nodes, Some(&self.data.value))?;
         Ok(self.out)
     }
 
-    fn list(&mut self, nodes: &[Node], dot: &Val) -> Result<Flow, TemplateError> {
+    fn list(&mut self, nodes: &[Node], dot: Option<&Value>) -> Result<Flow, TemplateError> {
         for node in nodes {
             match node {
                 Node::Text(text) => self.out.push_str(text),
@@ -92,14 +91,14 @@ impl<'a> Eval<'a> {
         kind: Kind,
         pipeline: &Pipeline,
         (body, otherwise): (&[Node], &[Node]),
-        dot: &Val,
+        dot: Option<&Value>,
     ) -> Result<Flow, TemplateError> {
         if kind == Kind::Range {
             return self.range(pipeline, (body, otherwise), dot);
         }
         let value = self.pipeline(pipeline, dot)?;
         match (funcs::truth(&value), kind) {
-            (true, Kind::With) => self.list(body, &value),
+            (true, Kind::With) => self.list(body, value.as_ref()),
             (true, _) => self.list(body, dot),
             (false, _) => self.list(otherwise, dot),
         }
@@ -109,7 +108,7 @@ impl<'a> Eval<'a> {
         &mut self,
         pipeline: &Pipeline,
         (body, otherwise): (&[Node], &[Node]),
-        dot: &Val,
+        dot: Option<&Value>,
     ) -> Result<Flow, TemplateError> {
         let plain = Pipeline { variables: Vec::new(), ..pipeline.clone() };
         let items = items(self.pipeline(&plain, dot)?)?;
@@ -126,7 +125,7 @@ impl<'a> Eval<'a> {
                     self.set(one, Some(item.clone()), pipeline.assign)?;
                 }
             }
-            let flow = self.list(body, &Some(item))?;
+            let flow = self.list(body, Some(&item))?;
             self.variables.truncate(depth);
             if flow == Flow::Break {
                 break;
@@ -149,7 +148,7 @@ impl<'a> Eval<'a> {
         }
     }
 
-    fn pipeline(&mut self, pipeline: &Pipeline, dot: &Val) -> Result<Val, TemplateError> {
+    fn pipeline(&mut self, pipeline: &Pipeline, dot: Option<&Value>) -> Result<Val, TemplateError> {
         let mut value: Option<Val> = None;
         for command in &pipeline.commands {
             value = Some(self.command(command, value, dot)?);
@@ -162,7 +161,12 @@ impl<'a> Eval<'a> {
     }
 
     /// One command; `last` is the value of the command before it.
-    fn command(&mut self, words: &[Operand], last: Option<Val>, dot: &Val) -> Result<Val, TemplateError> {
+    fn command(
+        &mut self,
+        words: &[Operand],
+        last: Option<Val>,
+        dot: Option<&Value>,
+    ) -> Result<Val, TemplateError> {
         let (head, tail) = words.split_first().ok_or_else(|| TemplateError::run("empty command"))?;
         if let Operand::Function(name) = head {
             // `and` and `or` stop at the first argument that decides.
@@ -200,7 +204,7 @@ impl<'a> Eval<'a> {
         stop_at: bool,
         words: &[Operand],
         last: Option<Val>,
-        dot: &Val,
+        dot: Option<&Value>,
     ) -> Result<Val, TemplateError> {
         let mut value = None;
         for word in words {
@@ -213,9 +217,9 @@ impl<'a> Eval<'a> {
     }
 
     /// `.Labels.key`: docker's `.Labels` is a text, podman's a map; both work.
-    fn label(&self, path: &[String], dot: &Val) -> Option<Value> {
+    fn label(&self, path: &[String], dot: Option<&Value>) -> Option<Value> {
         let [labels, key @ ..] = path else { return None };
-        let is_text = dot.as_ref().is_some_and(|d| d.get("Labels").is_some_and(Value::is_string));
+        let is_text = dot.is_some_and(|d| d.get("Labels").is_some_and(Value::is_string));
         if labels != "Labels" || key.is_empty() || !is_text {
             return None;
         }
@@ -227,24 +231,24 @@ impl<'a> Eval<'a> {
         Some(known.unwrap_or_else(|| Value::from("<no value>")))
     }
 
-    fn operand(&mut self, word: &Operand, dot: &Val) -> Result<Val, TemplateError> {
+    fn operand(&mut self, word: &Operand, dot: Option<&Value>) -> Result<Val, TemplateError> {
         match word {
             Operand::Literal(value) => Ok(Some(value.clone())),
             Operand::Nil => Ok(None),
             Operand::Function(name) => funcs::call(name, Vec::new()),
             Operand::Field(path) => match self.label(path, dot) {
                 Some(label) => Ok(Some(label)),
-                None => walk(dot.clone(), path),
+                None => walk(dot, path),
             },
-            Operand::Variable(name, path) => {
-                let value = self.variables.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-                let value =
-                    value.ok_or_else(|| TemplateError::Parse(format!("undefined variable \"${name}\"")))?;
-                walk(value, path)
-            }
+            Operand::Variable(name, path) => match self.variables.iter().rev().find(|(n, _)| n == name) {
+                Some((_, value)) => walk(value.as_ref(), path),
+                // `$` alone is the whole.
+                None if name.is_empty() => walk(Some(&self.data.value), path),
+                None => Err(TemplateError::Parse(format!("undefined variable \"${name}\""))),
+            },
             Operand::Group(inner, path) => {
                 let value = self.pipeline(inner, dot)?;
-                walk(value, path)
+                walk(value.as_ref(), path)
             }
         }
     }
@@ -261,8 +265,8 @@ fn spell(word: &Operand) -> String {
     }
 }
 
-/// Goes down `path` from `value`.
-fn walk(value: Val, path: &[String]) -> Result<Val, TemplateError> {
+/// Goes down `path` from `value`; only what is found is copied.
+fn walk(value: Option<&Value>, path: &[String]) -> Result<Val, TemplateError> {
     let mut value = value;
     let mut open = false;
     for name in path {
@@ -271,10 +275,10 @@ fn walk(value: Val, path: &[String]) -> Result<Val, TemplateError> {
             Some(Value::Null) => {
                 return Err(TemplateError::run(format!("nil pointer evaluating .{name}")));
             }
-            Some(Value::Object(mut map)) => match map.remove(name) {
+            Some(Value::Object(map)) => match map.get(name) {
                 Some(found) => Some(found),
-                None => match map.keys().find(|k| k.eq_ignore_ascii_case(name)).cloned() {
-                    Some(key) => map.remove(&key),
+                None => match map.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)) {
+                    Some((_, found)) => Some(found),
                     None if open => None,
                     None => {
                         return Err(TemplateError::Run {
@@ -287,13 +291,13 @@ fn walk(value: Val, path: &[String]) -> Result<Val, TemplateError> {
             Some(other) => {
                 return Err(TemplateError::run(format!(
                     "can't evaluate field {name} in {}",
-                    funcs::type_name(&other)
+                    funcs::type_name(other)
                 )));
             }
         };
         open = OPEN.contains(&name.as_str());
     }
-    Ok(value)
+    Ok(value.cloned())
 }
 
 /// What `range` goes through: keys or indices with elements.
