@@ -220,6 +220,7 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     process::set_dumpable(false).during(|| "becoming undumpable".into())?;
     die_with_parent(plan)?;
     process::setsid().during(|| "starting a session".into())?;
+    process::new_session_keyring().during(|| "making a session keyring".into())?;
     namespaces::join_cgroup(&plan.join_cgroup)?;
     match &plan.first_cpus {
         Some(cpus) => limits::set_affinity(0, cpus).during(|| "setting the CPU affinity".into())?,

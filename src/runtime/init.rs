@@ -45,6 +45,9 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
     // The CPUs of the cgroup, not those of whoever called us.
     limits::reset_affinity();
     process::setsid().during(|| "starting a session".into())?;
+    if plan.new_keyring {
+        process::new_session_keyring().during(|| "making a session keyring".into())?;
+    }
     namespaces::join(&plan.namespaces)?;
     let mut waited = false;
     if plan.namespaces.maps.is_some() {

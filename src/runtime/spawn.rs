@@ -80,6 +80,8 @@ pub struct Request<'a> {
     pub preserved: &'a [Option<BorrowedFd<'a>>],
     /// Signal for it when the caller dies.
     pub parent_death_signal: Option<i32>,
+    /// Give it an empty session keyring instead of the caller's.
+    pub new_keyring: bool,
     /// What brings the exec about.
     pub start_on: StartOn<'a>,
     /// Run a small init as its first process, which forwards signals and reaps ([`super::reaper`]).

@@ -239,6 +239,19 @@ pub fn setsid() -> Result<()> {
     check(unsafe { libc::setsid() }, "setsid", String::new).map(drop)
 }
 
+/// Leaves the keyring of the session for an empty one of its own; a kernel without keys has none to leave.
+pub fn new_session_keyring() -> Result<()> {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: no name is given: an anonymous keyring.
+    let r =
+        unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, std::ptr::null::<libc::c_char>()) };
+    match check(r, "keyctl", || "JOIN_SESSION_KEYRING".into()) {
+        // Without keys; or inside a container whose filter forbids them, where the session's keyring is not the host's.
+        Err(e) if e.is(libc::ENOSYS) || e.is(libc::EPERM) => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// Our pid.
 #[must_use]
 pub fn pid() -> i32 {

@@ -70,3 +70,20 @@ pub fn knows_action(action: u32) -> bool {
     // SAFETY: the kernel reads four bytes from `action`, which lives through the call.
     unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0 as libc::c_ulong, &raw const action) == 0 }
 }
+
+/// Whether the kernel knows a flag of [`load`]. It looks at the flags before it looks for the program.
+#[must_use]
+pub fn knows_flag(flag: u32) -> bool {
+    // This one means something with a listener only.
+    let flags = if flag == FLAG_WAIT_KILLABLE_RECV { flag | FLAG_NEW_LISTENER } else { flag };
+    // SAFETY: no program is given, so that nothing can be loaded.
+    let r = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            SET_MODE_FILTER,
+            libc::c_ulong::from(flags),
+            std::ptr::null::<libc::sock_fprog>(),
+        )
+    };
+    r == -1 && super::error::errno() == libc::EFAULT
+}

@@ -25,6 +25,7 @@ mod pull;
 mod pull_auth;
 mod pull_faults;
 mod pull_interrupt;
+mod runtime_attacks;
 mod runtime_cli;
 mod runtime_peers;
 mod runtime_spec;

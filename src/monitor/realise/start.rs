@@ -93,6 +93,7 @@ impl Start<'_> {
             stdio: self.child_stdio(ends.theirs.as_ref()),
             preserved: &preserved,
             parent_death_signal: Some(libc::SIGKILL),
+            new_keyring: true,
             start_on: StartOn::Go,
             init: spec.process.init,
         })

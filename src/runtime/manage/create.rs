@@ -38,6 +38,8 @@ pub struct Request<'a> {
     pub systemd: bool,
     /// cgroups that nobody asked for and that we may not make are done without.
     pub rootless: bool,
+    /// Give it an empty session keyring.
+    pub new_keyring: bool,
     /// The container ends with us (run in the foreground).
     pub dies_with_us: bool,
 }
@@ -170,6 +172,7 @@ fn clone_container(
         stdio,
         preserved: &preserved,
         parent_death_signal: request.dies_with_us.then_some(libc::SIGKILL),
+        new_keyring: request.new_keyring,
         start_on: listener.map_or(StartOn::Go, |l| StartOn::Connection(l.as_fd())),
         init: false,
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 
 use crate::runtime::state::{Container, Status, Store};
 use crate::runtime::{Error, hooks};
@@ -60,7 +60,7 @@ pub fn destroy(container: Container) -> Result<(), Error> {
             first = result;
         }
     };
-    if spec.as_ref().is_ok_and(|s| !has_new(s, LinuxNamespaceType::Mount)) {
+    if spec.as_ref().is_ok_and(|s| !namespaces(s).iter().any(|n| n.typ() == LinuxNamespaceType::Mount)) {
         // Its mounts are the host's.
         let _unmounted_already = crate::sys::mount::unmount_detach(&container.state.rootfs);
     }
@@ -95,10 +95,9 @@ pub fn destroy(container: Container) -> Result<(), Error> {
 
 /// With a pid namespace of its own, the end of its first process was the end of all.
 pub(super) fn ends_with_init(spec: &Spec) -> bool {
-    has_new(spec, LinuxNamespaceType::Pid)
+    namespaces(spec).iter().any(|n| n.typ() == LinuxNamespaceType::Pid && n.path().is_none())
 }
 
-fn has_new(spec: &Spec, kind: LinuxNamespaceType) -> bool {
-    let namespaces = spec.linux().as_ref().and_then(|l| l.namespaces().as_deref()).unwrap_or_default();
-    namespaces.iter().any(|n| n.typ() == kind && n.path().is_none())
+fn namespaces(spec: &Spec) -> &[LinuxNamespace] {
+    spec.linux().as_ref().and_then(|l| l.namespaces().as_deref()).unwrap_or_default()
 }

@@ -35,6 +35,8 @@ pub(crate) struct Plan<'a> {
     /// Files by which the child joins its cgroup itself ([`super::cgroup::Cgroup::join_files`]).
     pub join_cgroup: Vec<OwnedFd>,
     pub parent_death_signal: Option<i32>,
+    /// Take an empty session keyring instead of the caller's.
+    pub new_keyring: bool,
     /// Detached mount that becomes the root.
     pub rootfs: OwnedFd,
     /// Where it is on the host, if it has a path.
@@ -94,8 +96,8 @@ impl<'a> Plan<'a> {
             Rootfs::Mount(_) => None,
         };
         let own_mounts = namespaces.is_new(ns::Kind::Mount);
-        if !own_mounts && (rootfs_path.is_none() || namespaces.is_private(ns::Kind::Mount)) {
-            return Err(Error::spec("linux.namespaces", "the mount namespace of another cannot be joined"));
+        if !own_mounts && rootfs_path.is_none() {
+            return Err(Error::spec("linux.namespaces", "a mount namespace of its own is needed"));
         }
         let prepared = std::mem::take(&mut request.mounts);
         let mounts = mounts::plan(spec, prepared, &namespaces, request.cgroup, rootfs_path)?;
@@ -129,6 +131,7 @@ impl<'a> Plan<'a> {
             start_on: request.start_on,
             reaper: request.init.then(self_exe::open).transpose()?,
             parent_death_signal: request.parent_death_signal,
+            new_keyring: request.new_keyring,
             namespaces,
         })
     }

@@ -1,7 +1,5 @@
 //! features and spec: what needs no container.
 
-use serde_json::json;
-
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::runtime::{bundle, features};
 use crate::sys::atomic;
@@ -10,27 +8,7 @@ use super::args::Spec;
 use super::{Ctx, failure};
 
 pub(super) fn features(ctx: &mut Ctx<'_>) -> Outcome {
-    let facts = features::collect();
-    let document = json!({
-        "ociVersionMin": "1.0.0",
-        "ociVersionMax": crate::runtime::oci::OCI_VERSION,
-        "hooks": ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"],
-        "mountOptions": facts.mount_options,
-        "linux": {
-            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
-            "capabilities": facts.capabilities,
-            "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true },
-            "seccomp": facts.seccomp,
-            "apparmor": { "enabled": true },
-            "selinux": { "enabled": true },
-            "intelRdt": { "enabled": false },
-            "mountExtensions": { "idmap": { "enabled": true } },
-            "netDevices": { "enabled": false },
-        },
-        "annotations": { "org.rcon.version": env!("CARGO_PKG_VERSION") },
-        "potentiallyUnsafeConfigAnnotations": [],
-    });
-    ctx.ui.line(format_args!("{document:#}"));
+    ctx.ui.line(format_args!("{:#}", features::document()));
     Ok(Exit::OK)
 }
 

@@ -154,8 +154,8 @@ pub(super) struct Making {
     /// Not needed: the root is always changed by pivot_root
     #[arg(long, hide = true)]
     pub no_pivot: bool,
-    /// Not needed: no session keyring is made
-    #[arg(long, hide = true)]
+    /// Keep the caller's session keyring
+    #[arg(long)]
     pub no_new_keyring: bool,
     /// Id of the container
     pub id: String,

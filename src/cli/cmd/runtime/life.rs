@@ -21,6 +21,7 @@ fn request<'a>(making: &'a Making, ctx: &'a Ctx<'_>, dies_with_us: bool) -> maki
         preserve_fds: making.preserve_fds,
         systemd: ctx.global.systemd_cgroup,
         rootless: ctx.global.is_rootless(),
+        new_keyring: !making.no_new_keyring,
         dies_with_us,
     }
 }
