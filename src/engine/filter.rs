@@ -197,9 +197,7 @@ impl ContainerFilter {
             let fits = |port: u16, p: Protocol| p == *protocol && (*first..=*last).contains(&port);
             if *published {
                 let live = c.phase.running().map(|r| r.ports.as_slice());
-                live.unwrap_or(&c.row.ports)
-                    .iter()
-                    .any(|p| fits(p.host_port, p.protocol) || fits(p.container_port, p.protocol))
+                live.unwrap_or(&c.row.ports).iter().any(|p| fits(p.host_port, p.protocol))
             } else {
                 c.row.exposed.iter().any(|e| fits(e.port, e.protocol))
             }

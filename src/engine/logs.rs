@@ -35,6 +35,8 @@ pub struct LogLine {
     pub container: usize,
     /// Its id, shortened.
     pub id: Arc<str>,
+    /// What `--details` shows.
+    pub details: Arc<str>,
     /// When.
     pub time: jiff::Timestamp,
     /// True for stderr.
@@ -46,6 +48,7 @@ pub struct LogLine {
 struct Source {
     id: ContainerId,
     short: Arc<str>,
+    details: Arc<str>,
     reader: Reader,
     /// Read already, not handed out yet.
     next: Option<Line>,
@@ -83,7 +86,8 @@ pub fn logs(
         let read = ReadOptions { since: options.since, until: options.until, tail: options.tail };
         let reader = Reader::open(&ctx.paths.log(&spec.id), format, read)?;
         let short = Arc::from(spec.id.short());
-        sources.push(Source { id: spec.id, short, reader, next: None, ended: false });
+        let details = Arc::from(super::log_details::of(&spec));
+        sources.push(Source { id: spec.id, short, details, reader, next: None, ended: false });
     }
     // The handle is not needed while we follow, perhaps for days.
     drop(store);
@@ -115,8 +119,8 @@ fn present(sources: &mut [Source], sink: &mut dyn FnMut(LogLine) -> bool) -> Res
         let Some((n, _)) = oldest else { return Ok(true) };
         let Some(line) = sources[n].next.take() else { return Ok(true) };
         let stderr = line.stream == Stream::Stderr;
-        let id = Arc::clone(&sources[n].short);
-        if !sink(LogLine { container: n, id, time: line.time, stderr, bytes: line.bytes }) {
+        let (id, details) = (Arc::clone(&sources[n].short), Arc::clone(&sources[n].details));
+        if !sink(LogLine { container: n, id, details, time: line.time, stderr, bytes: line.bytes }) {
             return Ok(false);
         }
     }

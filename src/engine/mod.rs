@@ -30,6 +30,7 @@ pub mod inspect;
 mod journal;
 pub mod kill;
 mod launch;
+mod log_details;
 pub mod logs;
 mod lookup;
 mod many;

@@ -72,6 +72,9 @@ fn with(
         return Err(Error::new(Kind::Internal, "the run lock was not taken"));
     };
     super::start::requirements(ctx, &store, spec)?;
+    if run.attach.is_some() {
+        super::journal::container(ctx, "attach", &row, &[]);
+    }
     let what = Launch {
         spec,
         row: &row,

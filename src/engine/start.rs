@@ -89,6 +89,9 @@ pub(super) fn one(
         }
     }
     store.set_stored(&spec.id, &Stored::started_now()?)?;
+    if attach.is_some() {
+        super::journal::container(ctx, "attach", &container.row, &[]);
+    }
     let what = Launch {
         spec: &spec,
         row: &container.row,

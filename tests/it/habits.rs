@@ -277,3 +277,72 @@ fn mounts_by_pattern_and_in_memory() {
     let host = ["run", "--rm", "--network=host", "busybox", "grep", "host.containers.internal", "/etc/hosts"];
     assert!(s.rcon(host).ok().starts_with("127.0.0.1"));
 }
+
+#[test]
+fn templates_may_ask_for_what_is_not_there() {
+    let s = Sandbox::with_images("optional", &["busybox"]);
+    s.rcon(["create", "--name", "c", "-l", "a=b", "--stop-signal", "INT", "busybox"]).ok();
+    assert_eq!(s.inspect("c", "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}"), "none");
+    assert_eq!(s.inspect("c", "{{json .State.Health}} {{json .Config.ExposedPorts}}"), "null null");
+    s.rcon(["inspect", "-f", "{{.State.Helth}}", "c"]).fails(1);
+    assert_eq!(s.inspect("c", "{{.Config.StopSignal}}"), "INT");
+    s.rcon([
+        "run",
+        "-d",
+        "--network",
+        "none",
+        "--name",
+        "d",
+        "--health-cmd",
+        "true",
+        "busybox",
+        "sleep",
+        "50",
+    ])
+    .ok();
+    // podman's older word
+    assert_eq!(s.inspect("d", "{{.State.Healthcheck.FailingStreak}}"), "0");
+    s.rcon(["rm", "-f", "c", "d"]).ok();
+}
+
+#[test]
+fn tmpfs_is_mounted_with_care() {
+    let s = Sandbox::with_images("tmpfscare", &["busybox"]);
+    let flags = |mount: &[&str]| run(&s, mount, "grep ' /t ' /proc/mounts | cut -d' ' -f4");
+    for mount in [&["--tmpfs", "/t"][..], &["--mount", "type=tmpfs,dst=/t"]] {
+        let seen = flags(mount);
+        assert!(["nosuid", "nodev", "noexec"].iter().all(|f| seen.contains(f)), "{seen}");
+    }
+    let seen = flags(&["--tmpfs", "/t:exec"]);
+    assert!(seen.contains("nosuid") && !seen.contains("noexec"), "{seen}");
+    // The same mount said twice is one.
+    let at = format!("{}:/t", s.dir().display());
+    assert_eq!(run(&s, &["-v", &at, "-v", &at], "echo one"), "one");
+}
+
+#[test]
+fn details_of_logs_are_what_was_named() {
+    let s = Sandbox::with_images("details", &["busybox"]);
+    let base =
+        ["run", "--network", "none", "--name", "c", "-l", "team=a b", "-e", "STAGE=x", "-e", "OTHER=y"];
+    let opts = ["--log-opt", "labels=team", "--log-opt", "env-regex=^STA", "busybox", "echo", "hi"];
+    s.rcon(base.iter().chain(&opts).copied()).ok();
+    assert_eq!(s.rcon(["logs", "--details", "c"]).ok(), "STAGE=x,team=a+b hi");
+    assert_eq!(s.rcon(["logs", "c"]).ok(), "hi");
+    s.rcon(["rm", "c"]).ok();
+}
+
+#[test]
+fn an_exec_that_cannot_start_says_so_by_its_code() {
+    let s = Sandbox::with_images("execcode", &["busybox"]);
+    s.rcon(["run", "-d", "--name", "c", "-p", "127.0.0.1::80", "--expose", "81", "busybox", "sleep", "50"])
+        .ok();
+    s.rcon(["exec", "-u", "nosuch", "c", "id"]).fails(126);
+    s.rcon(["exec", "-w", "/nosuch", "c", "id"]).fails(126);
+    s.rcon(["exec", "c", "nosuch"]).fails(127);
+    s.rcon(["exec", "nosuch", "true"]).fails(1);
+    assert_eq!(s.rcon(["top", "c", "-o", "pid"]).ok().lines().next(), Some("PID"));
+    assert_eq!(s.rcon(["ps", "-q", "--filter", "publish=80"]).ok(), "", "it is another port on the host");
+    assert_eq!(s.rcon(["ps", "-q", "--filter", "expose=81"]).ok().len(), 12);
+    s.rcon(["rm", "-f", "c"]).ok();
+}

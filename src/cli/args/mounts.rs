@@ -115,8 +115,10 @@ impl MountArgs {
             }
         }
         for (n, mount) in mounts.iter().enumerate() {
-            let same =
-                |m: &MountRequest| m.target.trim_end_matches('/') == mount.target.trim_end_matches('/');
+            // The very same said twice is no contradiction.
+            let same = |m: &MountRequest| {
+                m.target.trim_end_matches('/') == mount.target.trim_end_matches('/') && m != mount
+            };
             if mount.kind != MountKind::Glob && mounts[..n].iter().any(same) {
                 return Err(Failure::usage(format!("duplicate mount point: {}", mount.target)));
             }

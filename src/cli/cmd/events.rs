@@ -82,6 +82,10 @@ fn text(event: &Event, whole: bool) -> String {
     format!("{at} {} {} {id}{list}", event.kind, event.action)
 }
 
+fn attribute(event: &Event, name: &str) -> String {
+    event.attributes.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()).unwrap_or_default()
+}
+
 /// docker's JSON of an event.
 fn value(event: &Event) -> Value {
     let attributes: Map<String, Value> =
@@ -89,6 +93,7 @@ fn value(event: &Event) -> Value {
     json!({
         "status": event.action,
         "id": event.id,
+        "from": attribute(event, "image"),
         "Type": event.kind,
         "Action": event.action,
         "Actor": {"ID": event.id, "Attributes": attributes},
@@ -101,16 +106,14 @@ fn value(event: &Event) -> Value {
 /// The JSON with docker's and podman's names for templates.
 fn data(event: &Event) -> Data {
     let mut all = value(event);
-    let attribute = |name: &str| {
-        event.attributes.iter().find(|(k, _)| k == name).map(|(_, v)| v.clone()).unwrap_or_default()
-    };
     if let Value::Object(map) = &mut all {
         map.insert("Status".to_owned(), event.action.clone().into());
         map.insert("ID".to_owned(), event.id.clone().into());
         map.insert("Time".to_owned(), event.time.as_second().into());
         map.insert("TimeNano".to_owned(), map["timeNano"].clone());
-        map.insert("Name".to_owned(), attribute("name").into());
-        map.insert("Image".to_owned(), attribute("image").into());
+        map.insert("Name".to_owned(), attribute(event, "name").into());
+        map.insert("Image".to_owned(), attribute(event, "image").into());
+        map.insert("From".to_owned(), attribute(event, "image").into());
         let attributes = map["Actor"]["Attributes"].clone();
         map.insert("Attributes".to_owned(), attributes);
     }

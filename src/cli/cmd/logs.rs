@@ -30,8 +30,8 @@ struct LogsArgs {
     /// Colour the names
     #[arg(long)]
     color: bool,
-    /// Show the attributes that --log-opt gave
-    #[arg(long, hide = true)]
+    /// Show the labels and variables that --log-opt named
+    #[arg(long)]
     details: bool,
     /// Take the container created last
     #[arg(short, long)]
@@ -51,9 +51,6 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: LogsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    if args.details {
-        return Err(Failure::usage("--details is not supported: log options are not kept with each line"));
-    }
     let mut names = args.containers.clone();
     if args.latest {
         names.push(super::latest(ctx)?);
@@ -109,6 +106,9 @@ fn show(ui: &mut Ui, line: &LogLine, name: Option<&str>, args: &LogsArgs) {
     }
     if args.timestamps {
         bytes.extend_from_slice(format!("{:.9} ", line.time).as_bytes());
+    }
+    if args.details {
+        bytes.extend_from_slice(format!("{} ", line.details).as_bytes());
     }
     bytes.extend_from_slice(&line.bytes);
     if line.stderr {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{list_or_null, text_map};
 use crate::model::container::ContainerSpec;
-use crate::model::lifecycle::{HealthCheck, signal_name};
+use crate::model::lifecycle::{HealthCheck, parse_signal, signal_name};
 use crate::model::mount::MountKind;
 
 pub(super) fn config(spec: &ContainerSpec) -> Value {
@@ -38,7 +38,10 @@ pub(super) fn config(spec: &ContainerSpec) -> Value {
     put(&mut value, "Entrypoint", list_or_null(&p.entrypoint));
     put(&mut value, "OnBuild", Value::Null);
     put(&mut value, "Labels", text_map(&spec.labels));
-    put(&mut value, "StopSignal", signal_name(spec.lifecycle.stop_signal).into());
+    let typed = spec.options.lifecycle.stop_signal.clone();
+    // As docker: the word that was typed, while it is the one that counts.
+    let typed = typed.filter(|word| parse_signal(word) == Ok(spec.lifecycle.stop_signal));
+    put(&mut value, "StopSignal", typed.unwrap_or_else(|| signal_name(spec.lifecycle.stop_signal)).into());
     put(&mut value, "StopTimeout", spec.lifecycle.stop_timeout.into());
     // podman's
     put(&mut value, "Annotations", text_map(&spec.annotations));

@@ -1,5 +1,7 @@
 //! `network inspect`: docker's JSON, with what podman's templates ask for beside it.
 
+use std::net::IpAddr;
+
 use serde_json::{Map, Value, json};
 
 use super::super::context::Context;
@@ -88,11 +90,26 @@ fn options(n: &Network, given: &Map<String, Value>) -> Value {
     all.into()
 }
 
+/// As docker takes and shows it, a prefix, where the range is one.
+fn range(first: IpAddr, last: IpAddr) -> String {
+    let (a, b, width) = match (first, last) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits()), u128::from(b.to_bits()), 32),
+        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits(), b.to_bits(), 128),
+        _ => return format!("{first}-{last}"),
+    };
+    let differ = a ^ b;
+    let whole = differ & differ.wrapping_add(1) == 0 && a & differ == 0;
+    match whole {
+        true => format!("{first}/{}", width - (128 - differ.leading_zeros())),
+        false => format!("{first}-{last}"),
+    }
+}
+
 fn config(s: &Subnet) -> Value {
     let mut config = Map::new();
     config.insert("Subnet".to_owned(), format!("{}/{}", s.address, s.prefix).into());
     if let Some((first, last)) = s.range {
-        config.insert("IPRange".to_owned(), format!("{first}-{last}").into());
+        config.insert("IPRange".to_owned(), range(first, last).into());
     }
     if let Some(gateway) = s.gateway {
         config.insert("Gateway".to_owned(), gateway.to_string().into());

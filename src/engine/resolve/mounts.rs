@@ -38,8 +38,12 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Mounts
     let configured = config.volumes.iter().map(|v| MountRequest::parse_volume(v));
     let configured = configured.chain(config.mounts.iter().map(|m| m.parse::<MountRequest>()));
     let configured: Vec<MountRequest> = configured.collect::<Result<_, _>>()?;
-    for request in &o.mounts {
+    for (n, request) in o.mounts.iter().enumerate() {
         let target = target(request)?;
+        if o.mounts[..n].contains(request) {
+            // The very same said twice is no contradiction.
+            continue;
+        }
         if out.mounts.iter().any(|m| m.target == target) {
             return Err(invalid(format!("Duplicate mount point: {target}")));
         }
@@ -323,7 +327,11 @@ fn image_volumes(inputs: &Inputs<'_>, image: &ImageConfig, out: &mut Mounts) -> 
             kind,
             source: None,
             target: if path.starts_with('/') { path.clone() } else { format!("/{path}") },
-            options: MountOptions::default(),
+            options: MountOptions {
+                // An image's directory keeps what it could do.
+                flags: if kind == MountKind::Tmpfs { vec!["exec".to_owned()] } else { Vec::new() },
+                ..MountOptions::default()
+            },
         };
         let target = target(&request)?;
         if out.mounts.iter().any(|m| m.target == target) {

@@ -43,6 +43,9 @@ const AUX: &[Field] = &[
     Field("cmd", "COMMAND", |p, _| p.args.clone()),
 ];
 
+/// `pid` of `-o`.
+const HOST_PID: Field = Field("pid", "PID", |p, _| p.pid.to_string());
+
 /// podman's descriptors, and the same words in `-o` of ps.
 const NAMED: &[Field] = &[
     Field("args", "COMMAND", |p, _| p.args.clone()),
@@ -114,10 +117,14 @@ pub(super) fn parse(words: &[String]) -> Result<Vec<&'static Field>, Error> {
             let key = match key.as_str() {
                 "cpu" => "pcpu",
                 "mem" => "pmem",
-                "pid" if options => "hpid",
                 other => other,
             };
-            columns.push(NAMED.iter().find(|f| f.0 == key).ok_or_else(|| unknown(key))?);
+            // To ps, whose options these are, a pid is the host's; its title is PID.
+            let found = match key {
+                "pid" if options => Some(&HOST_PID),
+                _ => NAMED.iter().find(|f| f.0 == key),
+            };
+            columns.push(found.ok_or_else(|| unknown(key))?);
         }
     }
     Ok(columns)

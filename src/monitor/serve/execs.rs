@@ -102,8 +102,11 @@ impl Server {
         let who = wish.user.as_deref().unwrap_or(&spec.process.user);
         let root = Root::open_host(std::path::Path::new(&format!("/proc/{}/root", main.identity.pid)))
             .map_err(|e| Failure::internal("opening the container's root", &e))?;
-        let user = user::lookup(&root, who, &words.group_add)
-            .map_err(|e| Failure::of(FailureKind::NotFound, "looking up the user in the container", &e))?;
+        let user = user::lookup(&root, who, &words.group_add).map_err(|e| Failure {
+            // As docker: an exec that cannot become what was asked for ends with 126.
+            code: 126,
+            ..Failure::of(FailureKind::NotFound, "looking up the user in the container", &e)
+        })?;
         // How cgroups are mounted matters to mounts only, and an exec makes none.
         let host = realise::host(
             spec,
@@ -160,7 +163,11 @@ impl Server {
             preserved: &preserved,
             parent_death_signal: Some(libc::SIGKILL),
         })
-        .map_err(|e| Failure::runtime("starting the process", &e))
+        .map_err(|e| {
+            let failure = Failure::runtime("starting the process", &e);
+            // As docker: whatever keeps it from starting, but for a command that is not there.
+            Failure { code: if failure.code == 127 { 127 } else { 126 }, ..failure }
+        })
     }
 
     /// Lists a session and follows its process.

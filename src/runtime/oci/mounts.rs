@@ -216,6 +216,12 @@ fn user_mount(m: &MountSpec, facts: &ResolvedFacts) -> Result<oci::Mount, Error>
         }
     };
     options.push(access.to_owned());
+    if matches!(m.kind, MountKind::Tmpfs | MountKind::Ramfs) {
+        // docker's and podman's defaults; `exec`, `suid` and `dev` among the flags take them back.
+        // Device nodes go to /dev, so they must work there.
+        let careful = ["nosuid", "nodev", "noexec"].into_iter().filter(|f| *f != "nodev" || target != "/dev");
+        options.extend(careful.map(str::to_owned));
+    }
     options.extend(flags.iter().filter(|f| *f != "ro" && *f != "rw").cloned());
     match idmap.as_deref() {
         None => {}

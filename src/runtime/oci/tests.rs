@@ -242,7 +242,7 @@ fn mounts_of_the_user_come_by_depth_and_replace() {
     let at = |t: &str| order.iter().position(|o| o == t).unwrap();
     assert!(at("/a") < at("/a/b/c"));
     assert_eq!(options(&out, "/a"), ["rbind", "rprivate", "ro", "nosuid"]);
-    assert_eq!(options(&out, "/dev/shm"), ["rw", "size=1m"]);
+    assert_eq!(options(&out, "/dev/shm"), ["rw", "nosuid", "nodev", "noexec", "size=1m"]);
     s.mounts.push(mount(MountKind::Tmpfs, "", "/a"));
     assert!(matches!(build(&s, &host(), &facts()), Err(Error::DuplicateMount(t)) if t == "/a"));
 }

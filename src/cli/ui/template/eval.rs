@@ -265,6 +265,24 @@ fn spell(word: &Operand) -> String {
     }
 }
 
+/// Fields that docker leaves out of its JSON where there is nothing to tell: templates ask for them all the same
+/// (`{{if .State.Health}}`), so they are null rather than unknown.
+const OPTIONAL: &[&str] = &[
+    "BindOptions",
+    "ExposedPorts",
+    "Health",
+    "Healthcheck",
+    "MacAddress",
+    "Mounts",
+    "NetworkDisabled",
+    "Shell",
+    "SizeRootFs",
+    "SizeRw",
+    "StopTimeout",
+    "TmpfsOptions",
+    "VolumeOptions",
+];
+
 /// Goes down `path` from `value`; only what is found is copied.
 fn walk(value: Option<&Value>, path: &[String]) -> Result<Val, TemplateError> {
     let mut value = value;
@@ -280,6 +298,11 @@ fn walk(value: Option<&Value>, path: &[String]) -> Result<Val, TemplateError> {
                 None => match map.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)) {
                     Some((_, found)) => Some(found),
                     None if open => None,
+                    None if OPTIONAL.contains(&name.as_str()) => {
+                        // podman's older word for the same.
+                        let other = if name == "Healthcheck" { map.get("Health") } else { None };
+                        Some(other.unwrap_or(&Value::Null))
+                    }
                     None => {
                         return Err(TemplateError::Run {
                             message: format!("can't evaluate field {name}"),
