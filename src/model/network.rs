@@ -236,6 +236,12 @@ pub struct Network {
     /// Name resolution of containers (off on the default network, as docker's).
     #[serde(default)]
     pub dns_enabled: bool,
+    /// Servers that names are asked of, instead of the host's.
+    #[serde(default)]
+    pub dns_servers: Vec<IpAddr>,
+    /// Routes that its containers get.
+    #[serde(default)]
+    pub routes: Vec<Route>,
     /// Driver options (`mtu`, `isolate`, …).
     #[serde(default)]
     pub options: Vec<(String, String)>,
@@ -244,6 +250,20 @@ pub struct Network {
     pub labels: Vec<(String, String)>,
     /// When it was made.
     pub created: jiff::Timestamp,
+}
+
+/// A route of a network's containers (`network create --route`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Destination network.
+    pub destination: IpAddr,
+    /// Prefix length.
+    pub prefix: u8,
+    /// Through which address.
+    pub gateway: IpAddr,
+    /// Metric; lower wins.
+    #[serde(default)]
+    pub metric: Option<u32>,
 }
 
 /// A subnet of a network.

@@ -173,6 +173,8 @@ pub enum Request {
     Connect(Box<ConnectWish>),
     /// Detach it from a network, by name.
     Disconnect(String),
+    /// The definition of one of its networks has changed.
+    NetworkChanged,
     /// End the container and its record because it is being removed: no restart, no waiting.
     Remove,
 }

@@ -303,7 +303,8 @@ pub(crate) fn port_elements(
         Element { key: [protocol, middle, host_port].concat(), data, comment: tag(short_id) }
     };
     let mut all = Vec::new();
-    for p in ports {
+    // Nothing can be redirected from ::1: see `relay`.
+    for p in ports.iter().filter(|p| !super::relay::is_for(p)) {
         match p.host_ip {
             IpAddr::V4(a) => {
                 if let Some(ip) = ip {

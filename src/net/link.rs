@@ -127,6 +127,10 @@ fn configure(batch: &mut Batch, attachment: &Attachment, index: i32, routed: &mu
             *routed = true;
         }
     }
+    for route in &attachment.network.routes {
+        let to = (route.destination, route.prefix);
+        rtnl::add_route(batch, index, to, route.gateway, route.metric);
+    }
 }
 
 /// Makes the default routes lead through an attachment's gateways where there are none.

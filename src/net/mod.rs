@@ -25,6 +25,7 @@ pub mod ipam;
 mod link;
 mod plan;
 pub mod ports;
+pub mod relay;
 mod watch;
 
 use std::os::fd::BorrowedFd;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind as bind_to, getsockname, ipproto, socket_with, sockopt,
@@ -53,6 +53,14 @@ fn bind_with(address: SocketAddr, transport: Transport, reuse: bool) -> io::Resu
     bind_to(fd.as_fd(), &address)?;
     let port = SocketAddr::try_from(getsockname(fd.as_fd())?).map_or(address.port(), |a| a.port());
     Ok((fd, port))
+}
+
+/// Lets a bound TCP socket take connections.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn listen(socket: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::net::listen(socket, 128)?)
 }
 
 /// Begins to connect by TCP; the stream becomes writable when it is through, or has failed.

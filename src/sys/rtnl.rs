@@ -335,6 +335,33 @@ pub fn add_default_route(batch: &mut Batch, index: i32, gateway: IpAddr) {
     batch.attr_u32(RTA_OIF, index.cast_unsigned());
 }
 
+/// Adds a route to a network by `gateway` through interface `index`.
+pub fn add_route(
+    batch: &mut Batch,
+    index: i32,
+    (destination, prefix): (IpAddr, u8),
+    gateway: IpAddr,
+    metric: Option<u32>,
+) {
+    const RT_TABLE_MAIN: u8 = 254;
+    const RTPROT_STATIC: u8 = 4;
+    const RTN_UNICAST: u8 = 1;
+    const RTA_DST: u16 = 1;
+    const RTA_PRIORITY: u16 = 6;
+    let (family, bytes) = octets(gateway);
+    let header = [family, prefix, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, 0, RTN_UNICAST, 0, 0, 0, 0];
+    let what = format!("adding the route to {destination}/{prefix} by {gateway}");
+    batch.message(what, RTM_NEWROUTE, F_ACK | F_CREATE | F_REPLACE, &header);
+    if prefix > 0 {
+        batch.attr(RTA_DST, &octets(destination).1);
+    }
+    batch.attr(RTA_GATEWAY, &bytes);
+    batch.attr_u32(RTA_OIF, index.cast_unsigned());
+    if let Some(metric) = metric {
+        batch.attr_u32(RTA_PRIORITY, metric);
+    }
+}
+
 /// A destination that the host knows a way to, or an address that it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {

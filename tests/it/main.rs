@@ -20,6 +20,7 @@ mod monitor_life;
 mod monitor_streams;
 mod net_reach;
 mod network_cmd;
+mod network_flags;
 mod options;
 mod publish;
 mod pull;

@@ -79,6 +79,8 @@ fn network(name: &str, bridge: &str, third: u8, internal: bool) -> Network {
         ipv6: false,
         internal,
         dns_enabled: false,
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
         options: Vec::new(),
         labels: Vec::new(),
         created: jiff::Timestamp::now(),

@@ -169,7 +169,7 @@ fn cp_knows_the_ids_of_a_running_container() {
     std::fs::write(&file, "x").expect("file");
     sh(&format!("chown 12:13 {}", file.display()));
     let path = file.to_str().expect("text");
-    s.rcon(["cp", path, "c:/root-owned"]).ok();
+    s.rcon_with_input(["exec", "-i", "c", "sh", "-c", "cat > /root-owned"], b"x").ok();
     s.rcon(["cp", "-a", path, "c:/kept"]).ok();
     let owners = s.rcon(["exec", "c", "stat", "-c", "%u:%g", "/root-owned", "/kept"]);
     assert_eq!(owners.ok(), "0:0\n12:13");

@@ -115,6 +115,7 @@ pub static ALL: &[&Def] = &[
     &network::CONNECT,
     &network::DISCONNECT,
     &network::RELOAD,
+    &network::UPDATE,
     &network::EXISTS,
     // volumes
     &volume::CREATE,

@@ -43,6 +43,12 @@ struct CreateArgs {
     /// Name of the bridge on the host
     #[arg(long, value_name = "NAME")]
     interface_name: Option<String>,
+    /// Server that names are asked of, instead of the host's
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    dns: Vec<IpAddr>,
+    /// Route for its containers
+    #[arg(long, value_name = "DESTINATION,GATEWAY[,METRIC]")]
+    route: Vec<String>,
     /// Options: mtu, com.docker.network.bridge.name, com.docker.network.bridge.enable_icc
     #[arg(short, long, value_name = "KEY=VALUE")]
     opt: Vec<String>,
@@ -147,6 +153,20 @@ struct DisconnectArgs {
     container: String,
 }
 
+/// Flags of `network update`.
+#[derive(clap::Args)]
+struct UpdateArgs {
+    /// Add a server that names are asked of
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    dns_add: Vec<IpAddr>,
+    /// Take such a server away
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    dns_drop: Vec<IpAddr>,
+    /// Network
+    #[arg(required = true, value_name = "NETWORK", hide = true)]
+    name: String,
+}
+
 /// Flags of `network reload`.
 #[derive(clap::Args)]
 struct ReloadArgs {
@@ -217,6 +237,14 @@ pub(super) const RELOAD: Def = def!(
     "[OPTIONS] CONTAINER [CONTAINER...]",
     "Put the firewall of containers back after it was flushed"
 );
+pub(super) const UPDATE: Def = def!(
+    UpdateArgs,
+    update,
+    Section::Networks,
+    ["network update"],
+    "[OPTIONS] NETWORK",
+    "Change the name servers of a network"
+);
 pub(super) const EXISTS: Def = def!(
     NameArg,
     exists,
@@ -253,6 +281,8 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         internal: args.internal,
         disable_dns: args.disable_dns,
         interface: args.interface_name,
+        dns: args.dns,
+        routes: args.route,
         options: unique_pairs(args.opt.iter().map(|t| crate::cli::args::pair(t))),
         labels: env::labels(&[], &args.label)?,
         ignore: args.ignore,
@@ -336,4 +366,10 @@ fn reload(args: ReloadArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 
 fn exists(args: NameArg, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
     Ok(if networks::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::FAILED })
+}
+
+fn update(args: UpdateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    networks::update(ctx.engine()?, &args.name, &args.dns_add, &args.dns_drop)?;
+    ui.line(args.name);
+    Ok(Exit::OK)
 }

@@ -7,7 +7,7 @@ use super::super::error::{Error, Kind};
 use super::super::{journal, random};
 use super::{find, is_reserved};
 use crate::model::id::check_name;
-use crate::model::network::{DEFAULT_NETWORK, Network, Subnet};
+use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
 use crate::net::ipam;
 
 /// What `network create` is asked for.
@@ -31,6 +31,10 @@ pub struct NetworkOptions {
     pub disable_dns: bool,
     /// `--interface-name`.
     pub interface: Option<String>,
+    /// `--dns`.
+    pub dns: Vec<IpAddr>,
+    /// `--route`, each `DESTINATION,GATEWAY[,METRIC]`.
+    pub routes: Vec<String>,
     /// `-o`.
     pub options: Vec<(String, String)>,
     /// `--label`.
@@ -71,6 +75,11 @@ pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error>
     }
     let interface = check_options(options)?;
     let wanted = parse_subnets(options)?;
+    let routes = options.routes.iter().map(|r| parse_route(r)).collect::<Result<Vec<_>, _>>()?;
+    if options.disable_dns && !options.dns.is_empty() {
+        let text = "conflicting options: --dns and --disable-dns: nobody would ask these servers";
+        return Err(Error::new(Kind::Invalid, text));
+    }
     let store = ctx.store()?;
     // So that the default network gets its usual subnet, not what is left.
     find(ctx, &store, DEFAULT_NETWORK)?;
@@ -91,6 +100,8 @@ pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error>
             subnets,
             internal: options.internal,
             dns_enabled: !options.disable_dns,
+            dns_servers: options.dns.clone(),
+            routes: routes.clone(),
             options: options.options.clone(),
             labels: options.labels.clone(),
             created: jiff::Timestamp::now(),
@@ -216,13 +227,27 @@ fn parse_cidr(what: &str, text: &str) -> Result<(IpAddr, u8), Error> {
     let (address, prefix) = text.split_once('/').ok_or_else(|| bad("want ADDRESS/PREFIX"))?;
     let address: IpAddr = address.parse().map_err(|_| bad("not an IP address"))?;
     let width = if address.is_ipv4() { 32 } else { 128 };
-    let prefix = prefix.parse::<u8>().ok().filter(|p| (1..=width).contains(p));
+    let prefix = prefix.parse::<u8>().ok().filter(|p| (u8::from(what != "route")..=width).contains(p));
     let prefix = prefix.ok_or_else(|| bad("the prefix length does not fit"))?;
     let (first, _) = ipam::span(address, prefix);
     if first != address {
         return Err(bad(&format!("it should be {first}/{prefix}")));
     }
     Ok((address, prefix))
+}
+
+/// `DESTINATION,GATEWAY[,METRIC]`, podman's.
+fn parse_route(text: &str) -> Result<Route, Error> {
+    let bad = |why: &str| Error::new(Kind::Invalid, format!("invalid route {text:?}: {why}"));
+    let mut fields = text.split(',');
+    let (destination, prefix) = parse_cidr("route", fields.next().unwrap_or_default())?;
+    let gateway = fields.next().ok_or_else(|| bad("want DESTINATION,GATEWAY[,METRIC]"))?;
+    let gateway: IpAddr = gateway.parse().map_err(|_| bad("the gateway is no IP address"))?;
+    let metric = fields.next().map(str::parse).transpose().map_err(|_| bad("the metric is no number"))?;
+    if fields.next().is_some() || gateway.is_ipv4() != destination.is_ipv4() {
+        return Err(bad("want DESTINATION,GATEWAY[,METRIC] of one address family"));
+    }
+    Ok(Route { destination, prefix, gateway, metric })
 }
 
 /// `ADDRESS/PREFIX` (docker) or `FIRST-LAST` (podman).

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::super::context::Context;
 use super::super::error::Error;
 use super::{MODES, find, mode};
-use crate::model::network::{DEFAULT_NETWORK, Network, Subnet};
+use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
 use crate::storage::leases;
 
 /// One network.
@@ -76,6 +76,8 @@ fn value(n: &Network, containers: &Map<String, Value>) -> Value {
         "NetworkInterface": n.interface,
         "DNSEnabled": n.dns_enabled,
         "IPv6Enabled": n.ipv6,
+        "NetworkDNSServers": n.dns_servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "Routes": n.routes.iter().map(route).collect::<Vec<_>>(),
         "Subnets": n.subnets.iter().map(subnet).collect::<Vec<_>>(),
     })
 }
@@ -115,6 +117,15 @@ fn config(s: &Subnet) -> Value {
         config.insert("Gateway".to_owned(), gateway.to_string().into());
     }
     config.into()
+}
+
+fn route(r: &Route) -> Value {
+    let mut value =
+        json!({ "Destination": format!("{}/{}", r.destination, r.prefix), "Gateway": r.gateway.to_string() });
+    if let Some(metric) = r.metric {
+        value["Metric"] = metric.into();
+    }
+    value
 }
 
 fn subnet(s: &Subnet) -> Value {

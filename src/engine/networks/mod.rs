@@ -4,10 +4,12 @@
 mod connect;
 mod create;
 mod inspect;
+mod update;
 
 pub use connect::{ConnectOptions, connect, disconnect, reload};
 pub use create::{NetworkOptions, create};
 pub use inspect::inspect;
+pub use update::update;
 
 use super::context::Context;
 use super::error::{Error, Kind};
@@ -64,6 +66,8 @@ fn default_network(ctx: &Context, existing: &[Network]) -> Result<Network, Error
         ipv6: false,
         internal: false,
         dns_enabled: false,
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
         options: Vec::new(),
         labels: Vec::new(),
         created: jiff::Timestamp::now(),
@@ -82,6 +86,8 @@ fn mode(name: &str, driver: &str) -> Network {
         ipv6: false,
         internal: false,
         dns_enabled: false,
+        dns_servers: Vec::new(),
+        routes: Vec::new(),
         options: Vec::new(),
         labels: Vec::new(),
         created: jiff::Timestamp::UNIX_EPOCH,

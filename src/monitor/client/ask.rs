@@ -148,6 +148,14 @@ pub fn health_run(paths: &Paths, id: &ContainerId) -> Result<(HealthResult, Heal
     }
 }
 
+/// Tells that the definition of one of its networks has changed.
+///
+/// # Errors
+/// It does not run.
+pub fn network_changed(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
+    done(paths, id, Request::NetworkChanged)
+}
+
 /// Tells the monitor that the container has a new name.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Start, on_host};
 use crate::model::container::{ContainerSpec, SecretUse};
 use crate::model::id::ContainerId;
-use crate::model::network::NetworkModeSpec;
+use crate::model::network::{DnsOptions, Network, NetworkModeSpec};
 use crate::monitor::notify::{self, Notify};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::net::hosts;
@@ -97,7 +97,11 @@ impl Start<'_> {
         let resolver = hosts::resolv_conf(&hosts::host_resolv_conf(), dns, self.embedded_dns(), host_network);
         let confined = !self.handoff.networks.is_empty() && self.handoff.networks.iter().all(|n| n.internal);
         // A network without a way out must not leak questions either (rule R12).
-        self.world.upstream = if confined { Vec::new() } else { resolver.upstream };
+        self.world.upstream = if confined {
+            Vec::new()
+        } else {
+            network_servers(&spec.network.dns, &self.handoff.networks).unwrap_or(resolver.upstream)
+        };
         let file = self.put("resolv.conf", resolver.text.as_bytes())?;
         out.push((file, "/etc/resolv.conf".to_owned(), false));
         Ok(())
@@ -216,4 +220,13 @@ pub(in crate::monitor) fn secret_variables(
         out.push(format!("{name}={}", String::from_utf8_lossy(&value)));
     }
     Ok(out)
+}
+
+/// Name servers of the networks, where the container names none itself.
+pub(in crate::monitor) fn network_servers(dns: &DnsOptions, networks: &[Network]) -> Option<Vec<IpAddr>> {
+    if dns.servers.as_ref().is_some_and(|own| !own.is_empty()) {
+        return None;
+    }
+    let all: Vec<IpAddr> = networks.iter().flat_map(|n| n.dns_servers.iter().copied()).collect();
+    (!all.is_empty()).then_some(all)
 }

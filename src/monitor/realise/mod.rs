@@ -32,7 +32,7 @@ use crate::storage::volatile::RunDir;
 use crate::sys::process::PidFd;
 
 pub(super) use facts::{blocks, cgroup_path, host};
-pub(super) use files::secret_variables;
+pub(super) use files::{network_servers, secret_variables};
 pub(super) use ids::on_host;
 pub(super) use start::at_numbers;
 
@@ -55,6 +55,8 @@ pub(super) struct World {
     /// Bound sockets that keep the published ports ours.
     pub(super) ports: Vec<net::ports::Reservation>,
     pub(super) netns: Option<OwnedFd>,
+    /// Children that carry what is published on `[::1]`.
+    pub(super) relays: Vec<net::relay::Relay>,
     pub(super) applied: Option<net::Applied>,
     /// The responder for names of other containers.
     pub(super) dns: Option<net::dns::Server>,
@@ -125,6 +127,7 @@ impl World {
             addresses: Vec::new(),
             ports: Vec::new(),
             netns: None,
+            relays: Vec::new(),
             applied: None,
             dns: None,
             notify: None,

@@ -166,6 +166,7 @@ impl Start<'_> {
         self.undo.push("taking the network down", |world| {
             world.netns = None;
             world.dns = None;
+            world.relays.clear();
             match world.applied.take() {
                 None => Ok(()),
                 Some(applied) => net::tear_down(&applied).map_err(|e| e.to_string()),
@@ -173,6 +174,9 @@ impl Start<'_> {
         });
         let applied = net::set_up(&plan).map_err(|e| Failure::internal("setting the network up", &e))?;
         self.world.applied = Some(applied);
+        let addresses: Vec<IpAddr> = self.world.addresses.iter().map(|(_, ip)| *ip).collect();
+        self.world.relays = net::relay::start_all(&self.world.ports, &addresses)
+            .map_err(|e| Failure::internal("publishing ports", &e))?;
         if self.embedded_dns() {
             let config = net::dns::Config::new(&self.world.upstream);
             let server = net::dns::Server::bind(netns.as_fd(), config)

@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{DNS, Server, WATCH};
-use crate::net::{self, dns::Zone};
+use crate::monitor::proto::Failure;
+use crate::monitor::{finish, realise};
+use crate::net::{self, dns::Zone, hosts};
 use crate::storage::Paths;
 use crate::storage::leases::{self, Lease};
 use crate::sys::event::interest;
@@ -71,6 +73,22 @@ impl Server {
         let Some(dns) = &mut self.world.dns else { return };
         let networks = self.running.network.iter().map(|a| a.network.as_str()).collect();
         dns.step(&Leased { paths: &self.world.paths, networks }, Instant::now());
+    }
+
+    /// Servers are asked of as the networks say now.
+    pub(super) fn network_changed(&mut self) -> Result<(), Failure> {
+        let spec = self.document()?;
+        let (networks, _) = finish::definitions(&self.world.paths, &spec)?;
+        let Some(dns) = &mut self.world.dns else { return Ok(()) };
+        if networks.iter().all(|n| n.internal) {
+            return Ok(());
+        }
+        let servers = realise::network_servers(&spec.network.dns, &networks).unwrap_or_else(|| {
+            let text = hosts::host_resolv_conf();
+            hosts::resolv_conf(&text, &spec.network.dns, true, false).upstream
+        });
+        dns.configure(net::dns::Config::new(&servers));
+        Ok(())
     }
 
     pub(super) fn names_deadline(&self) -> Option<Instant> {

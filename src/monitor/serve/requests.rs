@@ -130,6 +130,7 @@ impl Server {
                 self.keep.name = name;
                 Ok(Some(Reply::Done))
             }
+            Request::NetworkChanged => self.network_changed().map(|()| Some(Reply::Done)),
             Request::Connect(wish) => self.connect(&wish).map(|()| Some(Reply::Done)),
             Request::Disconnect(network) => self.disconnect(&network).map(|()| Some(Reply::Done)),
             Request::Remove => self.remove(slot),

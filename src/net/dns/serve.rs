@@ -51,6 +51,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Takes other servers for what is asked from now on.
+    pub fn configure(&mut self, config: Config) {
+        self.config = config;
+    }
+
     /// Makes the sockets inside `netns` and redirects 127.0.0.11:53 there to them. Where the kernel cannot
     /// redirect, the sockets have that port themselves.
     ///
