@@ -69,8 +69,6 @@ impl World for Table {
             mountpoint: "/v/there/_data".to_owned(),
             created: jiff::Timestamp::UNIX_EPOCH,
             labels: Vec::new(),
-            dns_servers: Vec::new(),
-            routes: Vec::new(),
             options: Vec::new(),
             anonymous: false,
             needs_copy_up: false,
