@@ -181,10 +181,15 @@ impl From<crate::storage::Error> for Error {
             ),
             other => other.to_string(),
         };
+        let broken = crate::storage::repair::is_broken_database(&e);
         let mut error = match StdError::source(&e) {
             Some(_) => Self::with_source(kind, message, Cause(e)),
             None => Self::new(kind, message),
         };
+        if broken {
+            error =
+                error.hint("rcon system check --repair makes a new one of what can be read and of the files");
+        }
         if kind == Kind::Denied {
             error = error.hint("rcon needs root here: run it with sudo");
         }

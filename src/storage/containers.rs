@@ -181,6 +181,30 @@ impl Store {
         made
     }
 
+    /// Makes the row of a container whose directory is there: whether it runs is known, what it was before is not.
+    pub(super) fn adopt_container(&self, spec: &ContainerSpec, running: bool) -> Result<()> {
+        let initial = if running { Stored::started_now()? } else { Stored::Created };
+        let listing = self.json(spec.id.as_str(), &Listing::of(spec))?;
+        let stored = self.json(spec.id.as_str(), &initial)?;
+        let doing = "taking up a container";
+        self.write(doing, |tx| {
+            let sql = "INSERT OR IGNORE INTO containers (id, name, created, top, desired, stored, summary)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let top = spec.root.layers.last().map(Digest::as_str);
+            let row = params![
+                spec.id.as_str(),
+                spec.name,
+                nanoseconds(spec.created),
+                top,
+                i64::from(running),
+                stored,
+                listing
+            ];
+            tx.execute(sql, row).map_err(|e| self.error(doing, e))?;
+            uses::insert(self, tx, spec)
+        })
+    }
+
     /// The container's directory, locked against the sweeper (who would take it for an orphan) until its row is
     /// there.
     fn make_container_dir(&self, spec: &ContainerSpec) -> Result<OwnedFd> {

@@ -43,6 +43,16 @@ impl Store {
     /// # Errors
     /// [`Error::NewerSchema`] for the database of a newer release, else what SQLite or the kernel says.
     pub fn open(paths: &Paths) -> Result<Self> {
+        let (store, made) = Self::open_bare(paths)?;
+        // A new database among old files: somebody lost the old one. The sweeper would take the files for garbage.
+        if made && paths.containers().exists() {
+            super::repair::adopt(&store)?;
+        }
+        Ok(store)
+    }
+
+    /// [`Store::open`] without a look at what files there are; `true` when the database was made now.
+    pub(super) fn open_bare(paths: &Paths) -> Result<(Self, bool)> {
         crate::sys::sqlite::use_own_allocator();
         let file = paths.database();
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -58,8 +68,8 @@ impl Store {
         };
         let store = Self { conn, paths: paths.clone(), jitter: Cell::new(std::process::id() | 1) };
         store.configure()?;
-        schema::migrate(&store)?;
-        Ok(store)
+        let made = schema::migrate(&store)?;
+        Ok((store, made))
     }
 
     /// The paths this store was opened with.

@@ -186,10 +186,17 @@ impl Store {
         }
         for image in self.list_images()? {
             for digest in [&image.id, &image.manifest] {
-                if self.document(digest)?.is_none() {
-                    let why = format!("its document {digest} is missing");
-                    found.push(Damage { kind: Kind::Image, key: image.id.to_string(), why });
-                }
+                let why = match self.document(digest)? {
+                    None => format!("its document {digest} is missing"),
+                    Some(d)
+                        if digest.algorithm() == "sha256"
+                            && Digest::sha256(Sha256::digest(&d.bytes).into()) != *digest =>
+                    {
+                        format!("its document {digest} has changed")
+                    }
+                    Some(_) => continue,
+                };
+                found.push(Damage { kind: Kind::Image, key: image.id.to_string(), why });
             }
         }
         for container in self.list_containers()? {
@@ -210,7 +217,8 @@ impl Store {
         if !diff.is_dir() {
             return Ok(Some(format!("its directory {} is missing", diff.display())));
         }
-        if !thorough {
+        // An archive that is not all in the tree has no recipe, so that nothing can be compared.
+        if !thorough || !self.paths.layer(&layer.chain).join("tar.recipe").exists() {
             return Ok(None);
         }
         let mut hash = Hash(Sha256::new());
@@ -233,7 +241,7 @@ impl Store {
         for name in names(&self.paths.volumes())? {
             if !rows.iter().any(|v| v.name == name) {
                 let why = format!(
-                    "{} belongs to no volume; delete it if it is not wanted",
+                    "{} belongs to no volume; take it up by rcon volume reload, or delete it if it is not wanted",
                     self.paths.volume(&name).display()
                 );
                 found.push(Damage { kind: Kind::Volume, key: name, why });

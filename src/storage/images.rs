@@ -298,7 +298,9 @@ pub(super) fn insert(
         for document in documents {
             let digest = document.digest.as_str();
             tx.prepare_cached(
-                "INSERT OR IGNORE INTO documents (digest, media_type, bytes) VALUES (?1, ?2, ?3)",
+                // The same digest is the same document, unless the one that is there was damaged.
+                "INSERT INTO documents (digest, media_type, bytes) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (digest) DO UPDATE SET bytes = excluded.bytes WHERE bytes <> excluded.bytes",
             )?
             .execute(params![digest, document.media_type, document.bytes])?;
             tx.prepare_cached("INSERT OR IGNORE INTO image_documents (image, digest) VALUES (?1, ?2)")?

@@ -247,7 +247,9 @@ pub(super) fn lock_path(paths: &Paths, chain: &ChainId) -> std::path::PathBuf {
 
 pub(super) fn insert_layer(store: &Store, tx: &Transaction<'_>, layer: &Layer) -> Result<()> {
     let sql = "INSERT INTO layers (chain, diff_id, parent, size, entries, tar_size, created)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+               ON CONFLICT (chain) DO UPDATE
+               SET size = excluded.size, entries = excluded.entries, tar_size = excluded.tar_size";
     let now = super::containers::nanoseconds(jiff::Timestamp::now());
     let parent = layer.parent.as_ref().map(Digest::as_str);
     let values = params![

@@ -30,6 +30,7 @@ pub mod paths;
 mod phase;
 mod pull;
 mod recipe;
+pub mod repair;
 mod reserve;
 mod schema;
 pub mod secrets;

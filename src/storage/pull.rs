@@ -124,14 +124,19 @@ impl Store {
         Ok(Pull { paths: self.paths.clone(), missing, made, present })
     }
 
+    /// Whether a layer is there: its row and its tree. A row without a tree is damage, which a pull heals.
+    fn has_layer(&self, chain: &ChainId) -> Result<bool> {
+        Ok(self.layer(chain)?.is_some() && self.paths.layer_diff(chain).is_dir())
+    }
+
     /// Locks a chain; `true` when the layer is there (and the lock shared).
     fn lock_chain(&self, chain: &ChainId, on_wait: &mut OnWait<'_>) -> Result<(FileLock, bool)> {
         let path = layers::lock_path(&self.paths, chain);
         let (mut told, mut pause) = (false, WAIT_FIRST);
         loop {
-            if self.layer(chain)?.is_some() {
+            if self.has_layer(chain)? {
                 let lock = FileLock::acquire_shared(&path)?;
-                if self.layer(chain)?.is_some() {
+                if self.has_layer(chain)? {
                     return Ok((lock, true));
                 }
                 continue;
@@ -145,12 +150,12 @@ impl Store {
                 pause = (pause * 2).min(WAIT_LONGEST);
                 continue;
             };
-            if self.layer(chain)?.is_none() {
+            if !self.has_layer(chain)? {
                 return Ok((lock, false));
             }
             // Made by the one we waited for.
             lock.share()?;
-            if self.layer(chain)?.is_some() {
+            if self.has_layer(chain)? {
                 return Ok((lock, true));
             }
         }

@@ -107,12 +107,12 @@ CREATE TABLE secrets (
 ) WITHOUT ROWID;
 ";
 
-/// Brings the database to the newest version, refusing one from the future.
-pub(super) fn migrate(store: &Store) -> Result<()> {
+/// Brings the database to the newest version, refusing one from the future. `true` when it was made now.
+pub(super) fn migrate(store: &Store) -> Result<bool> {
     let newest = MIGRATIONS.len() as i64;
     let found = version(store)?;
     if found == newest {
-        return Ok(());
+        return Ok(false);
     }
     if found > newest {
         return Err(Error::NewerSchema { path: store.paths.database(), found, known: newest });
@@ -137,7 +137,8 @@ pub(super) fn migrate(store: &Store) -> Result<()> {
         }
         tx.execute_batch(&format!("PRAGMA user_version={newest}"))
             .map_err(|e| store.error("writing its version", e))
-    })
+    })?;
+    Ok(found == 0)
 }
 
 fn version(store: &Store) -> Result<i64> {

@@ -11,6 +11,7 @@ mod confinement;
 mod crash;
 mod errors;
 mod habits;
+mod image_damage;
 mod image_files;
 mod image_push;
 mod limits;

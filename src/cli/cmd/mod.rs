@@ -140,6 +140,7 @@ pub static ALL: &[&Def] = &[
     &version::DEF,
     &events::DEF,
     &system::DF,
+    &system::CHECK,
     &system::PRUNE,
     &system::RESET,
     &system::SERVICE,

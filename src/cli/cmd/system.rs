@@ -7,10 +7,11 @@ use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style};
+use crate::cli::ui::progress::PullProgress;
 use crate::cli::ui::table::Table;
 use crate::cli::ui::template::Data;
 use crate::engine::prune::{PruneOptions, Pruned};
-use crate::engine::system::{DiskUsage, Usage, service};
+use crate::engine::system::{CheckOptions, DiskUsage, Usage, service};
 use crate::model::units::human_size;
 
 /// Flags of `system df`.
@@ -22,6 +23,17 @@ struct DfArgs {
     /// Format with a Go template: json, table, table TEMPLATE, TEMPLATE
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
+}
+
+/// Flags of `system check`.
+#[derive(clap::Args)]
+struct CheckArgs {
+    /// Only whether everything is there, not whether it is what it was
+    #[arg(short, long)]
+    quick: bool,
+    /// Repair what can be: fetch damaged images again, save what a broken database holds
+    #[arg(short, long)]
+    repair: bool,
 }
 
 /// Flags of `system prune`.
@@ -65,6 +77,14 @@ struct ServiceArgs {
 
 pub(super) const DF: Def =
     def!(DfArgs, df, Section::System, ["system df"], "[OPTIONS]", "Show what the store takes");
+pub(super) const CHECK: Def = def!(
+    CheckArgs,
+    check,
+    Section::System,
+    ["system check"],
+    "[OPTIONS]",
+    "Look for damage in the store, and repair it"
+);
 pub(super) const PRUNE: Def =
     def!(PruneArgs, prune, Section::System, ["system prune"], "[OPTIONS]", "Remove what nothing uses");
 
@@ -96,6 +116,29 @@ const LAYOUT: Layout = Layout {
     further: &["Total"],
     columns: &["Type", "TotalCount", "Active", "Size", "Reclaimable"],
 };
+
+fn check(args: CheckArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let options = CheckOptions { quick: args.quick, repair: args.repair };
+    let progress = PullProgress::new(true);
+    let found = crate::engine::system::check(ctx.engine()?, options, &progress)?;
+    let mut left = 0;
+    for finding in &found {
+        ui.line(format_args!("{}: {}", finding.what, finding.why));
+        match &finding.repaired {
+            Some(Ok(how)) => ui.line(format_args!("  repaired: {how}")),
+            Some(Err(why)) => {
+                left += 1;
+                ui.line(format_args!("  not repaired: {why}"));
+            }
+            None => left += 1,
+        }
+    }
+    if left == 0 {
+        return Ok(Exit::OK);
+    }
+    let failure = Failure::new(format!("damage detected in local storage ({left})"));
+    Err(if args.repair { failure } else { failure.hint("rcon system check --repair") })
+}
 
 fn df(args: DfArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let DiskUsage { images, containers, volumes } = crate::engine::system::df(ctx.engine()?, args.verbose)?;

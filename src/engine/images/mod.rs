@@ -32,6 +32,7 @@ pub use history::{HistoryEntry, history};
 pub use inspect::inspect;
 pub use list::{IMAGE_FILTERS, ListEntry, ListOptions, list};
 pub use prune::{PrunedImages, prune};
+pub(super) use pull::pull_again;
 pub use pull::{PullOptions, Pulled, pull, tags};
 pub use push::{PushOptions, Stored, login, login_again, login_of, logout, push, search};
 pub use rmi::{Removal, RmiOptions, rmi};

@@ -125,6 +125,17 @@ pub fn tags(name: &str, options: &PullOptions) -> Result<Vec<String>, Error> {
     Ok(found.into_iter().map(|tag| format!("{name}:{tag}")).collect())
 }
 
+/// Pulls a name whether or not the store has it; the id of what came.
+pub(in crate::engine) fn pull_again(
+    ctx: &Context,
+    store: &Store,
+    name: &str,
+    options: &PullOptions,
+    progress: &dyn Progress,
+) -> Result<Digest, Error> {
+    Ok(pull_into(ctx, store, &Names::new(), name, options, progress)?.image.id)
+}
+
 pub(super) fn pull_into(
     ctx: &Context,
     store: &Store,

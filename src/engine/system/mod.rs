@@ -1,11 +1,13 @@
 //! `info`, `version`, `system df`: facts about the engine and its host, in docker's shape. No child processes,
 //! no walk over the store: `info` and `version` answer in a few milliseconds.
 
+mod check;
 mod df;
 mod info;
 mod reset;
 pub mod service;
 
+pub use check::{CheckOptions, Finding, check};
 pub use df::{DiskUsage, Usage, df};
 pub use info::info;
 pub use reset::reset;
