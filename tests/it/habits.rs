@@ -300,6 +300,11 @@ fn templates_may_ask_for_what_is_not_there() {
         "50",
     ])
     .ok();
+    s.rcon(["create", "--name", "m", "-v", "v:/v", "-v", "/tmp:/b", "busybox"]).ok();
+    let all = s.inspect("m", "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}};{{end}}");
+    assert!(all.contains("bind  /b;") && all.contains("volume v /v;"), "{all}");
+    s.rcon(["rm", "m"]).ok();
+    s.rcon(["volume", "rm", "v"]).ok();
     // podman's older word
     assert_eq!(s.inspect("d", "{{.State.Healthcheck.FailingStreak}}"), "0");
     s.rcon(["rm", "-f", "c", "d"]).ok();
@@ -345,4 +350,19 @@ fn an_exec_that_cannot_start_says_so_by_its_code() {
     assert_eq!(s.rcon(["ps", "-q", "--filter", "publish=80"]).ok(), "", "it is another port on the host");
     assert_eq!(s.rcon(["ps", "-q", "--filter", "expose=81"]).ok().len(), 12);
     s.rcon(["rm", "-f", "c"]).ok();
+}
+
+#[test]
+fn flags_that_exclude_each_other_are_both_named() {
+    let s = Sandbox::new("exclude");
+    for (one, other) in [
+        ("--cpu-period=1", "--cpus=2"),
+        ("--cpu-quota=1", "--cpus=2"),
+        ("--no-hosts", "--add-host=foo:1.1.1.1"),
+    ] {
+        let told = s.rcon(["create", other, one, "busybox"]).fails(125).to_owned();
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        let want = format!("{} and {} cannot be set together", name(one), name(other));
+        assert!(told.contains(&want), "{told}");
+    }
 }

@@ -87,9 +87,9 @@ impl PlatformArgs {
     pub fn into_option(self) -> Result<Option<String>, Failure> {
         let parts = self.os.is_some() || self.arch.is_some() || self.variant.is_some();
         match self.platform {
-            Some(_) if parts => Err(Failure::usage(
-                "conflicting options: --platform and --os, --arch or --variant cannot be used together",
-            )),
+            Some(_) if parts => {
+                Err(Failure::usage("--platform and --arch, --os or --variant cannot be set together"))
+            }
             Some(platform) => Ok(Some(platform).filter(|p| !p.is_empty())),
             None if !parts => Ok(None),
             None => {

@@ -85,9 +85,7 @@ impl NetworkArgs {
             hosts.extend(parse_extra_host(text)?);
         }
         if self.no_hosts && !hosts.is_empty() {
-            return Err(Failure::usage(
-                "conflicting options: --no-hosts and --add-host cannot be set together",
-            ));
+            return Err(Failure::usage("--no-hosts and --add-host cannot be set together"));
         }
         Ok(NetworkOptions {
             mode,

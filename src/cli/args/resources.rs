@@ -97,10 +97,15 @@ impl ResourceArgs {
                 ))
             })?),
         };
-        if self.cpus.is_some_and(|c| c.0 > 0) && (self.cpu_quota.is_some() || self.cpu_period.is_some()) {
-            return Err(Failure::usage(
-                "conflicting options: --cpus and --cpu-period or --cpu-quota cannot be used together",
-            ));
+        if self.cpus.is_some_and(|c| c.0 > 0) {
+            // podman's words.
+            let both = |flag: &str| Err(Failure::usage(format!("{flag} and --cpus cannot be set together")));
+            if self.cpu_period.is_some() {
+                return both("--cpu-period");
+            }
+            if self.cpu_quota.is_some() {
+                return both("--cpu-quota");
+            }
         }
         let unified =
             self.cgroup_conf.iter().map(|t| strict_pair("cgroup-conf", t)).collect::<Result<_, _>>()?;

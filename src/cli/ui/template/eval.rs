@@ -298,6 +298,11 @@ fn walk(value: Option<&Value>, path: &[String]) -> Result<Val, TemplateError> {
                 None => match map.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)) {
                     Some((_, found)) => Some(found),
                     None if open => None,
+                    // A mount has a name only if it is a volume.
+                    None if name == "Name" && map.contains_key("Destination") => {
+                        static NO_NAME: Value = Value::String(String::new());
+                        Some(&NO_NAME)
+                    }
                     None if OPTIONAL.contains(&name.as_str()) => {
                         // podman's older word for the same.
                         let other = if name == "Healthcheck" { map.get("Health") } else { None };
