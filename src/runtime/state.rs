@@ -131,8 +131,13 @@ impl Store {
                 );
             }
         }
-        let lock = FileLock::exclusive(&dir.join("lock"))?;
-        Ok((dir, lock))
+        match FileLock::exclusive(&dir.join("lock")) {
+            Ok(lock) => Ok((dir, lock)),
+            Err(e) => {
+                let _first_error_counts = std::fs::remove_dir_all(&dir);
+                Err(e.into())
+            }
+        }
     }
 
     /// Opens a container.

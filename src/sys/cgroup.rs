@@ -35,11 +35,15 @@ pub fn is_v2(path: &Path) -> io::Result<bool> {
     Ok(u64::try_from(magic).unwrap_or_default() == CGROUP2_MAGIC)
 }
 
-/// Whether a directory exists.
+/// Whether a directory exists. Where that cannot be found out it counts as there: nothing is passed over, and what is
+/// then done in it says what is wrong.
 #[must_use]
 pub fn is_dir(path: &Path) -> bool {
-    rustix::fs::statat(CWD, path, AtFlags::empty())
-        .is_ok_and(|s| rustix::fs::FileType::from_raw_mode(s.st_mode).is_dir())
+    match rustix::fs::statat(CWD, path, AtFlags::empty()) {
+        Ok(stat) => rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir(),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => false,
+        Err(_) => true,
+    }
 }
 
 /// Makes one directory, 0755.

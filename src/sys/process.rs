@@ -184,10 +184,14 @@ pub fn has_executed(pid: i32) -> bool {
     stat_field(&stat, 9).and_then(|f| f.parse::<u64>().ok()).is_none_or(|flags| flags & FORKED_ONLY == 0)
 }
 
-/// Whether that very process is there and has not ended (a zombie has).
+/// Whether that very process is there and has not ended (a zombie has). Where that cannot be found out, it
+/// counts as alive: what it holds must not be taken for free.
 #[must_use]
 pub fn is_alive(who: &ProcessIdentity) -> bool {
-    open_identity(who).is_ok_and(|p| p.is_running().unwrap_or(false))
+    match open_identity(who) {
+        Ok(handle) => handle.is_running().unwrap_or(true),
+        Err(e) => !e.is(libc::ESRCH),
+    }
 }
 
 /// A handle on that very process; `ESRCH` when the pid is another's now.

@@ -30,6 +30,7 @@ mod pull_faults;
 mod pull_interrupt;
 mod runtime_attacks;
 mod runtime_cli;
+mod runtime_faults;
 mod runtime_peers;
 mod runtime_spec;
 mod runtime_start;

@@ -60,10 +60,10 @@ impl Hierarchies {
     /// Looks at the machine.
     pub(super) fn detect() -> Result<Self, Error> {
         let root = Path::new(ROOT);
-        if sys::is_v2(root).unwrap_or(false) {
+        if is_v2(root)? {
             return Ok(Self { v2: Some(root.to_owned()), v1: Vec::new() });
         }
-        let found = usual_places(root);
+        let found = usual_places(root)?;
         if found.layout() != Layout::None {
             return Ok(found);
         }
@@ -75,17 +75,20 @@ impl Hierarchies {
 }
 
 /// `/sys/fs/cgroup/<controller>`: a mount of its own, or a link to the one it shares with others.
-fn usual_places(root: &Path) -> Hierarchies {
+///
+/// A hierarchy that cannot be looked at is an error: a container that joined all but that one would have less than
+/// its limits, and what is left of it there nobody would remove.
+fn usual_places(root: &Path) -> Result<Hierarchies, Error> {
     let mut out = Hierarchies::default();
-    let Ok(base) = std::fs::metadata(root).map(|m| m.dev()) else { return out };
+    let Some(base) = device(root)? else { return Ok(out) };
     let unified = root.join("unified");
-    if sys::is_v2(&unified).unwrap_or(false) {
+    if is_v2(&unified)? {
         out.v2 = Some(unified);
     }
     let mut devices: Vec<u64> = Vec::new();
     for name in V1 {
         let mount = root.join(name);
-        let Ok(dev) = std::fs::metadata(&mount).map(|m| m.dev()) else { continue };
+        let Some(dev) = device(&mount)? else { continue };
         if dev == base {
             continue;
         }
@@ -97,7 +100,23 @@ fn usual_places(root: &Path) -> Hierarchies {
             }
         }
     }
-    out
+    Ok(out)
+}
+
+/// What is not there is no cgroup2.
+fn is_v2(path: &Path) -> Result<bool, Error> {
+    match sys::is_v2(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        other => other.map_err(|source| Error::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn device(path: &Path) -> Result<Option<u64>, Error> {
+    match std::fs::metadata(path) {
+        Ok(meta) => Ok(Some(meta.dev())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+    }
 }
 
 /// The same from /proc/self/mountinfo, for machines that mount them elsewhere.

@@ -386,5 +386,8 @@ pub fn start(store: &Store, id: &str) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Spec`] where it has.
 pub fn init_of(container: &Container) -> Result<PidFd, Error> {
-    process::open_identity(&container.state.init).map_err(|_| Error::refused("container not running"))
+    process::open_identity(&container.state.init).map_err(|e| match e.is(libc::ESRCH) {
+        true => Error::refused("container not running"),
+        false => e.into(),
+    })
 }

@@ -35,7 +35,10 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), Error> {
 }
 
 fn kill(container: &Container) -> Result<(), Error> {
-    let Ok(init) = process::open_identity(&container.state.init) else { return Ok(()) };
+    let init = match process::open_identity(&container.state.init) {
+        Err(e) if e.is(libc::ESRCH) => return Ok(()),
+        other => other?,
+    };
     if let Some(cgroup) = container.cgroup()? {
         cgroup.kill()?;
         // A frozen process does not die before it thaws.
@@ -48,49 +51,36 @@ fn kill(container: &Container) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes cgroup and state of a container that has ended, then runs its poststop hooks.
+/// Removes cgroup and state of a container that has ended, then runs its poststop hooks. The state goes last: while
+/// anything is left that it names, the removal can be tried again.
 ///
 /// # Errors
-/// The first of what failed; all was tried.
+/// The first of what failed.
 pub fn destroy(container: Container) -> Result<(), Error> {
-    let spec = container.spec();
-    let mut first: Result<(), Error> = Ok(());
-    let mut note = |result: Result<(), Error>| {
-        if first.is_ok() {
-            first = result;
-        }
+    let spec = match container.spec() {
+        // One that cannot be read now may have hooks; one that makes no sense never ran any.
+        Err(Error::Sys(e)) => return Err(e.into()),
+        other => other,
     };
     if spec.as_ref().is_ok_and(|s| !namespaces(s).iter().any(|n| n.typ() == LinuxNamespaceType::Mount)) {
         // Its mounts are the host's.
         let _unmounted_already = crate::sys::mount::unmount_detach(&container.state.rootfs);
     }
-    match container.cgroup() {
-        Ok(Some(cgroup)) => {
-            if !spec.as_ref().is_ok_and(ends_with_init) {
-                let _none_left = cgroup.kill();
-            }
-            note(cgroup.remove().map_err(Into::into));
+    if let Some(cgroup) = container.cgroup()? {
+        if !spec.as_ref().is_ok_and(ends_with_init) {
+            let _none_left = cgroup.kill();
         }
-        Ok(None) => {}
-        Err(e) => note(Err(e)),
+        cgroup.remove()?;
     }
-    let removed = std::fs::remove_dir_all(&container.dir);
-    note(
-        removed
-            .map_err(|e| crate::sys::Error::from_io("rmdir", container.dir.display().to_string(), &e).into()),
-    );
-    if let Ok(spec) = spec {
-        let after = hooks::poststop(&spec);
-        if !after.is_empty() {
-            let state = &container.state;
-            note(hooks::run(
-                "poststop",
-                after,
-                &hooks::state_json(&state.id, "stopped", 0, &state.bundle, &spec),
-            ));
-        }
+    std::fs::remove_dir_all(&container.dir)
+        .map_err(|e| crate::sys::Error::from_io("rmdir", container.dir.display().to_string(), &e))?;
+    let Ok(spec) = spec else { return Ok(()) };
+    let after = hooks::poststop(&spec);
+    if after.is_empty() {
+        return Ok(());
     }
-    first
+    let state = &container.state;
+    hooks::run("poststop", after, &hooks::state_json(&state.id, "stopped", 0, &state.bundle, &spec))
 }
 
 /// With a pid namespace of its own, the end of its first process was the end of all.

@@ -1,0 +1,204 @@
+//! Fault injection: the Nth system call of run, exec, start and delete fails, for N = 1, 2, 3 … until none is left.
+//! Each time: a clear error, or success with nothing less than without the fault; and everything undone.
+//!
+//! The calls are failed from outside (`tests/fixtures/fault.c`), before the kernel makes them, so the binary under
+//! test is the one that ships. `RCON_FAULTS=all` tries every N, else every seventh, which takes seconds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::bundle::{bundle, create, run_detached, runtime, state};
+use crate::support::{Done, Sandbox, rcon_binary};
+
+/// Everything that a start may take away or has to give.
+const LOOK: &str = "grep -E 'Uid|Groups|Cap|NoNew|Seccomp:' /proc/self/status; cat /proc/self/oom_score_adj; \
+    ulimit -n; hostname; pwd; cat /proc/sys/kernel/msgmax; cut -d' ' -f2-4 /proc/self/mounts; \
+    touch /x 2>&1; ls /sys/firmware; cat /proc/keys; ls /dev; cut -d: -f3 /proc/self/cgroup | sort -u; umask";
+
+struct Faults<'a> {
+    s: &'a Sandbox,
+    tool: PathBuf,
+    cgroup: String,
+}
+
+/// What a run with a fault in it brought.
+struct Outcome {
+    done: Done,
+    /// How many calls there were.
+    calls: usize,
+    /// The call that failed was the container's program's own.
+    of_program: bool,
+}
+
+impl<'a> Faults<'a> {
+    fn new(s: &'a Sandbox, name: &str) -> Self {
+        let tool = s.dir().join("fault");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/fault.c");
+        let built = Command::new("cc").args(["-O1", "-o"]).arg(&tool).arg(source).status();
+        assert!(built.expect("a C compiler").success());
+        Self { s, tool, cgroup: format!("rcon-test-{name}-{}", std::process::id()) }
+    }
+
+    fn bundle(&self, script: &str) -> PathBuf {
+        bundle(self.s, "fault", script, |spec: &mut Value| {
+            spec["linux"]["cgroupsPath"] = format!("/{}", self.cgroup).into();
+            spec["linux"]["seccomp"] = json!({
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO" }],
+            });
+            spec["linux"]["sysctl"] = json!({ "kernel.msgmax": "4321" });
+            spec["root"]["readonly"] = true.into();
+            spec["process"]["oomScoreAdj"] = 321.into();
+            spec["process"]["user"] =
+                json!({ "uid": 1000, "gid": 1000, "additionalGids": [7], "umask": 0o27 });
+        })
+    }
+
+    fn with_fault(&self, n: usize, words: &[&str]) -> Outcome {
+        let log = self.s.dir().join("fault-log");
+        let mut command = Command::new("timeout");
+        command.args(["-k", "1", "20"]).arg(&self.tool).arg(n.to_string()).arg(&log).arg(rcon_binary());
+        command.args(["runtime", "--root", &state(self.s)]).args(words).stdin(Stdio::null());
+        let (out, err) = (self.s.dir().join("out"), self.s.dir().join("err"));
+        // Files, because a container that stays would keep a pipe open.
+        command.stdout(fs::File::create(&out).expect("out")).stderr(fs::File::create(&err).expect("err"));
+        let status = command.status().expect("timeout");
+        let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).expect("output")).into_owned();
+        let done = Done { code: status.code().unwrap_or(-1), stdout: read(&out), stderr: read(&err) };
+        assert!(![124, 137].contains(&done.code), "call {n}: it hung: {done:?}");
+        let said = fs::read_to_string(&log).expect("log");
+        let mut parts = said.split_whitespace();
+        let calls = parts.next().and_then(|c| c.parse().ok()).expect("a number");
+        Outcome { done, calls, of_program: parts.nth(1).is_some_and(|p| p.contains("busybox")) }
+    }
+
+    /// Fails one call after the other until none is left to fail.
+    fn each(&self, mut attempt: impl FnMut(usize) -> Outcome) {
+        let step = if std::env::var("RCON_FAULTS").as_deref() == Ok("all") { 1 } else { 7 };
+        let mut n = 1;
+        loop {
+            let outcome = attempt(n);
+            let told = !outcome.done.stderr.trim().is_empty();
+            assert!(
+                outcome.done.code == 0 || told || outcome.of_program,
+                "call {n}: no word: {:?}",
+                outcome.done
+            );
+            if n > outcome.calls {
+                assert_eq!(outcome.done.code, 0, "without a fault: {:?}", outcome.done);
+                return;
+            }
+            n += step;
+        }
+    }
+
+    /// Takes away what there is, and looks for what is there still.
+    fn clean(&self, n: usize) {
+        runtime(self.s, ["delete", "--force", "fault"]);
+        assert!(!Path::new(&state(self.s)).join("fault").exists(), "call {n}: the state is left");
+        self.nothing_runs(n);
+        let found = crate::support::sh(&format!(
+            "find /sys/fs/cgroup -maxdepth 3 -name '{}' 2>/dev/null || true",
+            self.cgroup
+        ));
+        assert_eq!(found, "", "call {n}: a cgroup is left");
+    }
+
+    /// Processes of the container end with it.
+    fn nothing_runs(&self, n: usize) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while let Some(pid) = self.any_process() {
+            assert!(Instant::now() < deadline, "call {n}: process {pid} is left");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn any_process(&self) -> Option<String> {
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+        fs::read_dir("/proc").expect("/proc").filter_map(name).find(|pid| {
+            let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+            pid.bytes().all(|b| b.is_ascii_digit()) && text.contains(&self.cgroup)
+        })
+    }
+}
+
+#[test]
+fn any_call_of_a_start_may_fail() {
+    let s = Sandbox::new("fi-run");
+    let faults = Faults::new(&s, "fi-run");
+    let dir = faults.bundle(LOOK).to_string_lossy().into_owned();
+    let words = ["run", "--bundle", &dir, "fault"];
+    let whole = faults.with_fault(0, &words).done;
+    faults.clean(0);
+    assert_eq!(whole.code, 0, "{whole:?}");
+    assert!(whole.stdout.contains("Read-only") && whole.stdout.contains("4321"), "{whole:?}");
+    faults.each(|n| {
+        let outcome = faults.with_fault(n, &words);
+        if !outcome.of_program && (outcome.done.code == 0 || !outcome.done.stdout.is_empty()) {
+            assert_eq!(outcome.done.stdout, whole.stdout, "call {n}: less than whole");
+        }
+        if outcome.done.stdout.is_empty() && outcome.done.code != 0 {
+            faults.nothing_runs(n);
+            let left = Path::new(&state(&s)).join("fault").exists();
+            assert!(
+                !left || outcome.of_program,
+                "call {n}: a failed start left its state: {:?}",
+                outcome.done
+            );
+        }
+        faults.clean(n);
+        outcome
+    });
+}
+
+#[test]
+fn any_call_of_an_exec_may_fail() {
+    let s = Sandbox::new("fi-exec");
+    let faults = Faults::new(&s, "fi-exec");
+    let dir = faults.bundle("exec sleep 1000");
+    run_detached(&s, &dir, "fault");
+    let words = ["exec", "fault", "sh", "-c", LOOK];
+    let whole = faults.with_fault(0, &words).done;
+    assert_eq!(whole.code, 0, "{whole:?}");
+    let pids = || runtime(&s, ["ps", "-f", "json", "fault"]).ok().to_owned();
+    let alone = pids();
+    faults.each(|n| {
+        let outcome = faults.with_fault(n, &words);
+        if !outcome.of_program && (outcome.done.code == 0 || !outcome.done.stdout.is_empty()) {
+            assert_eq!(outcome.done.stdout, whole.stdout, "call {n}: less than whole");
+        }
+        crate::support::eventually("the container is alone again", || pids() == alone);
+        outcome
+    });
+    faults.clean(0);
+}
+
+#[test]
+fn any_call_of_start_and_delete_may_fail() {
+    let s = Sandbox::new("fi-delete");
+    let faults = Faults::new(&s, "fi-delete");
+    let dir = faults.bundle("exec sleep 1000");
+    for words in [["start", "fault"].as_slice(), &["delete", "--force", "fault"]] {
+        faults.each(|n| {
+            create(&s, &dir, "fault");
+            let outcome = faults.with_fault(n, words);
+            if std::env::var_os("RCON_FAULTS_SAY").is_some() {
+                eprintln!("{words:?} {n}: {:?}", outcome.done);
+            }
+            if outcome.done.code == 0 && words[0] == "delete" {
+                assert!(!Path::new(&state(&s)).join("fault").exists(), "call {n}: success, but not deleted");
+                faults.nothing_runs(n);
+            }
+            if outcome.done.code == 0 && words[0] == "start" {
+                assert!(runtime(&s, ["state", "fault"]).ok().contains("running"), "call {n}: not started");
+            }
+            // Whatever failed, what is left can be deleted.
+            faults.clean(n);
+            outcome
+        });
+    }
+}
