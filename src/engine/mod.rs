@@ -46,6 +46,7 @@ pub mod reconcile;
 pub mod rename;
 pub mod resolve;
 pub mod restart;
+mod retold;
 pub mod rm;
 mod rootfs;
 pub mod run;

@@ -12,8 +12,9 @@ use super::select::{Done, Selection, targets};
 use super::view::Container;
 use crate::model::container::Phase;
 use crate::model::id::ContainerId;
+use crate::model::lifecycle::RestartPolicy;
 use crate::monitor::teardown;
-use crate::storage::containers::{Stored, Summary};
+use crate::storage::containers::{Desired, MONITOR_LOST, Stored, Summary};
 use crate::storage::volatile::RunDir;
 use crate::storage::{Error as StorageError, Store};
 
@@ -60,8 +61,35 @@ pub(crate) fn settle(
         store.set_stored(&row.id, &Stored::Exited(exited.clone()))?;
     }
     run_dir.remove()?;
-    let row = store.container(&row.id)?;
-    Ok(Some(Container { row, phase }))
+    let container = Container { row: store.container(&row.id)?, phase };
+    if !comes_back(&container) {
+        return Ok(Some(container));
+    }
+    // There is no daemon: whoever notices does what the monitor would have done.
+    match super::start::one(ctx, store, &container, None) {
+        Ok(_) => {
+            let row = store.container(&container.row.id)?;
+            Ok(Some(Container { phase: store.phase(&row)?, row }))
+        }
+        Err(e) => {
+            tracing::warn!(container = %container.row.id, error = %e.chain(), "restarting after a lost monitor");
+            Ok(Some(container))
+        }
+    }
+}
+
+/// Whether the restart policy of a container whose monitor was lost wants it to run. After a reboot it is the boot
+/// unit that starts.
+fn comes_back(container: &Container) -> bool {
+    let Phase::Exited(exited) = &container.phase else { return false };
+    if exited.error != MONITOR_LOST || container.row.desired != Desired::Running {
+        return false;
+    }
+    match container.row.restart {
+        RestartPolicy::No => false,
+        RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
+        RestartPolicy::OnFailure { max } => max == 0 || exited.restarts < max,
+    }
 }
 
 /// `container cleanup`: sweeps each container that does not run; nothing else is touched.

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::error::{Error, Kind};
 use super::lookup::StoreWorld;
 use super::resolve::{self, Inputs};
+use super::retold::{self, Gone};
 use super::select::{Done, Selection, targets};
 use super::start;
 use super::view::Container;
@@ -51,6 +52,8 @@ pub struct UpdateOptions {
     pub mounts: Vec<MountRequest>,
     /// `--mount-rm`: targets.
     pub unmount: Vec<String>,
+    /// The flags as `run` takes them, for `inspect --as-run`.
+    pub words: Vec<String>,
 }
 
 impl UpdateOptions {
@@ -140,6 +143,9 @@ fn changed(
 ) -> Result<ContainerSpec, Error> {
     let mut wish = old.options.clone();
     apply(&mut wish, options)?;
+    // What these named at the creation may be gone by now; the container has what it got then.
+    let secrets = std::mem::take(&mut wish.secrets);
+    let links = std::mem::take(&mut wish.network.links);
     let image = old.root.image_id.as_ref().map(|id| store.image(id)).transpose()?;
     let world = StoreWorld::new(ctx, store);
     let resolved = resolve::resolve(&Inputs {
@@ -153,6 +159,12 @@ fn changed(
         world: &world,
     })?;
     let mut new = resolved.spec;
+    new.options.secrets = secrets;
+    new.options.network.links = links;
+    new.secrets.clone_from(&old.secrets);
+    new.network.links.clone_from(&old.network.links);
+    // Its files have these ids.
+    new.namespaces.user.clone_from(&old.namespaces.user);
     // Anonymous volumes were given names at the creation; they are kept by their targets.
     for mount in &mut new.mounts {
         if mount.anonymous
@@ -189,7 +201,10 @@ fn apply(wish: &mut CreateOptions, options: &UpdateOptions) -> Result<(), Error>
         unpublish,
         mounts,
         unmount,
+        words,
     } = options;
+    let gone = Gone { ports: unpublish, mounts: unmount, labels: unset_labels };
+    wish.command_line = retold::line(&wish.command_line, wish.process.args.len(), gone, words);
     merge_resources(&mut wish.resources, resources);
     if let Some(policy) = restart {
         wish.lifecycle.restart = Some(*policy);

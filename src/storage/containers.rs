@@ -19,6 +19,9 @@ use crate::model::id::{ContainerId, check_name};
 use crate::model::lifecycle::RestartPolicy;
 use crate::model::network::{ExposedPort, PortMapping};
 
+/// Why a container ended whose monitor died on the boot that is still on.
+pub const MONITOR_LOST: &str = "monitor lost";
+
 /// The durable phase of a container. Details of a running one are volatile; see [`Store::phase`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "lowercase")]

@@ -1,7 +1,7 @@
 //! The true phase of a container, made of three things that may disagree: the row, what the monitor wrote last, and
 //! whether the monitor lives.
 
-use super::containers::{Stored, Summary};
+use super::containers::{MONITOR_LOST, Stored, Summary};
 use super::db::Store;
 use super::error::Result;
 use super::volatile;
@@ -50,7 +50,7 @@ fn lost(last: Option<&Phase>, start: jiff::Timestamp, same_boot: bool) -> Exited
         oom: false,
         started: running.map_or(start, |r| r.started),
         at: jiff::Timestamp::now(),
-        error: if same_boot { "monitor lost" } else { "host restarted" }.to_owned(),
+        error: if same_boot { MONITOR_LOST } else { "host restarted" }.to_owned(),
         restarts: running.map_or(0, |r| r.restarts),
         stopped_by_user: false,
         health: running.and_then(|r| r.health.clone()),

@@ -35,6 +35,7 @@ mod runtime_peers;
 mod runtime_spec;
 mod runtime_start;
 mod secrets;
+mod system_cmd;
 mod userns;
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::os::fd::AsRawFd as _;
 
-use crate::support::{Sandbox, eventually};
+use crate::support::{Sandbox, eventually, sh};
 
 fn sandbox(name: &str) -> Sandbox {
     Sandbox::with_images(name, &["busybox"])
@@ -228,4 +228,71 @@ fn devices_of_vendors_come_from_cdi_specifications() {
     assert_eq!(both.ok(), "a\n0 10 77\n/dev/n");
     let unknown = run(&["--device", "v.com/net=b"], "true");
     assert!(unknown.fails(125).contains("unresolvable CDI device v.com/net=b"), "{}", unknown.stderr);
+}
+
+#[test]
+fn whoever_notices_a_lost_monitor_applies_the_restart_policy() {
+    let s = sandbox("opt-lost");
+    for (name, policy) in [("comes", "always"), ("stays", "no"), ("stopped", "unless-stopped")] {
+        s.rcon(["run", "-d", "--name", name, "--restart", policy, "busybox", "sleep", "1000"]).ok();
+    }
+    s.rcon(["stop", "-t", "0", "stopped"]).ok();
+    let monitors = |name: &str| s.inspect(name, "{{.State.ConmonPid}}");
+    let pids = [monitors("comes"), monitors("stays")];
+    for pid in &pids {
+        assert_ne!(pid, "0");
+        sh(&format!("kill -9 {pid}"));
+    }
+    eventually("it runs again", || {
+        s.rcon(["ps", "--format", "{{.Names}}"]).ok() == "comes" && monitors("comes") != pids[0]
+    });
+    assert_eq!(s.inspect("stays", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
+    assert_eq!(s.inspect("stopped", "{{.State.Status}}"), "exited");
+    assert_eq!(s.rcon(["exec", "comes", "echo", "works"]).ok(), "works");
+}
+
+#[test]
+fn as_run_follows_an_update_and_what_was_drawn_at_the_creation_stays() {
+    let s = sandbox("opt-asrun");
+    s.rcon_with_input(["secret", "create", "key", "-"], b"k").ok();
+    s.rcon([
+        "run",
+        "-d",
+        "--name",
+        "c",
+        "-p",
+        "18090:80",
+        "--label",
+        "x=1",
+        "--secret",
+        "key",
+        "--userns=auto",
+        "busybox",
+        "sleep",
+        "1000",
+    ])
+    .ok();
+    let map = s.rcon(["exec", "c", "cat", "/proc/self/uid_map"]).ok().to_owned();
+    s.rcon(["secret", "rm", "key"]).ok();
+    s.rcon([
+        "update",
+        "--publish-rm",
+        "80",
+        "--publish-add",
+        "18091:81",
+        "--label-rm",
+        "x",
+        "-m",
+        "64m",
+        "c",
+    ])
+    .ok();
+    let line = s.rcon(["inspect", "--as-run", "c"]).ok().to_owned();
+    assert!(
+        line.ends_with("run -d --name c --secret key --userns=auto -p 18091:81 -m 64m busybox sleep 1000"),
+        "{line}"
+    );
+    assert_eq!(s.rcon(["exec", "c", "cat", "/proc/self/uid_map"]).ok(), map);
+    assert_eq!(s.rcon(["exec", "c", "cat", "/run/secrets/key"]).ok(), "k");
+    assert_eq!(s.rcon(["port", "c"]).ok(), "81/tcp -> 0.0.0.0:18091");
 }

@@ -184,5 +184,5 @@ fn cp_knows_the_ids_of_a_running_container() {
     s.rcon(["cp", path, "c:/while-stopped"]).ok();
     s.rcon(["start", "c"]).ok();
     let owners = s.rcon(["exec", "c", "stat", "-c", "%u:%g", "/kept", "/while-stopped"]);
-    assert_eq!(owners.ok(), "12:13\n0:0");
+    assert_eq!(owners.ok(), "12:13\n12:13");
 }

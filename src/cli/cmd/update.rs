@@ -71,6 +71,7 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: UpdateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let choice = SelectArgs { latest: args.latest.latest, ..SelectArgs::default() };
+    let words = run_words(std::env::args().collect(), &args.containers);
     let which = selection(args.containers, choice, false, "update")?;
     let (health, health_on_failure) = args.health.into_options()?;
     let environment = env::environment(&[], &args.env, &env::caller)?;
@@ -96,8 +97,63 @@ fn run(args: UpdateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         unpublish: args.publish_rm,
         mounts,
         unmount: args.mount_rm,
+        words,
     };
     let mut each = Each::new(ui);
     crate::engine::update::update(ctx.engine()?, &which, &options, &mut |done| each.echo(done))?;
     Ok(each.exit())
+}
+
+/// The flags of this command line as `run` takes them; what only takes away is left out.
+fn run_words(line: Vec<String>, containers: &[String]) -> Vec<String> {
+    let mut words = line.into_iter().skip_while(|w| w != "update").skip(1).peekable();
+    let mut out: Vec<String> = Vec::new();
+    while let Some(word) = words.next() {
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) if word.starts_with("--") => (flag.to_owned(), Some(value.to_owned())),
+            _ => (word, None),
+        };
+        let renamed = match flag.as_str() {
+            "--publish-rm" | "--mount-rm" | "--unsetlabel" | "--label-rm" => {
+                if value.is_none() {
+                    words.next();
+                }
+                continue;
+            }
+            "-l" | "--latest" | "--" => continue,
+            "--publish-add" => "-p",
+            "--mount-add" => "-v",
+            "--label-add" => "--label",
+            other => other,
+        };
+        let renamed = renamed.to_owned();
+        match value {
+            Some(value) if renamed.starts_with("--") => out.push(format!("{renamed}={value}")),
+            Some(value) => out.extend([renamed, value]),
+            None if !renamed.starts_with('-') && containers.contains(&renamed) => {
+                // A name, unless it is the value of the flag before.
+                let is_value = out.last().is_some_and(|w| w.starts_with('-') && !w.contains('='));
+                let later = words.clone().filter(|w| containers.contains(w)).count();
+                if is_value && later >= containers.len() {
+                    out.push(renamed);
+                }
+            }
+            None => out.push(renamed),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn flags_of_an_update_as_run_has_them() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let line =
+            words("rcon update --publish-add 80:80 --mount-rm /x -m 64m --label-add=a=b c1 --restart always");
+        assert_eq!(
+            super::run_words(line, &words("c1")),
+            words("-p 80:80 -m 64m --label=a=b --restart always")
+        );
+    }
 }

@@ -119,7 +119,7 @@ pub(super) fn gpus(text: &str) -> Result<Vec<String>, Error> {
         match field.trim_matches('"').split_once('=') {
             Some(("device", first)) => {
                 devices = true;
-                out.push(name(first));
+                out.push(name(first.trim_matches('"')));
             }
             Some(("count", "all" | "-1")) => out.push(name("all")),
             Some(("driver", "nvidia" | "cdi") | ("capabilities", _)) => devices = false,
@@ -128,7 +128,7 @@ pub(super) fn gpus(text: &str) -> Result<Vec<String>, Error> {
                     count.parse().map_err(|_| invalid(format!("invalid --gpus count {count:?}")))?;
                 out.extend((0..count).map(|n| name(&n.to_string())));
             }
-            None if devices => out.push(name(field)),
+            None if devices => out.push(name(field.trim_matches('"'))),
             _ => {
                 return Err(invalid(format!("invalid --gpus {text:?}: want all, a number, or device=ID,ID")));
             }

@@ -463,21 +463,28 @@ fn sysctls_need_their_namespace() {
 #[test]
 fn what_cannot_be_honoured_is_refused_by_name() {
     type Wish = fn(&mut CreateOptions);
-    let cases: [(&str, Wish); 6] = [
-        ("--gpus", |o| o.gpus = Some("all".to_owned())),
+    let mapped = |text: &str| Some(crate::model::namespace::UserNsMode::Other(text.to_owned()));
+    assert!(with(nginx(), |o| o.namespaces.user = mapped("nomap")).is_err());
+    let cases: [(&str, Wish); 2] = [
         ("--runtime kata", |o| o.runtime = Some("kata".to_owned())),
-        ("--systemd=always", |o| o.systemd = Some("always".to_owned())),
-        ("--secret", |o| o.secrets = vec!["s".to_owned()]),
         ("--storage-opt", |o| o.storage_opts = vec![("size".to_owned(), "1G".to_owned())]),
-        ("--userns=auto", |o| {
-            o.namespaces.user = Some(crate::model::namespace::UserNsMode::Other("auto".to_owned()));
-        }),
     ];
     for (flag, wish) in cases {
         let e = with(nginx(), wish).expect_err(flag);
         assert_eq!(e.kind(), ErrorKind::Unsupported, "{flag}");
         assert!(e.to_string().starts_with(flag), "{e}");
     }
+}
+
+#[test]
+fn automatic_ids_are_those_that_nobody_has() {
+    use crate::model::namespace::{IdMap, UserNsMode};
+    let spec = ok(|o| o.namespaces.user = Some(UserNsMode::Other("auto:size=500".to_owned()))).spec;
+    let UserNsMode::Mapped(maps) = spec.namespaces.user else { panic!("not mapped") };
+    assert_eq!(maps.uids, [IdMap { inside: 0, outside: 101_024, count: 500 }]);
+    assert_eq!(maps.uids, maps.gids);
+    let links = ok(|o| o.network.links = vec!["other:db".to_owned()]).spec.network.links;
+    assert_eq!((links[0].alias.as_str(), links[0].env.as_slice()), ("db", &["A=1".to_owned()][..]));
 }
 
 #[test]
