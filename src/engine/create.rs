@@ -250,6 +250,7 @@ fn volumes(ctx: &Context, store: &Store, resolved: &Resolved) -> Result<Vec<Stri
     for volume in &resolved.volumes {
         store.ensure_volume(&NewVolume {
             name: Some(volume.name.clone()),
+            anonymous: volume.anonymous,
             labels: volume.labels.clone(),
             options: volume.options.clone(),
             needs_copy_up: true,

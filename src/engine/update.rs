@@ -177,6 +177,7 @@ fn changed(
         if new.mounts.iter().any(|m| m.name.as_ref() == Some(&volume.name)) {
             store.ensure_volume(&NewVolume {
                 name: Some(volume.name.clone()),
+                anonymous: volume.anonymous,
                 labels: volume.labels.clone(),
                 options: volume.options.clone(),
                 needs_copy_up: true,

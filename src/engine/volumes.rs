@@ -67,6 +67,7 @@ pub fn create(ctx: &Context, options: &VolumeOptions) -> Result<Volume, Error> {
     let store = ctx.store()?;
     let new = NewVolume {
         name: name.map(str::to_owned),
+        anonymous: false,
         labels: labels.clone(),
         options: opts.clone(),
         needs_copy_up: true,

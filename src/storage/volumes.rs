@@ -18,6 +18,8 @@ pub use super::volume_mount::{VolumeSource, copy_up, open};
 pub struct NewVolume {
     /// Name; `None` makes an anonymous one of 64 hex digits.
     pub name: Option<String>,
+    /// It is a container's own, though it was given a name beforehand.
+    pub anonymous: bool,
     /// Labels.
     pub labels: Vec<(String, String)>,
     /// Driver options: `type`, `device`, `o` as docker's local driver takes them.
@@ -69,7 +71,7 @@ impl Store {
             created: jiff::Timestamp::now(),
             labels: new.labels.clone(),
             options: new.options.clone(),
-            anonymous: new.name.is_none(),
+            anonymous: new.anonymous || new.name.is_none(),
             needs_copy_up: new.needs_copy_up,
         };
         let json = self.json(&name, &volume)?;
