@@ -123,7 +123,8 @@ impl ContainerFilter {
         }
         for policy in filters.values("restart-policy") {
             if !matches!(policy.as_str(), "" | "no" | "none" | "on-failure" | "always" | "unless-stopped") {
-                return Err(bad("restart-policy", policy));
+                // podman's words for a filter of its own.
+                return Err(Error::new(Kind::Invalid, format!("{policy} invalid restart policy")));
             }
         }
         for code in filters.values("exited") {

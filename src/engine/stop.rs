@@ -64,7 +64,11 @@ pub fn stop(
             false => target.found.and_then(|c| prepare(&store, c)),
         };
         match found {
-            Ok(c) if c.alive() => alive.push((target.given, c)),
+            Ok(c) if c.alive() => {
+                // What a container with --rm was asked cannot be looked up when it is gone.
+                let asked = if c.row.auto_remove { asked(&store, &c, &wish) } else { None };
+                alive.push((target.given, (c, asked)));
+            }
             Ok(c) => report(Done { given: target.given, result: Ok(Stopped { id: c.row.id, killed: None }) }),
             Err(e) => report(Done { given: target.given, result: Err(e) }),
         }
@@ -73,19 +77,22 @@ pub fn stop(
     let mut stopped = Vec::new();
     many::each(
         alive,
-        |c| {
+        |(c, asked)| {
             let begun = Instant::now();
             match client::stop(paths, c.id(), wish) {
-                Ok(exited) => Ok((c, (exited.code == KILLED).then(|| begun.elapsed()))),
+                Ok(exited) => Ok((c, asked, (exited.code == KILLED).then(|| begun.elapsed()))),
                 // It ended by itself, or its monitor did: either way it does not run any more.
-                Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => Ok((c, None)),
+                Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => Ok((c, asked, None)),
                 Err(e) => Err(Error::from(e).context("cannot stop container")),
             }
         },
-        &mut |done: Done<(Container, Option<Duration>)>| {
-            let result = done.result.map(|(c, killed): (Container, Option<Duration>)| {
+        &mut |done: Done<(Container, Option<Asked>, Option<Duration>)>| {
+            let result = done.result.map(|(c, before, killed)| {
                 let id = c.id().clone();
-                let killed = killed.and_then(|after| resorted_to_kill(&store, &c, &wish, after));
+                let killed = killed.and_then(|after| {
+                    let how = before.or_else(|| asked(&store, &c, &wish))?;
+                    resorted_to_kill(&c, how, after)
+                });
                 stopped.push(c);
                 Stopped { id, killed }
             });
@@ -104,12 +111,24 @@ pub fn stop(
     Ok(())
 }
 
-/// What to say of a container that ended by SIGKILL: only if it was us, because its time was up.
-fn resorted_to_kill(store: &Store, c: &Container, wish: &StopWish, after: Duration) -> Option<String> {
-    // A container that removes itself may be gone already, and with it what there was to say.
+/// How a container is asked to stop: the signal, and the seconds it has.
+#[derive(Clone, Copy)]
+struct Asked {
+    signal: i32,
+    timeout: i64,
+}
+
+fn asked(store: &Store, c: &Container, wish: &StopWish) -> Option<Asked> {
     let spec = c.spec(store).ok()?;
-    let signal = wish.signal.unwrap_or(spec.lifecycle.stop_signal);
-    let timeout = wish.timeout.unwrap_or(spec.lifecycle.stop_timeout);
+    Some(Asked {
+        signal: wish.signal.unwrap_or(spec.lifecycle.stop_signal),
+        timeout: wish.timeout.unwrap_or(spec.lifecycle.stop_timeout),
+    })
+}
+
+/// What to say of a container that ended by SIGKILL: only if it was us, because its time was up.
+fn resorted_to_kill(c: &Container, asked: Asked, after: Duration) -> Option<String> {
+    let Asked { signal, timeout } = asked;
     let seconds = u64::try_from(timeout).ok().filter(|s| *s > 0 && after >= Duration::from_secs(*s))?;
     (signal != SIGKILL).then(|| {
         format!(

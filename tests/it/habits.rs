@@ -125,6 +125,10 @@ fn stop_says_when_it_had_to_kill() {
     s.rcon(["start", "c"]).ok();
     assert_eq!(s.rcon(["stop", "-t", "0", "c"]).stderr, "");
     s.rcon(["rm", "c"]).ok();
+    sleeper(&s, "c", &["--rm"]);
+    assert!(s.rcon(["stop", "-t", "1", "c"]).stderr.contains(warning), "also of one that removes itself");
+    let told = s.rcon(["start", "--filter", "restart-policy=fake", "--all"]).fails(1).to_owned();
+    assert!(told.contains("fake invalid restart policy"), "{told}");
     let told = s.rcon(["create", "--health-on-failure=kill", "busybox"]).fails(1).to_owned();
     assert!(told.contains("cannot set on-failure action to kill without a health check"), "{told}");
 }
