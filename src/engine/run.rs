@@ -10,6 +10,8 @@ use super::launch::{self, Launch};
 use super::progress::Progress;
 use crate::model::create::CreateOptions;
 use crate::model::id::ContainerId;
+use crate::model::namespace::UserNsMode;
+use crate::model::network::NetworkMode;
 use crate::monitor::client::Ahead;
 use crate::storage::containers::Stored;
 
@@ -48,12 +50,21 @@ pub fn run(
 ) -> Result<RunHandle, Error> {
     let id = super::random::id();
     // Where it cannot be started now, it is tried again, and the error told, when its turn comes.
-    let mut ahead = Ahead::start(&id).ok();
+    let mut ahead = Ahead::start(&id, owns_network(options)).ok();
     let done = with(ctx, options, run, progress, (id, &mut ahead));
     if let Some(unused) = ahead {
         unused.dismiss();
     }
     done
+}
+
+/// Whether the container is going to have a network namespace of its own, as far as the options tell.
+fn owns_network(options: &CreateOptions) -> bool {
+    let other = matches!(
+        options.network.mode,
+        Some(NetworkMode::Host | NetworkMode::Container(_) | NetworkMode::Path(_))
+    );
+    !other && matches!(options.namespaces.user, None | Some(UserNsMode::Host))
 }
 
 fn with(

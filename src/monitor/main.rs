@@ -16,10 +16,13 @@ use crate::model::container::Running;
 use crate::storage::Store;
 use crate::storage::volatile::RunDir;
 use crate::sys::event::SignalFd;
-use crate::sys::{fd, limits, socket};
+use crate::sys::{fd, limits, ns, socket};
 
 /// First argument that marks a monitor.
 pub const ARGUMENT: &str = "__monitor";
+
+/// Word after the id that asks for a network namespace ahead: it is made while the command still looks things up.
+pub const NETWORK: &str = "net";
 
 /// Number of the descriptor on which the handoff comes and the answer goes.
 const CHANNEL: i32 = 3;
@@ -32,6 +35,16 @@ const SIGNALS: &[i32] = &[libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQU
 #[must_use]
 pub fn run() -> ExitCode {
     let Ok(channel) = fd::inherited(CHANNEL) else { return ExitCode::from(125) };
+    let netns = if std::env::args_os().nth(3).is_some_and(|word| word == NETWORK) {
+        match ns::new_net() {
+            Ok(netns) => Some(netns),
+            // Without the right to it there is none ahead; after any other failure we might be in it ourselves.
+            Err(e) if e.is(libc::EPERM) => None,
+            Err(_) => return ExitCode::from(125),
+        }
+    } else {
+        None
+    };
     let (handoff, given, run_dir) = match take(&channel) {
         Ok(taken) => taken,
         Err(failure) => {
@@ -43,7 +56,7 @@ pub fn run() -> ExitCode {
     let (log_paths, log_id) = (paths.clone(), id.clone());
     // Standard error is /dev/null: what is a bug must be found in the log.
     std::panic::set_hook(Box::new(move |info| note(&log_paths, &log_id, &info.to_string())));
-    match serve(channel, handoff, given, run_dir) {
+    match serve(channel, handoff, Given { netns, ..given }, run_dir) {
         Ok(()) => {
             // Nobody waits for us any more: the moment to write the database's log back, once in a while.
             if let Err(e) = Store::tidy(&paths) {
@@ -78,7 +91,7 @@ fn take(channel: &OwnedFd) -> Result<(Handoff, Given, RunDir), Failure> {
     } else {
         None
     };
-    Ok((handoff, Given { stdio, preserved: fds.collect() }, run_dir))
+    Ok((handoff, Given { stdio, preserved: fds.collect(), netns: None }, run_dir))
 }
 
 /// What a start leaves to be served.
@@ -126,6 +139,8 @@ fn make(handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(Made, Runnin
         None => Ok(()),
         Some(dir) => dir.remove().map_err(|e| e.to_string()),
     });
+    let mut given = given;
+    world.fresh_netns = given.netns.take();
     let outcome = prepare(&handoff, &given, &mut world, &mut undo);
     let (listener, log, process, running) = match outcome {
         Ok(made) => made,

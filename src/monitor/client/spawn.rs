@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::super::main::ARGUMENT;
+use super::super::main::{ARGUMENT, NETWORK};
 use super::super::proto::{Handoff, Reply, Streams, TermSize, VERSION};
 use super::super::wire;
 use super::{Attached, ClientError};
@@ -75,7 +75,7 @@ pub fn spawn(request: SpawnRequest<'_>) -> Result<Started, ClientError> {
     let mut request = request;
     let ahead = match request.ahead.take() {
         Some(ahead) => ahead,
-        None => Ahead::start(&id)?,
+        None => Ahead::start(&id, false)?,
     };
     let ours = ahead.hand_over(&request)?;
     let lost = || ClientError::lost(request.paths, &id);
@@ -104,14 +104,17 @@ pub fn spawn(request: SpawnRequest<'_>) -> Result<Started, ClientError> {
 }
 
 impl Ahead {
-    /// Starts a monitor for the container that is going to have this id.
+    /// Starts a monitor for the container that is going to have this id; with `network` it makes a network namespace
+    /// meanwhile, which is dropped again where the container needs none.
     ///
     /// # Errors
     /// Our own program cannot be executed.
-    pub fn start(id: &ContainerId) -> Result<Self, ClientError> {
+    pub fn start(id: &ContainerId, network: bool) -> Result<Self, ClientError> {
         let (socket, theirs) = socket::pair(socket::Kind::SeqPacket).map_err(failed("socket pair"))?;
         let program = self_exe::open().map_err(failed("opening our own program"))?;
-        let argv = Strings::new(["rcon", ARGUMENT, id.as_str()]).map_err(failed("arguments"))?;
+        let argv =
+            Strings::new(["rcon", ARGUMENT, id.as_str()].into_iter().chain(network.then_some(NETWORK)))
+                .map_err(failed("arguments"))?;
         let env = Strings::new([""; 0]).map_err(failed("environment"))?;
         let null = fd::open_null(true).map_err(failed("opening /dev/null"))?;
         let process = process::spawn(&SpawnArgs {

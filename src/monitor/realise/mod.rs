@@ -57,6 +57,8 @@ pub(super) struct World {
     pub(super) netns: Option<OwnedFd>,
     /// Children that carry what is published on `[::1]`.
     pub(super) relays: Vec<net::relay::Relay>,
+    /// A new one that nobody is in yet, for the first start.
+    pub(super) fresh_netns: Option<OwnedFd>,
     pub(super) applied: Option<net::Applied>,
     /// The responder for names of other containers.
     pub(super) dns: Option<net::dns::Server>,
@@ -96,6 +98,8 @@ pub(super) struct Given {
     pub(super) stdio: Option<[OwnedFd; 3]>,
     /// Further descriptors for it.
     pub(super) preserved: Vec<OwnedFd>,
+    /// A network namespace that was made ahead.
+    pub(super) netns: Option<OwnedFd>,
 }
 
 /// A start in progress.
@@ -128,6 +132,7 @@ impl World {
             ports: Vec::new(),
             netns: None,
             relays: Vec::new(),
+            fresh_netns: None,
             applied: None,
             dns: None,
             notify: None,

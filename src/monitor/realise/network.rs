@@ -147,8 +147,12 @@ impl Start<'_> {
         if !owns_namespace(mode) || self.world.netns.is_some() {
             return Ok(());
         }
-        let netns = ns::open_of(pid, ns::Kind::Net)
-            .map_err(|e| Failure::internal("opening the network namespace", &e))?;
+        // The process is born in a new namespace, but joins one that was made ahead some time later.
+        let netns = match self.world.fresh_netns.take() {
+            Some(fresh) => fresh,
+            None => ns::open_of(pid, ns::Kind::Net)
+                .map_err(|e| Failure::internal("opening the network namespace", &e))?,
+        };
         if *mode == NetworkModeSpec::None || self.handoff.spec.network.attachments.is_empty() {
             net::set_up_loopback(netns.as_fd())
                 .map_err(|e| Failure::internal("setting the network up", &e))?;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::facts::{self, Joined};
 use super::files::Files;
 use super::sources::Sources;
-use super::{Process, Start, Stdio, checkpoint};
+use super::{Process, Start, Stdio, checkpoint, network};
 use crate::model::container::{Phase, Running};
-use crate::model::namespace::NsMode;
+use crate::model::namespace::{NsMode, UserNsMode};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::runtime::cdi;
 use crate::runtime::cgroup::Manager;
@@ -110,11 +110,15 @@ impl Start<'_> {
     }
 
     /// Namespaces of others, and the shared memory that belongs to a shared IPC namespace.
-    fn join(&self, sources: &mut Sources) -> Result<Joined, Failure> {
+    fn join(&mut self, sources: &mut Sources) -> Result<Joined, Failure> {
         let spec = &self.handoff.spec;
         let mut joined = Joined::open(spec, &self.world.paths)?;
-        if let Some(kept) = &self.world.netns {
-            joined.paths.net = Some(fd::proc_path(kept));
+        let fits = network::owns_namespace(&spec.network.mode) && spec.namespaces.user == UserNsMode::Host;
+        if !fits {
+            self.world.fresh_netns = None;
+        }
+        if let Some(ours) = self.world.netns.as_ref().or(self.world.fresh_netns.as_ref()) {
+            joined.paths.net = Some(fd::proc_path(ours));
         }
         if let NsMode::Container(text) = &spec.namespaces.ipc {
             let step = || format!("sharing /dev/shm of container {text}");
