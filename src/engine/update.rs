@@ -181,6 +181,7 @@ fn changed(
                 labels: volume.labels.clone(),
                 options: volume.options.clone(),
                 needs_copy_up: true,
+                anonymous: volume.anonymous,
             })?;
         }
     }

@@ -46,6 +46,10 @@ pub(super) fn check_options(name: &str, options: &[(String, String)]) -> Result<
     if plan.device.is_empty() {
         return refuse("option device is missing".into());
     }
+    // podman's spelling, and its check; with docker's (o=bind) the directory may be made later.
+    if plan.kind == "bind" && !Path::new(plan.device).exists() {
+        return refuse(format!("invalid option device: stat {}: no such file or directory", plan.device));
+    }
     if plan.kind.is_empty() && !plan.is_bind() {
         return refuse("option type is missing".into());
     }

@@ -28,6 +28,7 @@ mod pull;
 mod pull_auth;
 mod pull_faults;
 mod pull_interrupt;
+mod pull_routes;
 mod runtime_attacks;
 mod runtime_cli;
 mod runtime_faults;
@@ -37,6 +38,7 @@ mod runtime_start;
 mod secrets;
 mod system_cmd;
 mod userns;
+mod volume_cmd;
 
 #[test]
 fn every_file_is_listed() {

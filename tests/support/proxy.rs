@@ -21,6 +21,8 @@ pub enum Fault {
     Short(usize),
     /// Pause in the body.
     Slow(Duration),
+    /// Send the client to the same path on another port of loopback.
+    Redirect(u16),
 }
 
 /// A rule: method, part of the path, what to do, how often.
@@ -122,6 +124,13 @@ fn serve(mut client: TcpStream, shared: &Shared) {
         let after = if after { "Retry-After: 0\r\n" } else { "" };
         let text =
             format!("HTTP/1.1 {status} Spoilt\r\n{after}Content-Length: 0\r\nConnection: close\r\n\r\n");
+        drop(client.write_all(text.as_bytes()));
+        return;
+    }
+    if let Some(Fault::Redirect(port)) = fault {
+        let text = format!(
+            "HTTP/1.1 307 Spoilt\r\nLocation: http://127.0.0.1:{port}{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
         drop(client.write_all(text.as_bytes()));
         return;
     }

@@ -82,7 +82,12 @@ impl Transport {
                 attempt.follow()
             }
         });
-        let http = Client::builder()
+        let mut client = Client::builder();
+        if is_loopback(host) {
+            // As Go's clients: what is on this machine is not asked for through a proxy.
+            client = client.no_proxy();
+        }
+        let http = client
             .tls_backend_preconfigured(tls::config(certs, insecure)?)
             .user_agent(concat!("rcon/", env!("CARGO_PKG_VERSION")))
             .redirect(policy)
