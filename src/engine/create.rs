@@ -254,7 +254,6 @@ fn volumes(ctx: &Context, store: &Store, resolved: &Resolved) -> Result<Vec<Stri
             labels: volume.labels.clone(),
             options: volume.options.clone(),
             needs_copy_up: true,
-            anonymous: volume.anonymous,
         })?;
         journal::volume(ctx, "create", &volume.name);
         if volume.anonymous {

@@ -181,7 +181,6 @@ fn changed(
                 labels: volume.labels.clone(),
                 options: volume.options.clone(),
                 needs_copy_up: true,
-                anonymous: volume.anonymous,
             })?;
         }
     }

@@ -71,7 +71,6 @@ pub fn create(ctx: &Context, options: &VolumeOptions) -> Result<Volume, Error> {
         labels: labels.clone(),
         options: opts.clone(),
         needs_copy_up: true,
-        anonymous: false,
     };
     let volume = match store.create_volume(&new) {
         Ok(volume) => {

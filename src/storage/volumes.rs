@@ -26,8 +26,6 @@ pub struct NewVolume {
     pub options: Vec<(String, String)>,
     /// To be filled from the image at its first mount.
     pub needs_copy_up: bool,
-    /// Nobody chose its name: one without a name is anonymous in any case.
-    pub anonymous: bool,
 }
 
 impl Store {
