@@ -33,10 +33,7 @@ pub fn kill(
 
 /// A signal as typed; docker's and podman's message for one that does not exist.
 pub(super) fn named(text: &str) -> Result<i32, Error> {
-    parse_signal(text).map_err(|_| {
-        Error::new(Kind::Invalid, format!("invalid signal: {text}"))
-            .hint("names such as TERM or SIGTERM, and numbers from 1 to 64")
-    })
+    parse_signal(text).map_err(|_| Error::new(Kind::Invalid, format!("invalid signal: {text}")))
 }
 
 fn one(ctx: &Context, container: &Container, signal: i32) -> Result<ContainerId, Error> {

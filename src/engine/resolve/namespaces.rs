@@ -28,7 +28,7 @@ fn shared_ipc(name: &str, world: &dyn World) -> Result<NsMode, Error> {
     let other = world.container(name)?;
     if other.private_ipc {
         return Err(invalid(format!(
-            "cannot join IPC of container {name}: non-shareable IPC (hint: use IpcMode:shareable for the donor \
+            "joining the IPC of container {name} is not allowed: non-shareable IPC (hint: use IpcMode:shareable for the donor \
              container)"
         )));
     }
