@@ -179,6 +179,17 @@ impl Starting {
         Ok(None)
     }
 
+    /// The end of the conversation is an exec, unless the child has ended without one and could say nothing.
+    fn has_executed(&self) -> Result<(), Error> {
+        let ended = self.child.as_ref().and_then(|c| c.pidfd.peek().ok().flatten());
+        match ended {
+            Some(status) if !process::has_executed(self.pid()) => {
+                Err(Error::Died(format!("exit code {}", status.code())))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Hears the child out until it runs its program.
     fn follow(mut self) -> Result<Executed, Error> {
         let (mut console, mut seccomp_listener) = (None, None);
@@ -190,6 +201,7 @@ impl Starting {
                 Up::Failed(failure) => return Err(failure.into()),
                 Up::End => {
                     tracing::debug!("setns_init: about to exec: done");
+                    self.has_executed()?;
                     let child = self.child.take().expect("taken only here");
                     return Ok(Executed { pid: child.pid, pidfd: child.pidfd, console, seccomp_listener });
                 }
@@ -209,7 +221,13 @@ impl Drop for Starting {
 
 /// The child: returns, with the code of the process, only on failure.
 fn run(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
-    let Ok(kept) = fd::dup(&socket, plan.first_free()) else { return 125 };
+    let kept = match fd::dup(&socket, plan.first_free()).during(|| "keeping the socket".into()) {
+        Ok(kept) => kept,
+        Err(failure) => {
+            failure.send(&socket);
+            return 125;
+        }
+    };
     let Err(failure) = start(plan, &socket, &kept);
     failure.send(&kept);
     125

@@ -17,9 +17,13 @@ use crate::sys::{self, fd, limits, mount, ns, process, socket};
 
 /// Runs everything; returns (with the code of the process) only on failure.
 pub(super) fn run(plan: &Plan<'_>, socket: OwnedFd) -> i32 {
-    let mut told = match fd::dup(&socket, first_free(plan)) {
+    let told = fd::dup(&socket, first_free(plan)).during(|| "keeping the socket".into());
+    let mut told = match told {
         Ok(told) => told,
-        Err(_) => return 125,
+        Err(failure) => {
+            failure.send(&socket);
+            return 125;
+        }
     };
     let Err(failure) = start(plan, socket, &mut told);
     failure.send(&told);

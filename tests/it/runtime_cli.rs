@@ -175,6 +175,19 @@ fn sockets_get_the_terminal_and_the_pidfd() {
 }
 
 #[test]
+fn an_exec_whose_pid_file_cannot_be_written_leaves_no_process() {
+    let s = Sandbox::new("rt-pidfile");
+    let dir = bundle(&s, "pid", "exec sleep 1000", |_| {});
+    run_detached(&s, &dir, "pid");
+    let pids =
+        || serde_json::from_str::<Vec<i32>>(runtime(&s, ["ps", "-f", "json", "pid"]).ok()).expect("pids");
+    let failed = runtime(&s, ["exec", "-d", "--pid-file", "/nowhere/pid", "pid", "sleep", "1001"]);
+    assert!(failed.fails(255).contains("/nowhere"), "{failed:?}");
+    wait_until(|| (pids().len() == 1).then_some(()));
+    runtime(&s, ["delete", "--force", "pid"]).ok();
+}
+
+#[test]
 fn exec_goes_to_cgroups_below_the_containers_only() {
     let s = Sandbox::new("rt-execcg");
     let path = format!("/rcon-test-execcg-{}", std::process::id());

@@ -96,7 +96,12 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
         preserved: &preserved,
         parent_death_signal: request.dies_with_us.then_some(libc::SIGKILL),
     })?;
-    finish(request, &container, &spec, filter.as_ref(), &mut executed)?;
+    if let Err(e) = finish(request, &container, &spec, filter.as_ref(), &mut executed) {
+        // Whoever asked for it hears of a failure, and must find none of it.
+        let _gone = executed.pidfd.signal(libc::SIGKILL);
+        let _reaped = executed.pidfd.wait();
+        return Err(e);
+    }
     Ok(executed)
 }
 

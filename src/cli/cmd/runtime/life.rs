@@ -52,7 +52,13 @@ fn run_to_end(args: &Run, ctx: &Ctx<'_>) -> Result<Exit, crate::runtime::Error> 
         }
     };
     let Some(foreground) = foreground else { return Ok(Exit::OK) };
-    let status = foreground.follow(&started.pidfd, console)?;
+    let status = match foreground.follow(&started.pidfd, console) {
+        Ok(status) => status,
+        Err(e) => {
+            let _first_error_counts = deleting::delete(&ctx.store, &args.making.id, true);
+            return Err(e);
+        }
+    };
     if !args.keep {
         deleting::destroy(container)?;
     }
