@@ -100,7 +100,13 @@ impl Start<'_> {
         .map_err(|e| Failure::runtime("starting the container's process", &e))?;
         drop((root, joined));
         checkpoint(&self.world.paths, "created");
-        self.set_up_network(created.pid())?;
+        if let Err(network) = self.set_up_network(created.pid()) {
+            // A process that has failed meanwhile has no namespace any more: what it says is the reason.
+            let told = created.wait_ready();
+            return Err(
+                told.map_or_else(|e| Failure::runtime("starting the container's process", &e), |()| network)
+            );
+        }
         checkpoint(&self.world.paths, "network");
         let made = self
             .go(&mut created, ends)
