@@ -29,10 +29,8 @@ pub fn start(
     // What a user stopped stays so over a boot.
     let by_policy = which.filters.iter().any(|f| f.starts_with("restart-policy="));
     let wanted = |c: &Container| {
-        !c.alive()
-            && !(by_policy
-                && c.row.restart == RestartPolicy::UnlessStopped
-                && c.row.desired == Desired::Stopped)
+        let halted = by_policy && c.row.restart == RestartPolicy::UnlessStopped;
+        !c.alive() && (!halted || c.row.desired != Desired::Stopped)
     };
     for target in targets(ctx, &store, which, wanted)? {
         let result = target.found.and_then(|c| one(ctx, &store, &c, None).map(|_| c.id().clone()));

@@ -50,10 +50,10 @@ impl FromStr for SecretRequest {
                 "type" => words.kind = Some(value),
                 "target" | "destination" | "dst" => words.target = Some(value.to_owned()),
                 "uid" => {
-                    words.uid = Some(value.parse().map_err(|_| bad(format!("uid {value} is no number")))?)
+                    words.uid = Some(value.parse().map_err(|_| bad(format!("uid {value} is no number")))?);
                 }
                 "gid" => {
-                    words.gid = Some(value.parse().map_err(|_| bad(format!("gid {value} is no number")))?)
+                    words.gid = Some(value.parse().map_err(|_| bad(format!("gid {value} is no number")))?);
                 }
                 "mode" => {
                     let mode = u32::from_str_radix(value, 8).ok().filter(|m| *m <= 0o7777);

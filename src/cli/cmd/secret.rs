@@ -255,7 +255,7 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     let mut each = Each::new(ui);
     secrets::rm(ctx.engine()?, &args.names, args.all, args.ignore, &mut |done| {
-        each.show(done, |_, id| id.clone())
+        each.show(done, |_, id| id.clone());
     })?;
     Ok(each.exit())
 }

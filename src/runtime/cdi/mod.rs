@@ -298,7 +298,7 @@ mod tests {
                     hookName: createContainer\n    path: /bin/true\n";
         std::fs::write(dir.join("v.yaml"), text).expect("written");
         let mut document = oci::Spec::default();
-        inject(&mut document, &["v.com/dev=0"], &[dir.clone()]).expect("injects");
+        inject(&mut document, &["v.com/dev=0"], std::slice::from_ref(&dir)).expect("injects");
         let env = document.process().as_ref().and_then(|p| p.env().clone()).unwrap_or_default();
         assert!(env.ends_with(&["ALL=1".to_owned(), "ONE=1".to_owned()]), "{env:?}");
         let linux = document.linux().as_ref().expect("linux");
@@ -307,7 +307,8 @@ mod tests {
         assert!(document.hooks().as_ref().expect("hooks").create_container().is_some());
         let mount = document.mounts().as_ref().and_then(|m| m.last().cloned()).expect("a mount");
         assert_eq!(mount.options().clone().unwrap_or_default(), ["rbind", "ro"]);
-        let unknown = inject(&mut document, &["v.com/dev=1"], &[dir.clone()]).expect_err("unknown");
+        let unknown =
+            inject(&mut document, &["v.com/dev=1"], std::slice::from_ref(&dir)).expect_err("unknown");
         assert!(unknown.to_string().contains("v.com/dev=1"), "{unknown}");
         std::fs::remove_dir_all(dir).expect("removed");
     }
