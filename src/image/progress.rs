@@ -72,6 +72,11 @@ pub trait Progress: Send + Sync {
         let (_, _) = (digest, state);
     }
 
+    /// An image is here: its digest in the registry, and whether all of it was here before.
+    fn done(&self, reference: &ImageRef, digest: &Digest, up_to_date: bool) {
+        let (_, _, _) = (reference, digest, up_to_date);
+    }
+
     /// Whether the user has broken it off: the transfer then clears up and fails with
     /// [`Error::Interrupted`](super::Error::Interrupted). Asked many times a second.
     fn cancelled(&self) -> bool {

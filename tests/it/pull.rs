@@ -29,10 +29,16 @@ fn a_pulled_image_is_listed_and_removed_without_a_trace() {
     assert_eq!(layers(&s).len(), 1);
     let again = s.rcon(["pull", "busybox"]);
     again.ok();
+    assert!(again.stderr.starts_with("latest: Pulling from library/busybox\n"), "{}", again.stderr);
+    assert!(again.stderr.contains("\nDigest: sha256:"), "{}", again.stderr);
     assert!(again.stderr.contains("Status: Image is up to date for busybox:latest"), "{}", again.stderr);
     let removed = s.rcon(["rmi", "busybox"]);
     assert!(removed.ok().starts_with("Untagged: busybox:latest\n"), "{}", removed.stdout);
     assert!(removed.stdout.contains(&format!("Deleted: {id}\n")), "{}", removed.stdout);
+    let run = s.rcon(["run", "--rm", "--network", "none", "busybox", "true"]);
+    run.ok();
+    assert!(run.stderr.ends_with("\nStatus: Downloaded newer image for busybox:latest\n"), "{}", run.stderr);
+    s.rcon(["rmi", "busybox"]).ok();
     assert!(layers(&s).is_empty());
     assert!(empty(&s.root().join("tmp")) && empty(&s.root().join("trash")));
     assert!(s.rcon(["rmi", "busybox"]).fails(1).contains("No such image: busybox:latest"));

@@ -69,9 +69,9 @@ fn one(
 ) -> Result<(), Failure> {
     let progress = PullProgress::new(quiet);
     let done = images::pull(engine, name, options, &progress);
-    progress.finish();
+    let told = progress.finish();
     let done = done?;
-    if !quiet {
+    if !quiet && !told {
         ui.note(format_args!("Digest: {}", done.digest));
         let what = if done.up_to_date { "Image is up to date" } else { "Downloaded newer image" };
         let shown = done.reference.as_ref().map_or_else(|| name.to_owned(), ImageRef::familiar);

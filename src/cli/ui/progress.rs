@@ -30,6 +30,10 @@ struct State {
     drawn: usize,
     last: Option<Instant>,
     started: Option<Instant>,
+    /// The reference of the last "Pulling from".
+    tried: Option<ImageRef>,
+    /// docker's last lines, for the end.
+    end: Vec<String>,
 }
 
 struct Layer {
@@ -50,14 +54,19 @@ impl PullProgress {
         }
     }
 
-    /// Draws the last state and leaves the cursor below it.
-    pub fn finish(&self) {
+    /// Draws the last state and leaves the cursor below it. Says whether a pull has told its end.
+    pub fn finish(&self) -> bool {
         let mut state = self.lock();
         if self.terminal && !self.quiet && state.drawn > 0 {
             draw(&mut state);
         }
         state.layers.clear();
         state.drawn = 0;
+        let end = std::mem::take(&mut state.end);
+        for line in end.iter().filter(|_| !self.quiet) {
+            let _gone = writeln!(std::io::stderr(), "{line}");
+        }
+        !end.is_empty()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -84,13 +93,22 @@ impl Progress for PullProgress {
         self.say(&format!("Unable to find image '{name}' locally"));
     }
 
-    fn trying(&self, reference: &ImageRef, location: &str) {
+    fn trying(&self, reference: &ImageRef, _location: &str) {
+        // Mirrors are of interest only where they fail, and then a warning names them.
+        if self.lock().tried.replace(reference.clone()).as_ref() == Some(reference) {
+            return;
+        }
         let shown = reference.tag.as_deref().map_or_else(
             || reference.digest.as_ref().map(ToString::to_string).unwrap_or_default(),
             str::to_owned,
         );
-        let place = if location.is_empty() { reference.repository.as_str() } else { location };
-        self.say(&format!("{shown}: Pulling from {place}"));
+        self.say(&format!("{shown}: Pulling from {}", reference.repository));
+    }
+
+    fn done(&self, reference: &ImageRef, digest: &Digest, up_to_date: bool) {
+        let what = if up_to_date { "Image is up to date" } else { "Downloaded newer image" };
+        let lines = [format!("Digest: {digest}"), format!("Status: {what} for {}", reference.familiar())];
+        self.lock().end = lines.into();
     }
 
     fn layers(&self, _reference: &ImageRef, layers: &[(Digest, u64)]) {

@@ -54,6 +54,10 @@ impl Progress for Watch<'_> {
         self.progress.layer(digest, state);
     }
 
+    fn done(&self, reference: &ImageRef, digest: &Digest, up_to_date: bool) {
+        self.progress.done(reference, digest, up_to_date);
+    }
+
     fn cancelled(&self) -> bool {
         self.catch.caught().is_some() || self.progress.cancelled()
     }
