@@ -24,7 +24,7 @@ pub enum ExecHandle {
     /// It runs on its own; the id of the exec session.
     Detached(String),
     /// Its streams wait to be relayed.
-    Attached(Attached),
+    Attached(Box<Attached>),
 }
 
 /// Starts a process in a running container. Without a terminal it may get the caller's own `streams`.
@@ -61,11 +61,11 @@ pub fn exec(
     Ok(match started.outcome {
         ExecOutcome::Detached => ExecHandle::Detached(started.id),
         ExecOutcome::Terminal(relay) => {
-            ExecHandle::Attached(Attached::main(id, relay, options.attach.as_ref()))
+            ExecHandle::Attached(Box::new(Attached::main(id, relay, options.attach.as_ref())))
         }
         ExecOutcome::Waiting(wait) => {
             let attach = options.attach.clone().unwrap_or_default();
-            ExecHandle::Attached(Attached::wait(id, wait, &attach))
+            ExecHandle::Attached(Box::new(Attached::wait(id, wait, &attach)))
         }
     })
 }

@@ -35,7 +35,7 @@ pub enum RunHandle {
         warnings: Vec<String>,
     },
     /// Its streams wait to be relayed.
-    Attached(Attached),
+    Attached(Box<Attached>),
 }
 
 /// Creates a container and starts it.
@@ -110,7 +110,7 @@ fn with(
             let anonymous =
                 spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect();
             attached.recorder = Some(Recorder { store, anonymous, image });
-            RunHandle::Attached(attached)
+            RunHandle::Attached(Box::new(attached))
         }
         None => RunHandle::Detached { id: spec.id.clone(), warnings },
     })

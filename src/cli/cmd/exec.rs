@@ -86,6 +86,6 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     })?;
     match handle {
         ExecHandle::Detached(_) => Ok(Exit::OK),
-        ExecHandle::Attached(attached) => relay::relay(attached, ui),
+        ExecHandle::Attached(attached) => relay::relay(*attached, ui),
     }
 }

@@ -77,7 +77,7 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             if silent {
                 ui.line(&attached.id);
             }
-            relay::relay(attached, ui)
+            relay::relay(*attached, ui)
         }
     }
 }
