@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn columns_of_docker_and_podman() {
         assert_eq!(titles(&[]), ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]);
-        assert_eq!(titles(&["-o", "pid,cmd"]), ["HPID", "CMD"]);
+        assert_eq!(titles(&["-o", "pid,cmd"]), ["PID", "CMD"]);
         assert_eq!(titles(&["-eo", "user"]), ["USER"]);
         assert_eq!(titles(&["pid", "user", "args"]), ["PID", "USER", "COMMAND"]);
         assert!(parse(&["nonsense".to_owned()]).is_err());
