@@ -20,7 +20,6 @@ pub struct ExecOptions {
 
 /// A process that was started.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "one value in a process")]
 pub enum ExecHandle {
     /// It runs on its own; the id of the exec session.
     Detached(String),

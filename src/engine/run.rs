@@ -26,7 +26,6 @@ pub struct RunOptions {
 
 /// A container that was started.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "one value in a process")]
 pub enum RunHandle {
     /// It runs on its own.
     Detached {
