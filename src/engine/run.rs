@@ -50,7 +50,7 @@ pub fn run(
 ) -> Result<RunHandle, Error> {
     let id = super::random::id();
     // Where it cannot be started now, it is tried again, and the error told, when its turn comes.
-    let mut ahead = Ahead::start(&id, owns_network(options)).ok();
+    let mut ahead = Ahead::start(&ctx.paths, &id, owns_network(options)).ok();
     let done = with(ctx, options, run, progress, (id, &mut ahead));
     if let Some(unused) = ahead {
         unused.dismiss();

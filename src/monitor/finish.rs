@@ -1,6 +1,6 @@
 //! The end of a container in the records: the only time at which a monitor opens the database.
 
-use super::proto::Failure;
+use super::proto::{Announce, Failure};
 use super::realise::{World, checkpoint};
 use super::serve::Keep;
 use crate::model::container::{ContainerSpec, Exited};
@@ -77,6 +77,23 @@ pub(crate) fn delete(
         }
     }
     troubles
+}
+
+/// The starter ended, or was killed, before it handed its container over: what it had made of it goes, unless the row was
+/// written (then it is found by its name, and the next command settles it).
+pub(super) fn forsaken(announce: &Announce) {
+    let Announce { paths, id } = announce;
+    // Its locks are freed while it ends, some time after its end of the channel is closed.
+    for _ in 0..50 {
+        if !paths.container(id).exists() && !paths.run_container(id).exists() {
+            return;
+        }
+        // What cannot be done here, the next sweep of all does.
+        if Store::open(paths).and_then(|store| store.sweep_container(id)).unwrap_or(true) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// Definitions that a restart needs and that are not kept in memory.

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use super::health::Checker;
 use super::log::Log;
-use super::proto::{Failure, FailureKind, Handoff, Reply, Streams, VERSION};
+use super::proto::{Announce, Failure, FailureKind, Handoff, Reply, Streams, VERSION};
 use super::realise::{Given, Process, Start, World};
 use super::restart::Restart;
 use super::serve::{Keep, Parts, Server};
 use super::undo::Undo;
-use super::{note, wire};
+use super::{finish, note, wire};
 use crate::model::container::Running;
 use crate::storage::Store;
 use crate::storage::volatile::RunDir;
@@ -45,7 +45,10 @@ pub fn run() -> ExitCode {
     } else {
         None
     };
-    let (handoff, given, run_dir) = match take(&channel) {
+    let Ok(announce) = wire::receive(&channel).and_then(|packet| packet.document::<Announce>()) else {
+        return ExitCode::from(125);
+    };
+    let (handoff, given, run_dir) = match take(&channel, &announce) {
         Ok(taken) => taken,
         Err(failure) => {
             let _nobody = wire::send_document(&channel, &Reply::Failed(failure), &[]);
@@ -73,9 +76,17 @@ pub fn run() -> ExitCode {
 
 /// The handoff with its descriptors.
 #[inline(never)]
-fn take(channel: &OwnedFd) -> Result<(Handoff, Given, RunDir), Failure> {
+fn take(channel: &OwnedFd, announce: &Announce) -> Result<(Handoff, Given, RunDir), Failure> {
     let step = "taking the container over";
-    let packet = wire::receive(channel).map_err(|e| Failure::internal(step, &e))?;
+    let packet = match wire::receive(channel) {
+        Ok(packet) => packet,
+        Err(e) => {
+            if matches!(e, wire::WireError::Closed) {
+                finish::forsaken(announce);
+            }
+            return Err(Failure::internal(step, &e));
+        }
+    };
     let handoff: Handoff = packet.document().map_err(|e| Failure::of(FailureKind::Unsupported, step, &e))?;
     if handoff.version > VERSION {
         let text = format!("the monitor speaks version {VERSION}, the command version {}", handoff.version);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::container::ContainerSpec;
 use crate::model::container::{Exited, Health, HealthResult, Phase, Running};
+use crate::model::id::ContainerId;
 use crate::model::lifecycle::RestartPolicy;
 use crate::model::network::{AttachmentSpec, Network};
 use crate::model::resources::Resources;
@@ -76,7 +77,17 @@ pub struct TermSize {
     pub cols: u16,
 }
 
-/// All that a monitor needs to begin: its first message.
+/// A monitor's first message: where the container is going to be. Its starter may be killed before there is a container
+/// to hand over; what it has made by then goes with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announce {
+    /// Roots.
+    pub paths: Paths,
+    /// The id it is going to have.
+    pub id: ContainerId,
+}
+
+/// All that a monitor needs to begin: its second message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Handoff {
     /// [`VERSION`] of the sender.

@@ -102,6 +102,32 @@ impl Store {
         Ok(())
     }
 
+    /// What a killed command left of one container: its directories, where it has no row and nobody holds their locks.
+    /// Returns whether nothing is left to do: all is gone, or there is a row.
+    ///
+    /// # Errors
+    /// What SQLite or the kernel says.
+    pub fn sweep_container(&self, id: &ContainerId) -> Result<bool> {
+        let (path, run) = (self.paths.container(id), self.paths.run_container(id));
+        // Locked while it is made, until its row is there: lock first, then look.
+        let held = match tree::open_dir(CWD, &path) {
+            Ok(dir) if lock::try_lock_dir(&dir) => Some(dir),
+            Ok(_) => return Ok(false),
+            Err(_) => None,
+        };
+        if !self.is_gone(id)? {
+            return Ok(true);
+        }
+        if held.is_some() {
+            discard(&self.paths, &path);
+        }
+        if run.exists() {
+            let Ok(run) = volatile::RunDir::acquire(&self.paths, id) else { return Ok(false) };
+            run.remove()?;
+        }
+        Ok(true)
+    }
+
     fn is_gone(&self, id: &ContainerId) -> Result<bool> {
         match self.container(id) {
             Err(Error::NotFound { .. }) => Ok(true),

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::super::main::{ARGUMENT, NETWORK};
-use super::super::proto::{Handoff, Reply, Streams, TermSize, VERSION};
+use super::super::proto::{Announce, Handoff, Reply, Streams, TermSize, VERSION};
 use super::super::wire;
 use super::{Attached, ClientError};
 use crate::model::container::{ContainerSpec, Running};
@@ -75,7 +75,7 @@ pub fn spawn(request: SpawnRequest<'_>) -> Result<Started, ClientError> {
     let mut request = request;
     let ahead = match request.ahead.take() {
         Some(ahead) => ahead,
-        None => Ahead::start(&id, false)?,
+        None => Ahead::start(request.paths, &id, false)?,
     };
     let ours = ahead.hand_over(&request)?;
     let lost = || ClientError::lost(request.paths, &id);
@@ -109,8 +109,13 @@ impl Ahead {
     ///
     /// # Errors
     /// Our own program cannot be executed.
-    pub fn start(id: &ContainerId, network: bool) -> Result<Self, ClientError> {
+    pub fn start(paths: &Paths, id: &ContainerId, network: bool) -> Result<Self, ClientError> {
         let (socket, theirs) = socket::pair(socket::Kind::SeqPacket).map_err(failed("socket pair"))?;
+        let announce = Announce { paths: paths.clone(), id: id.clone() };
+        wire::send_document(&socket, &announce, &[]).map_err(|e| ClientError::Spawn {
+            what: "announcing the container",
+            source: std::io::Error::other(e),
+        })?;
         let program = self_exe::open().map_err(failed("opening our own program"))?;
         let argv =
             Strings::new(["rcon", ARGUMENT, id.as_str()].into_iter().chain(network.then_some(NETWORK)))
