@@ -216,7 +216,9 @@ def pull_section(found):
         variants = []
         for e in able:
             def pull(e=e):
-                e("rmi", "-f", "%s/%s" % (REGISTRY, image), check=False)
+                # Both hold the same layers: with either one left nothing would be pulled.
+                for other in ("twelve", "twelve-zstd"):
+                    e("rmi", "-f", "%s/%s" % (REGISTRY, other), check=False)
                 sh(["sync", "-f", "/var/lib/rcon"])
                 return timed(lambda: e(*e.pull_args(image)))
             variants.append((e.name, pull))
