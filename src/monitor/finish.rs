@@ -57,7 +57,8 @@ fn write(world: &World, end: &End<'_>) -> Vec<String> {
 }
 
 /// The end of a container with `--rm` in the records: its row, its anonymous volumes and, with `--rmi`, its image go.
-/// Goes on after an error; returns all troubles.
+/// Whoever comes second finds less, and a volume that another container has taken over stays: neither is a trouble. Goes on
+/// after an error; returns all troubles.
 #[must_use]
 pub(crate) fn delete(
     store: &Store,
@@ -65,18 +66,14 @@ pub(crate) fn delete(
     anonymous: &[String],
     image: Option<&Digest>,
 ) -> Vec<String> {
-    let mut troubles = Vec::new();
-    troubles.extend(store.remove_container(id).err().map(|e| e.to_string()));
-    for volume in anonymous {
-        troubles.extend(store.remove_volume(volume).err().map(|e| e.to_string()));
-    }
-    if let Some(image) = image {
-        match store.remove_image(image) {
-            Ok(_) | Err(crate::storage::Error::InUse { .. }) => {}
-            Err(e) => troubles.push(e.to_string()),
-        }
-    }
+    let mut done = vec![store.remove_container(id)];
+    done.extend(anonymous.iter().map(|volume| store.remove_volume(volume)));
+    done.extend(image.map(|image| store.remove_image(image).map(drop)));
+    let troubles = done.into_iter().filter_map(Result::err);
     troubles
+        .filter(|e| !e.is_not_found() && !matches!(e, crate::storage::Error::InUse { .. }))
+        .map(|e| e.to_string())
+        .collect()
 }
 
 /// The starter ended, or was killed, before it handed its container over: what it had made of it goes, unless the row was

@@ -82,6 +82,28 @@ fn client_killed_at_any_moment() {
     assert_eq!(s.rcon(["ps", "-aq"]).ok(), "");
 }
 
+/// What another container has taken over stays; the rest of a `--rm` container goes all the same, whoever deletes it.
+#[test]
+fn a_volume_taken_over_does_not_keep_the_rest() {
+    let s = Sandbox::with_images("takenover", &["busybox"]);
+    for client_dies in [false, true] {
+        let mut command = s.command();
+        command.args(["run", "--rm", "--name", "a", "-v", "/anon", "busybox", "sleep", "1"]);
+        let mut child = command.spawn().expect("rcon starts");
+        eventually("it runs", || s.rcon(["ps", "-q", "--filter", "name=a"]).ok().len() == 12);
+        s.rcon(["create", "--name", "b", "--volumes-from", "a", "busybox", "true"]).ok();
+        if client_dies {
+            child.kill().expect("kill");
+        }
+        child.wait().expect("wait");
+        let left = || std::fs::read_dir(s.run_root().join("containers")).map_or(0, Iterator::count);
+        eventually("its run directory is gone", || left() == 0);
+        assert_eq!(s.rcon(["ps", "-a", "--format", "{{.Names}}"]).ok(), "b");
+        assert!(!s.rcon(["volume", "ls", "-q"]).ok().is_empty());
+        s.rcon(["rm", "-v", "b"]).ok();
+    }
+}
+
 #[test]
 fn interrupt_during_foreground() {
     let s = Sandbox::with_images("interrupt", &["busybox"]);
