@@ -1,5 +1,6 @@
 //! Limits as a user gives them, seen to act: memory, processes, CPU; at start, by update, in stats.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::{Sandbox, eventually};
@@ -93,6 +94,47 @@ fn a_share_of_a_cpu_is_not_exceeded() {
     let periods = throttled.lines().find_map(|l| l.strip_prefix("nr_throttled ")).unwrap_or("0");
     assert!(periods.parse::<u64>().is_ok_and(|n| n > 3), "{throttled}");
     s.rcon(["rm", "-f", "-t", "0", "c"]).ok();
+}
+
+/// The first containers beneath a new parent enable controllers there for each other: none may find its own files
+/// missing, or go without a limit.
+#[test]
+fn limits_hold_for_the_first_of_many() {
+    let s = Sandbox::with_images("first", &["busybox"]);
+    let limit = |v1: &str, v2: &str| format!("cat /sys/fs/cgroup/{v2} /sys/fs/cgroup/{v1} 2>/dev/null");
+    let look = format!(
+        "{}; {}",
+        limit("memory/memory.limit_in_bytes", "memory.max"),
+        limit("pids/pids.max", "pids.max")
+    );
+    for round in 0..4 {
+        let parent = format!("/rcon-first-{}-{round}", std::process::id());
+        let started: Vec<_> = (0..6)
+            .map(|_| {
+                let mut command = s.command();
+                command.args(["run", "--rm", "--network", "none", "--cgroup-parent", &parent]);
+                command.args([
+                    "--cpus",
+                    "0.5",
+                    "--memory",
+                    "64m",
+                    "--pids-limit",
+                    "50",
+                    "busybox",
+                    "sh",
+                    "-c",
+                ]);
+                command.arg(&look).stdout(Stdio::piped()).stderr(Stdio::piped());
+                command.spawn().expect("rcon starts")
+            })
+            .collect();
+        for child in started {
+            let done = child.wait_with_output().expect("rcon ends");
+            assert!(done.status.success(), "{done:?}");
+            assert_eq!(String::from_utf8_lossy(&done.stdout), "67108864\n50\n");
+        }
+        crate::support::sh(&format!("find /sys/fs/cgroup -depth -name {} -exec rmdir {{}} +", &parent[1..]));
+    }
 }
 
 #[test]

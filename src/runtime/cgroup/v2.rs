@@ -38,6 +38,7 @@ pub(super) fn fill(mount: &Path, relative: &str, limits: &LinuxResources) -> Res
     let settings = limits_v2::settings(limits)?;
     let path = mount.join(relative);
     hand_down(mount, relative, &settings)?;
+    settle(&path, &settings);
     settings.iter().try_for_each(|s| s.write(&path))?;
     let dir = open(&path, relative)?;
     restrict_devices(&dir, relative, &Access::of(limits.devices().as_deref().unwrap_or_default())?)?;
@@ -107,6 +108,20 @@ fn hand_down(mount: &Path, relative: &str, settings: &[Setting]) -> Result<(), E
     Ok(())
 }
 
+/// Waits until another process that enables controllers in the cgroup above has brought their files into ours.
+/// The kernel shows a controller in cgroup.controllers first and makes its files afterwards, under a lock that
+/// a write to cgroup.subtree_control takes, even one that changes nothing.
+fn settle(path: &Path, settings: &[Setting]) {
+    if settings.iter().all(|s| path.join(&*s.file).exists()) {
+        return;
+    }
+    let Some(file) = path.parent().map(|p| p.join("cgroup.subtree_control")) else { return };
+    let Ok(on) = words(&file) else { return };
+    let line = on.iter().map(|c| format!("+{c}")).collect::<Vec<_>>().join(" ");
+    // Without the right to write there nobody of ours is just enabling anything; the settings tell what is missing.
+    drop(sys::write(&file, line.as_bytes()));
+}
+
 fn extra_of(settings: &[Setting]) -> Vec<&'static str> {
     settings.iter().map(|s| s.controller).collect()
 }
@@ -164,6 +179,7 @@ pub(super) fn update(
     let settings = limits_v2::settings(limits)?;
     let path: PathBuf = mount.join(relative);
     hand_down(mount, relative, &settings)?;
+    settle(&path, &settings);
     settings.iter().try_for_each(|s| s.write(&path))?;
     match limits.devices().as_deref() {
         None | Some([]) => Ok(()),

@@ -106,7 +106,7 @@ impl<'a> Writer<'a> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = self
             .make(parent, name, source, |dir| {
-                rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o600))
+                rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(entry.mode & 0o777))
             })
             .map_err(|(_, e)| fail(clean, "create it", e))?;
         match &entry.sparse {
@@ -193,8 +193,9 @@ impl<'a> Writer<'a> {
         source: &mut Source<'_>,
     ) -> Step<()> {
         let userxattr = self.options.userxattr;
+        let fresh = Mode::from_raw_mode(entry.mode & 0o777 | 0o700);
         let dir = self.parents.get(parent).map_err(|e| ("open its directory", e))?;
-        let fd = match rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o700)) {
+        let fd = match rustix::fs::mkdirat(dir, name, fresh) {
             Ok(()) => crate::storage::tree::open_dir(dir, name).map_err(|e| ("open it", e))?,
             Err(Errno::EXIST) => match crate::storage::tree::open_dir(dir, name) {
                 // There already: only its metadata changes.
@@ -207,8 +208,7 @@ impl<'a> Writer<'a> {
                     let was_whiteout = self.options.whiteouts && whiteout::is(dir, name);
                     self.replace(parent, name, source)?;
                     let dir = self.parents.get(parent).map_err(|e| ("open its directory", e))?;
-                    rustix::fs::mkdirat(dir, name, Mode::from_raw_mode(0o700))
-                        .map_err(|e| ("create it", e))?;
+                    rustix::fs::mkdirat(dir, name, fresh).map_err(|e| ("create it", e))?;
                     let fd = crate::storage::tree::open_dir(dir, name).map_err(|e| ("open it", e))?;
                     if was_whiteout {
                         whiteout::set_opaque(fd.as_fd(), userxattr).map_err(|e| ("mark it opaque", e))?;
@@ -306,20 +306,30 @@ impl<'a> Writer<'a> {
     }
 
     fn file_metadata(&self, entry: &Entry, fd: &OwnedFd) -> Step<()> {
-        let (uid, gid) = self.owner(entry);
-        rustix::fs::fchown(fd, Some(uid), Some(gid)).map_err(|e| ("change its owner", e))?;
-        // After the owner, whose change clears set-user-id bits and file capabilities.
-        rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode)).map_err(|e| ("change its mode", e))?;
+        self.owner_and_mode(entry, fd.as_fd(), entry.mode)?;
         self.xattrs(entry, fd.as_fd())?;
         rustix::fs::futimens(fd, &times(entry.mtime)).map_err(|e| ("set its time", e))
     }
 
     fn directory_metadata(&self, entry: &Entry, fd: BorrowedFd<'_>) -> Step<()> {
-        let (uid, gid) = self.owner(entry);
-        rustix::fs::fchown(fd, Some(uid), Some(gid)).map_err(|e| ("change its owner", e))?;
-        rustix::fs::fchmod(fd, Mode::from_raw_mode(entry.mode | 0o700))
-            .map_err(|e| ("change its mode", e))?;
+        self.owner_and_mode(entry, fd, entry.mode | 0o700)?;
         self.xattrs(entry, fd)
+    }
+
+    /// Sets owner and mode where making the entry has not given it the right ones already, as for most of an image:
+    /// looking costs a fraction of a change, which is a transaction of the file system.
+    fn owner_and_mode(&self, entry: &Entry, fd: BorrowedFd<'_>, mode: u32) -> Step<()> {
+        let (uid, gid) = self.owner(entry);
+        let now = rustix::fs::fstat(fd).map_err(|e| ("look at it", e))?;
+        let owned = (now.st_uid, now.st_gid) == (uid.as_raw(), gid.as_raw());
+        if !owned {
+            rustix::fs::fchown(fd, Some(uid), Some(gid)).map_err(|e| ("change its owner", e))?;
+        }
+        // After the owner, whose change clears set-user-id bits and file capabilities.
+        if !owned || now.st_mode & 0o7777 != mode & 0o7777 {
+            rustix::fs::fchmod(fd, Mode::from_raw_mode(mode)).map_err(|e| ("change its mode", e))?;
+        }
+        Ok(())
     }
 
     fn xattrs(&self, entry: &Entry, fd: BorrowedFd<'_>) -> Step<()> {
