@@ -103,7 +103,7 @@ fn limits_hold_for_the_first_of_many() {
     let s = Sandbox::with_images("first", &["busybox"]);
     let limit = |v1: &str, v2: &str| format!("cat /sys/fs/cgroup/{v2} /sys/fs/cgroup/{v1} 2>/dev/null");
     let look = format!(
-        "{}; {}",
+        "{}; {}; true",
         limit("memory/memory.limit_in_bytes", "memory.max"),
         limit("pids/pids.max", "pids.max")
     );
