@@ -33,6 +33,8 @@ pub struct Globals {
     pub hooks_dirs: Vec<String>,
     /// `--cdi-spec-dir`.
     pub cdi_spec_dirs: Vec<String>,
+    /// `--module`.
+    pub modules: Vec<String>,
     /// `--out`: file that gets what would go to stdout.
     pub out: Option<String>,
     /// `--noout`: nothing goes to stdout.
@@ -70,6 +72,7 @@ const TABLE: &[(&str, Option<char>, Kind, &str)] = &[
     ("storage-driver", None, Kind::Value, "Only overlay"),
     ("cdi-spec-dir", None, Kind::Value, "Directory of CDI device specifications (may be repeated)"),
     ("hooks-dir", None, Kind::Value, "Directory of OCI hooks (may be repeated)"),
+    ("module", None, Kind::Value, "A further containers.conf, by path or name (may be repeated)"),
     ("tmpdir", None, Kind::Value, "Directory for temporary files"),
     ("out", None, Kind::Value, "Write what would go to stdout into a file"),
     ("noout", None, Kind::Switch, "Write nothing to stdout"),
@@ -130,6 +133,7 @@ impl Globals {
             runtime: self.runtime.clone(),
             cdi_spec_dirs: paths(&self.cdi_spec_dirs),
             hooks_dirs: paths(&self.hooks_dirs),
+            modules: self.modules.clone(),
         }
     }
 
@@ -219,6 +223,12 @@ impl Globals {
             "cdi-spec-dir" => {
                 return {
                     self.cdi_spec_dirs.push(value);
+                    Ok(())
+                };
+            }
+            "module" => {
+                return {
+                    self.modules.push(value);
                     Ok(())
                 };
             }

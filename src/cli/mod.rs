@@ -26,7 +26,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use def::Def;
-use exit::{Exit, Failure, Outcome};
+use exit::{Exit, Failure, Manner, Outcome};
 use globals::Globals;
 use ui::Ui;
 
@@ -36,6 +36,8 @@ use crate::engine;
 pub struct Ctx {
     /// Global flags.
     pub globals: Globals,
+    /// Whose manners the program has, by the name it was called by.
+    pub manner: Manner,
     engine: std::cell::OnceCell<engine::Context>,
 }
 
@@ -57,8 +59,10 @@ impl Ctx {
 #[must_use]
 pub fn main() -> ExitCode {
     let mut ui = Ui::new();
-    let outcome = strings(std::env::args_os().skip(1)).and_then(|args| run(args, &mut ui));
-    finish(outcome, &mut ui)
+    let mut args = std::env::args_os();
+    let manner = Manner::of(&args.next().unwrap_or_default());
+    let outcome = strings(args).and_then(|args| run(args, manner, &mut ui));
+    finish(outcome, manner, &mut ui)
 }
 
 /// Entry point of `rcon runtime …` and `rcon-runtime …`: the name that it goes by, and the
@@ -67,19 +71,19 @@ pub fn main() -> ExitCode {
 pub fn runtime_main(program: &'static str, args: Vec<OsString>) -> ExitCode {
     let mut ui = Ui::new();
     let outcome = strings(args.into_iter()).and_then(|args| cmd::runtime::main(program, args, &mut ui));
-    finish(outcome, &mut ui)
+    finish(outcome, Manner::Docker, &mut ui)
 }
 
-fn finish(outcome: Outcome, ui: &mut Ui) -> ExitCode {
+fn finish(outcome: Outcome, manner: Manner, ui: &mut Ui) -> ExitCode {
     let exit = match outcome {
         Ok(exit) => exit,
         Err(failure) => {
             ui.failure(&failure);
-            Exit(failure.code)
+            Exit::failed(failure.code)
         }
     };
     ui.flush();
-    ExitCode::from(exit.0)
+    ExitCode::from(manner.code(exit))
 }
 
 /// The arguments as text. Everything rcon stores is UTF-8, so other bytes are refused where they come in.
@@ -94,7 +98,7 @@ fn strings(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure>
 }
 
 /// Finds the command of `args` (without the program's name) and runs it.
-fn run(args: Vec<String>, ui: &mut Ui) -> Outcome {
+fn run(args: Vec<String>, manner: Manner, ui: &mut Ui) -> Outcome {
     let (globals, rest) = globals::parse(args)?;
     if globals.version {
         ui.line(format_args!("rcon version {}", env!("CARGO_PKG_VERSION")));
@@ -105,7 +109,7 @@ fn run(args: Vec<String>, ui: &mut Ui) -> Outcome {
         return help::show(if globals.help { &rest } else { words }, ui);
     }
     match cmd::find(&rest) {
-        cmd::Found::Command { def, depth } => run_command(def, depth, rest, globals, ui),
+        cmd::Found::Command { def, depth } => run_command((def, depth), rest, (globals, manner), ui),
         cmd::Found::Group { words } => help::group_called(&rest, words, ui),
         cmd::Found::Nothing => Err(suggest::unknown_command(&rest)),
     }
@@ -124,7 +128,12 @@ fn redirect(globals: &Globals) -> Result<(), Failure> {
 }
 
 /// Parses the flags of one command and runs it.
-fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals, ui: &mut Ui) -> Outcome {
+fn run_command(
+    (def, depth): (&Def, usize),
+    rest: Vec<String>,
+    (mut globals, manner): (Globals, Manner),
+    ui: &mut Ui,
+) -> Outcome {
     let called = rest[..depth].join(" ");
     let mut rest = rest;
     let own = rest.split_off(depth);
@@ -141,6 +150,6 @@ fn run_command(def: &Def, depth: usize, rest: Vec<String>, mut globals: Globals,
         tree.try_get_matches_from_mut(canonical.into_words()).map_err(|e| argv::clap_failure(&e, &called))?;
     log::init(&globals);
     redirect(&globals)?;
-    let ctx = Ctx { globals, engine: std::cell::OnceCell::new() };
+    let ctx = Ctx { globals, manner, engine: std::cell::OnceCell::new() };
     (def.run)(&matches, &ctx, ui)
 }

@@ -38,7 +38,7 @@ pub(super) fn want_terminal() -> Result<(), Failure> {
 
 /// The failure of a start: 125 unless the engine knows better (126, 127).
 pub(super) fn start_failure(e: engine::Error) -> Failure {
-    let code = e.exit_code().unwrap_or(Exit::ENGINE.0);
+    let code = e.exit_code().unwrap_or(125);
     Failure::from(e).code(code)
 }
 
@@ -55,7 +55,7 @@ pub(super) fn with_streams<T>(work: impl FnOnce(Streams<'_>) -> T) -> T {
 
 /// The failure of an exec: as docker's, 1 unless the command itself could not be started.
 pub(super) fn exec_failure(e: engine::Error) -> Failure {
-    let code = e.exit_code().filter(|c| *c != Exit::ENGINE.0).unwrap_or(1);
+    let code = e.exit_code().filter(|c| *c != 125).unwrap_or(1);
     Failure::from(e).code(code)
 }
 
@@ -66,7 +66,7 @@ pub(super) fn relay(attached: Attached, ui: &mut Ui) -> Outcome {
     }
     ui.flush();
     match with_streams(|streams| attached.relay(streams)).map_err(start_failure)? {
-        RelayEnd::Exited(code) => Ok(Exit(u8::try_from(code & 0xff).unwrap_or(u8::MAX))),
+        RelayEnd::Exited(code) => Ok(Exit::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX))),
         RelayEnd::Detached => Ok(Exit::OK),
     }
 }

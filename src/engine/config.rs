@@ -7,6 +7,7 @@
 
 mod file;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::context::GlobalOptions;
@@ -28,6 +29,10 @@ pub struct Config {
     pub notify_socket: Option<String>,
     /// The caller's proxy variables, for `--http-proxy`.
     pub proxies: Vec<(String, String)>,
+    /// All of the caller's variables, for `env_host`.
+    pub host_env: Vec<(String, String)>,
+    /// Lists that later files add to and do not replace (`{append=true}` among their values).
+    appending: Vec<&'static str>,
 }
 
 /// Defaults of new containers, `[containers]` of containers.conf.
@@ -49,6 +54,10 @@ pub struct ContainersConfig {
     pub dns_options: Vec<String>,
     /// `env`, `NAME=value`.
     pub env: Vec<String>,
+    /// `env_host`: hand the caller's environment on.
+    pub env_host: bool,
+    /// `privileged`.
+    pub privileged: bool,
     /// `http_proxy`: hand the caller's proxy variables on.
     pub http_proxy: bool,
     /// `init`.
@@ -100,6 +109,8 @@ pub struct EngineConfig {
     pub default_network: Option<String>,
     /// `default_subnet`.
     pub default_subnet: Option<String>,
+    /// `default_host_ips`: where ports are published for which no address is named.
+    pub default_host_ips: Vec<IpAddr>,
 }
 
 impl Config {
@@ -118,9 +129,15 @@ impl Config {
         // As podman's: programs behind a proxy find it without being told.
         config.containers.http_proxy = true;
         config.engine.cdi_spec_dirs = vec![PathBuf::from("/etc/cdi"), PathBuf::from("/var/run/cdi")];
-        for path in files(env, global) {
+        let modules = modules(env, &global.modules)?;
+        let mut files = files(env, global);
+        let at = files.len() - usize::from(env.containers_conf_override.is_some());
+        files.splice(at..at, modules.iter().cloned());
+        for path in files {
             // A file that was named must be there; the usual ones need not.
-            let named = global.config.as_ref() == Some(&path) || env.containers_conf.as_ref() == Some(&path);
+            let named = global.config.as_ref() == Some(&path)
+                || env.containers_conf.as_ref() == Some(&path)
+                || modules.contains(&path);
             match std::fs::read_to_string(&path) {
                 Ok(text) => file::apply(&mut config, &path, &text)?,
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound && !named => {}
@@ -130,6 +147,9 @@ impl Config {
             }
         }
         config.flags(global)?;
+        if config.containers.env_host {
+            config.host_env = super::env::all();
+        }
         Ok(config)
     }
 
@@ -143,6 +163,7 @@ impl Config {
             runtime,
             cdi_spec_dirs,
             hooks_dirs,
+            modules: _,
         } = global;
         if let Some(manager) = cgroup_manager {
             self.engine.cgroup_manager = Some(manager.clone());
@@ -196,6 +217,24 @@ fn files(env: &Env, global: &GlobalOptions) -> Vec<PathBuf> {
     }
     all.extend(env.containers_conf_override.clone());
     all
+}
+
+/// The files of `--module`: a path, or a name that is looked for below each `containers.conf.modules`.
+fn modules(env: &Env, names: &[String]) -> Result<Vec<PathBuf>, Error> {
+    let homes = env.config_home.iter().map(|home| home.join("containers"));
+    let usual = ["/etc/containers", "/usr/share/containers"].map(PathBuf::from);
+    let folders: Vec<PathBuf> = homes.chain(usual).map(|dir| dir.join("containers.conf.modules")).collect();
+    let find = |name: &String| {
+        if name.starts_with('/') {
+            return Ok(PathBuf::from(name));
+        }
+        folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
+            let tried: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
+            let text = format!("--module {name}: there is no such file in {}", tried.join(", "));
+            Error::new(Kind::NotFound, text).hint("an absolute path names any file")
+        })
+    };
+    names.iter().map(find).collect()
 }
 
 /// A file and the `*.conf` of the folder beside it, sorted.

@@ -37,6 +37,8 @@ pub struct GlobalOptions {
     pub cdi_spec_dirs: Vec<PathBuf>,
     /// `--hooks-dir`.
     pub hooks_dirs: Vec<PathBuf>,
+    /// `--module`: further containers.conf files, by path or name.
+    pub modules: Vec<String>,
 }
 
 impl Context {

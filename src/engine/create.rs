@@ -111,6 +111,15 @@ pub(super) fn make(
         }
     }
     let image = image(ctx, store, options, progress)?;
+    let privileged;
+    let options = if ctx.config.containers.privileged && !options.process.privileged {
+        // As the caller of every container would have to say.
+        let process = crate::model::process::ProcessOptions { privileged: true, ..options.process.clone() };
+        privileged = CreateOptions { process, ..options.clone() };
+        &privileged
+    } else {
+        options
+    };
     let world = StoreWorld::new(ctx, store);
     let mut inputs = Inputs {
         options,

@@ -74,6 +74,12 @@ impl Env {
     }
 }
 
+/// The whole environment, as far as it is text: for who asks that it be handed on.
+#[must_use]
+pub fn all() -> Vec<(String, String)> {
+    std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?))).collect()
+}
+
 /// What `image` wants to know of the environment.
 #[must_use]
 pub fn images() -> crate::image::Env {

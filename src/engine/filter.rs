@@ -1,5 +1,7 @@
 //! Filters of listings, `--filter KEY=VALUE`: same key means or, different keys mean and, as docker's.
 
+use regex_automata::meta::Regex;
+
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::view::Container;
@@ -166,8 +168,8 @@ impl ContainerFilter {
     fn key(&self, c: &Container, key: &str, values: &[String]) -> bool {
         let row = &c.row;
         match key {
-            "id" => values.iter().any(|v| pattern(&v.to_ascii_lowercase(), row.id.as_str(), true)),
-            "name" => values.iter().any(|v| pattern(v, &row.name, false)),
+            "id" => values.iter().any(|v| id_matches(v, row.id.as_str())),
+            "name" => values.iter().any(|v| name_matches(v, &row.name)),
             "label" => values.iter().all(|v| has_label(&row.labels, v)),
             "label!" => !values.iter().any(|v| has_label(&row.labels, v)),
             "status" => values.iter().any(|v| status_is(&c.phase, v)),
@@ -210,25 +212,23 @@ fn bad(key: &str, value: &str) -> Error {
     Error::new(Kind::Invalid, format!("invalid filter '{key}={value}'"))
 }
 
-/// docker matches names by pattern: `^` and `$` anchor, `*` and `.*` stand for anything, the rest is literal and
-/// may be anywhere (`start`: only at the beginning).
-pub(crate) fn pattern(pattern: &str, text: &str, start: bool) -> bool {
-    let anchored_start = start || pattern.starts_with('^');
-    let anchored_end = pattern.ends_with('$');
-    let core = pattern.trim_start_matches('^').trim_end_matches('$');
-    let core = core.strip_prefix('/').unwrap_or(core).replace(".*", "*").replace(".+", "*").replace('\\', "");
-    let mut rest = text;
-    for (i, part) in core.split('*').enumerate() {
-        let found =
-            if i == 0 && anchored_start { rest.starts_with(part).then_some(0) } else { rest.find(part) };
-        let Some(at) = found else { return false };
-        rest = &rest[at + part.len()..];
+/// Whether a name matches, as docker and podman have it: a regular expression that may match anywhere, the name with
+/// or without a slash before it. What is no expression is looked for as it is.
+pub(crate) fn name_matches(pattern: &str, name: &str) -> bool {
+    match Regex::new(pattern) {
+        Ok(regex) => {
+            regex.is_match(name) || (pattern.contains('/') && regex.is_match(format!("/{name}").as_str()))
+        }
+        Err(_) => name.contains(pattern),
     }
-    if !anchored_end {
-        return true;
+}
+
+/// Whether an id is meant: by its first digits (docker), or by a regular expression (podman).
+pub(crate) fn id_matches(pattern: &str, id: &str) -> bool {
+    if pattern.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return id.starts_with(&pattern.to_ascii_lowercase());
     }
-    let last = core.rsplit('*').next().unwrap_or("");
-    rest.is_empty() || (text.ends_with(last) && (core.contains('*') || !anchored_start))
+    Regex::new(pattern).is_ok_and(|regex| regex.is_match(id))
 }
 
 /// `KEY` or `KEY=VALUE` among labels.
@@ -287,8 +287,14 @@ mod tests {
             ("w.*1", "web-1", true),
             ("db", "web", false),
             ("^/web$", "web", true),
+            ("w[aeiou]b|cache", "my-web", true),
+            ("^[^w]", "web", false),
+            ("we(b", "my-we(b", true),
         ] {
-            assert_eq!(pattern(p, text, false), want, "{p} {text}");
+            assert_eq!(name_matches(p, text), want, "{p} {text}");
+        }
+        for (p, want) in [("5fA", true), ("fa0", false), ("^[^6]", true), ("^[^5]", false), ("a0$", true)] {
+            assert_eq!(id_matches(p, "5fa0"), want, "{p}");
         }
     }
 

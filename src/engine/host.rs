@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use crate::model::process::{RLIMITS, Rlimit};
+use crate::sys::limits;
+
 /// Facts about the host, read lazily. Tests fill them in by [`Host::fixed`].
 #[derive(Debug, Clone, Default)]
 pub struct Host {
@@ -35,6 +38,17 @@ impl Host {
                 std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1))
             })
         })
+    }
+
+    /// All limits of this process.
+    #[must_use]
+    pub fn rlimits(&self) -> Vec<Rlimit> {
+        let one = |name: &&str| {
+            let kind = format!("RLIMIT_{}", name.to_ascii_uppercase());
+            let (soft, hard) = limits::rlimit(limits::Resource::parse(&kind)?).ok()?;
+            Some(Rlimit { kind, soft, hard, asked: false })
+        };
+        RLIMITS.iter().filter_map(one).collect()
     }
 
     /// Number of memory nodes.

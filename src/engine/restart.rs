@@ -4,10 +4,9 @@ use super::context::Context;
 use super::error::Error;
 use super::select::{Done, Selection, targets};
 use super::start;
-use super::stop::StopOptions;
+use super::stop::{KILLED, StopOptions, Stopped, asked, resorted_to_kill};
 use super::view::Container;
 use crate::model::container::Phase;
-use crate::model::id::ContainerId;
 use crate::monitor::client::{self, ClientError};
 use crate::monitor::proto::StopWish;
 use crate::storage::Store;
@@ -21,7 +20,7 @@ pub fn restart(
     which: &Selection,
     options: &StopOptions,
     running_only: bool,
-    report: &mut dyn FnMut(Done<ContainerId>),
+    report: &mut dyn FnMut(Done<Stopped>),
 ) -> Result<(), Error> {
     let wish = options.wish(false)?;
     let store = ctx.store()?;
@@ -37,13 +36,19 @@ pub fn restart(
     Ok(())
 }
 
-fn one(ctx: &Context, store: &Store, container: &Container, wish: StopWish) -> Result<ContainerId, Error> {
+fn one(ctx: &Context, store: &Store, container: &Container, wish: StopWish) -> Result<Stopped, Error> {
     let id = container.id().clone();
+    let mut killed = None;
     if container.alive() {
         if matches!(container.phase, Phase::Paused(_)) {
             client::unpause(&ctx.paths, &id)?;
         }
+        let begun = std::time::Instant::now();
         match client::stop(&ctx.paths, &id, wish) {
+            Ok(exited) if exited.code == KILLED => {
+                killed = asked(store, container, &wish)
+                    .and_then(|asked| resorted_to_kill(container, asked, begun.elapsed()));
+            }
             Ok(_) | Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => {}
             Err(e) => {
                 return Err(
@@ -55,5 +60,5 @@ fn one(ctx: &Context, store: &Store, container: &Container, wish: StopWish) -> R
     let stopped = Container::find(ctx, store, id.as_str())?;
     start::one(ctx, store, &stopped, None)?;
     super::journal::container(ctx, "restart", &container.row, &[]);
-    Ok(id)
+    Ok(Stopped { id, killed })
 }

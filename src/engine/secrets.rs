@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::error::{Error, Kind};
-use super::filter::{Filters, has_label, pattern};
+use super::filter::{Filters, has_label, id_matches, name_matches};
 use super::select::Done;
 use crate::model::container::{ContainerSpec, SecretUse};
 use crate::storage::Store;
@@ -56,8 +56,8 @@ pub fn ls(ctx: &Context, filters: &[String]) -> Result<Vec<Secret>, Error> {
     };
     let mut all = ctx.store()?.list_secrets()?;
     all.retain(|s| {
-        any("id", &|v| pattern(v, &s.id, true))
-            && any("name", &|v| pattern(v, &s.name, false))
+        any("id", &|v| id_matches(v, &s.id))
+            && any("name", &|v| name_matches(v, &s.name))
             && filters.values("label").iter().all(|l| has_label(&s.labels, l))
     });
     Ok(all)

@@ -16,7 +16,7 @@ use crate::storage::containers::Desired;
 
 const SIGKILL: i32 = 9;
 /// Exit code of a container that SIGKILL ended.
-const KILLED: i32 = 128 + SIGKILL;
+pub(super) const KILLED: i32 = 128 + SIGKILL;
 
 /// How to stop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,12 +113,12 @@ pub fn stop(
 
 /// How a container is asked to stop: the signal, and the seconds it has.
 #[derive(Clone, Copy)]
-struct Asked {
+pub(super) struct Asked {
     signal: i32,
     timeout: i64,
 }
 
-fn asked(store: &Store, c: &Container, wish: &StopWish) -> Option<Asked> {
+pub(super) fn asked(store: &Store, c: &Container, wish: &StopWish) -> Option<Asked> {
     let spec = c.spec(store).ok()?;
     Some(Asked {
         signal: wish.signal.unwrap_or(spec.lifecycle.stop_signal),
@@ -127,7 +127,7 @@ fn asked(store: &Store, c: &Container, wish: &StopWish) -> Option<Asked> {
 }
 
 /// What to say of a container that ended by SIGKILL: only if it was us, because its time was up.
-fn resorted_to_kill(c: &Container, asked: Asked, after: Duration) -> Option<String> {
+pub(super) fn resorted_to_kill(c: &Container, asked: Asked, after: Duration) -> Option<String> {
     let Asked { signal, timeout } = asked;
     let seconds = u64::try_from(timeout).ok().filter(|s| *s > 0 && after >= Duration::from_secs(*s))?;
     (signal != SIGKILL).then(|| {

@@ -263,6 +263,7 @@ fn merged_health(old: Option<HealthCheck>, new: &HealthCheck) -> HealthCheck {
         start_interval: pick(new.start_interval, old.start_interval),
         retries: if new.retries == 0 { old.retries } else { new.retries },
         startup: match (old.startup, &new.startup) {
+            (_, None) if new.test.first().is_some_and(|word| word == "NONE") => None,
             (old, None) => old,
             (old, Some(new)) => Some(merged_startup(old.unwrap_or_default(), new)),
         },

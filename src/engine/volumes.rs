@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::error::{Error, Kind};
-use super::filter::{Filters, has_label, pattern};
+use super::filter::{Filters, has_label, name_matches};
 use super::journal;
 use super::rm::{self, RemoveOptions};
 use super::select::{Done, Selection};
@@ -138,7 +138,7 @@ pub(super) fn filtered(store: &Store, filters: &Filters) -> Result<Vec<Volume>, 
             && filters.values("label").iter().all(|l| has_label(&v.labels, l))
             && !filters.values("label!").iter().any(|l| has_label(&v.labels, l))
             && filters.values("opt").iter().all(|o| has_label(&v.options, o))
-            && any(filters.values("name"), |n| pattern(n, &v.name, false))
+            && any(filters.values("name"), |n| name_matches(n, &v.name))
             && any(filters.values("driver"), |d| *d == v.driver)
             && any(filters.values("scope"), |s| s == "local")
     });

@@ -67,7 +67,7 @@ pub fn preserved(count: u32, list: &[u32]) -> Vec<u32> {
 /// One resource limit, `--ulimit nofile=1024:2048`. `u64::MAX` is "unlimited" (`-1`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rlimit {
-    /// `RLIMIT_…` in upper case, for example `RLIMIT_NOFILE`.
+    /// `RLIMIT_…` in upper case, for example `RLIMIT_NOFILE`; [`Rlimit::HOST`] in a wish.
     pub kind: String,
     /// Soft limit.
     pub soft: u64,
@@ -130,8 +130,13 @@ impl ProcessSpec {
     }
 }
 
+impl Rlimit {
+    /// `--ulimit host`: all limits as the caller has them.
+    pub const HOST: &str = "host";
+}
+
 /// Names of limits as `--ulimit` takes them.
-const RLIMITS: [&str; 16] = [
+pub const RLIMITS: [&str; 16] = [
     "core",
     "cpu",
     "data",
@@ -153,10 +158,14 @@ const RLIMITS: [&str; 16] = [
 impl FromStr for Rlimit {
     type Err = ParseError;
 
-    /// `NAME=SOFT[:HARD]`; -1 and `unlimited` are no limit.
+    /// `NAME=SOFT[:HARD]`; -1 and `unlimited` are no limit. Or `host`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let bad = |why: String| ParseError::new("ulimit", text, why);
-        let (name, limits) = text.split_once('=').ok_or_else(|| bad("want NAME=SOFT[:HARD]".to_owned()))?;
+        if text == Self::HOST {
+            return Ok(Self { kind: text.to_owned(), soft: 0, hard: 0, asked: true });
+        }
+        let (name, limits) =
+            text.split_once('=').ok_or_else(|| bad("want NAME=SOFT[:HARD] or host".to_owned()))?;
         let lower = name.to_ascii_lowercase();
         let name = lower.strip_prefix("rlimit_").unwrap_or(&lower);
         if !RLIMITS.contains(&name) {
@@ -179,6 +188,9 @@ impl FromStr for Rlimit {
 
 impl fmt::Display for Rlimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.kind == Self::HOST {
+            return f.write_str(Self::HOST);
+        }
         let name = self.kind.strip_prefix("RLIMIT_").unwrap_or(&self.kind).to_ascii_lowercase();
         let value = |v: u64| if v == u64::MAX { "-1".to_owned() } else { v.to_string() };
         write!(f, "{name}={}:{}", value(self.soft), value(self.hard))

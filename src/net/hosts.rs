@@ -51,9 +51,14 @@ pub fn hosts_file(hosts: &Hosts<'_>) -> String {
             line(&mut text, &address, &[name]);
         }
     }
-    if hosts.base.is_none() {
+    let localhost = |address: &str| hosts.base.is_some_and(|base| has_localhost(base, address));
+    if !localhost("127.0.0.1") {
         line(&mut text, "127.0.0.1", &["localhost"]);
+    }
+    if !localhost("::1") {
         line(&mut text, "::1", &["localhost", "ip6-localhost", "ip6-loopback"]);
+    }
+    if hosts.base.is_none() {
         line(&mut text, "fe00::", &["ip6-localnet"]);
         line(&mut text, "ff00::", &["ip6-mcastprefix"]);
         line(&mut text, "ff02::1", &["ip6-allnodes"]);
@@ -67,6 +72,29 @@ pub fn hosts_file(hosts: &Hosts<'_>) -> String {
     }
     own_lines(&mut text, hosts);
     text
+}
+
+/// Whether a text names localhost at this address.
+fn has_localhost(text: &str, address: &str) -> bool {
+    text.lines().any(|line| {
+        let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
+        words.next() == Some(address) && words.any(|name| name == "localhost")
+    })
+}
+
+/// A text of /etc/hosts after its container was attached or detached: without the lines at `gone`, with one at each of
+/// `new` for `names`.
+#[must_use]
+pub fn moved(text: &str, gone: &[IpAddr], new: &[IpAddr], names: &[&str]) -> String {
+    let is_gone = |line: &str| {
+        let address = line.split_ascii_whitespace().next().and_then(|word| word.parse::<IpAddr>().ok());
+        address.is_some_and(|address| gone.contains(&address))
+    };
+    let mut kept: String = text.lines().filter(|line| !is_gone(line)).flat_map(|line| [line, "\n"]).collect();
+    for address in new {
+        line(&mut kept, &address.to_string(), names);
+    }
+    kept
 }
 
 /// The container's own names: at its addresses, or at loopback where it has none.
@@ -249,6 +277,23 @@ mod tests {
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("10.88.0.1\thost.containers.internal\n"), "{text}");
         assert!(text.contains("127.0.1.1\t0123456789ab web\n"), "{text}");
+    }
+
+    #[test]
+    fn a_base_without_localhost_gets_it() {
+        let base = |base| hosts_file(&Hosts { base: Some(base), ..hosts(&[], &[]) });
+        let text = base("192.0.2.9 other # 127.0.0.1 localhost\n::1 ip6 localhost\n");
+        assert_eq!(text.matches("\tlocalhost").count(), 1, "{text}");
+        assert!(text.contains("127.0.0.1\tlocalhost\n"), "{text}");
+        assert!(!text.contains("ip6-allnodes"), "{text}");
+    }
+
+    #[test]
+    fn names_move_with_the_networks() {
+        let text = hosts_file(&hosts(&[IpAddr::from([10, 88, 0, 2])], &[]));
+        let now =
+            moved(&text, &[IpAddr::from([10, 88, 0, 2])], &[IpAddr::from([10, 89, 0, 7])], &["h", "web"]);
+        assert_eq!(now, text.replace("10.88.0.2\t0123456789ab web", "10.89.0.7\th web"));
     }
 
     #[test]

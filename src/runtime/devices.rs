@@ -185,7 +185,7 @@ pub fn parse_rule(text: &str) -> Result<Rule, Error> {
         "c" => Some(Kind::Char),
         _ => return Err(bad("the type is one of a, b, c")),
     };
-    let (major, minor) = numbers.split_once(':').ok_or_else(|| bad("want major:minor"))?;
+    let (major, minor) = numbers.split_once(':').unwrap_or((numbers, "*"));
     let number = |s: &str| match s {
         "*" => Ok(None),
         s => s.parse().map(Some).map_err(|_| bad("major and minor are numbers or *")),
@@ -263,7 +263,8 @@ mod tests {
         assert_eq!((r.kind, r.major, r.minor, &*r.access), (Some(Kind::Char), Some(1), Some(3), "rw"));
         assert_eq!(parse_rule("a *:* rwm").unwrap().kind, None);
         assert_eq!(parse_rule("b 8:* m").unwrap().minor, None);
-        for bad in ["", "c", "c 1:3", "x 1:3 r", "c 1 r", "c 1:x r", "c 1:3 rr", "c 1:3 rx", "c 1:3 r w"] {
+        assert_eq!(parse_rule("b 8 m").unwrap().minor, None);
+        for bad in ["", "c", "c 1:3", "x 1:3 r", "c one r", "c 1:x r", "c 1:3 rr", "c 1:3 rx", "c 1:3 r w"] {
             assert!(parse_rule(bad).is_err(), "{bad}");
         }
     }

@@ -23,6 +23,7 @@ mod net_reach;
 mod network_cmd;
 mod network_flags;
 mod options;
+mod podman_manner;
 mod publish;
 mod pull;
 mod pull_auth;

@@ -74,6 +74,12 @@ impl CreateArgs {
         self.process.interactive
     }
 
+    /// What is to be said of flags that have no effect.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        self.refused.warning()
+    }
+
     /// Files to write beside the container.
     #[must_use]
     pub fn side_files(&self) -> SideFiles {
@@ -90,7 +96,6 @@ impl CreateArgs {
     /// # Errors
     /// Values that do not parse or exclude each other.
     pub fn into_options(mut self, globals: &Globals) -> Result<CreateOptions, Failure> {
-        let RefusedArgs = self.refused;
         let mut process = self.process.into_options(self.command)?;
         self.first.apply(&mut process)?;
         (process.cap_add, process.cap_drop) = self.security.capabilities();

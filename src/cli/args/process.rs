@@ -54,7 +54,7 @@ pub struct FirstProcessArgs {
     /// Additional groups
     #[arg(long, value_name = "GROUP")]
     pub group_add: Vec<String>,
-    /// Limits of the process, for example nofile=1024:2048
+    /// Limits of the process, for example nofile=1024:2048; host: those of the caller
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
     pub ulimit: Vec<Rlimit>,
     /// File mode mask, octal

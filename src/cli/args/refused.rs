@@ -25,7 +25,6 @@ const REFUSED: &[(&str, bool, &str)] = &[
     ("shm-size-systemd", true, "it is not supported; use --tmpfs /run:size=…"),
     ("link-local-ip", true, "docker's bridge driver ignores it too; use --ip or --ip6"),
     ("use-api-socket", false, "there is no API socket to hand on"),
-    ("kernel-memory", true, "the kernel does not have that limit any more"),
     ("health-log-destination", true, HEALTH_LOG),
     ("health-max-log-count", true, HEALTH_LOG),
     ("health-max-log-size", true, HEALTH_LOG),
@@ -34,9 +33,23 @@ const REFUSED: &[(&str, bool, &str)] = &[
 /// Windows only; docker on Linux takes them without effect.
 const WINDOWS: &[&str] = &["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"];
 
+/// A limit that kernels do not have any more: docker and podman warn and go on.
+const KERNEL_MEMORY: &str = "kernel-memory";
+
 /// The flags themselves, hidden from help.
 #[derive(Debug, Default)]
-pub struct RefusedArgs;
+pub struct RefusedArgs {
+    kernel_memory: bool,
+}
+
+impl RefusedArgs {
+    /// What is to be said of the flags that are accepted without effect.
+    #[must_use]
+    pub fn warning(&self) -> Option<&'static str> {
+        let said = "--kernel-memory has no effect: the kernel does not have that limit any more";
+        self.kernel_memory.then_some(said)
+    }
+}
 
 impl clap::Args for RefusedArgs {
     fn augment_args(mut cmd: Command) -> Command {
@@ -44,7 +57,7 @@ impl clap::Args for RefusedArgs {
             let action = if *takes_value { ArgAction::Append } else { ArgAction::SetTrue };
             cmd = cmd.arg(Arg::new(*name).long(*name).hide(true).action(action));
         }
-        for name in WINDOWS.iter().chain(&["isolation"]) {
+        for name in WINDOWS.iter().chain(&["isolation", KERNEL_MEMORY]) {
             cmd = cmd.arg(Arg::new(*name).long(*name).hide(true).action(ArgAction::Set));
         }
         cmd
@@ -57,7 +70,7 @@ impl clap::Args for RefusedArgs {
 impl clap::FromArgMatches for RefusedArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         check(matches).map_err(|f| clap::Error::raw(clap::error::ErrorKind::Io, f.message))?;
-        Ok(Self)
+        Ok(Self { kernel_memory: matches.contains_id(KERNEL_MEMORY) })
     }
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         *self = Self::from_arg_matches(matches)?;

@@ -158,7 +158,8 @@ fn is_device_rule(rule: &str) -> bool {
     let number = |n: &str| n == "*" || (!n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     let parts: Vec<&str> = rule.split(' ').collect();
     let [kind, numbers, access] = parts[..] else { return false };
-    let Some((major, minor)) = numbers.split_once(':') else { return false };
+    // podman: no minor number means any.
+    let (major, minor) = numbers.split_once(':').unwrap_or((numbers, "*"));
     matches!(kind, "a" | "b" | "c")
         && number(major)
         && number(minor)

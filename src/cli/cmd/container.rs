@@ -98,7 +98,7 @@ struct MountArgs {
     #[arg(long, value_name = "FORMAT", value_parser = ["json"])]
     format: Option<String>,
     /// Do not cut ids
-    #[arg(long)]
+    #[arg(long, alias = "notruncate")]
     no_trunc: bool,
     #[command(flatten)]
     latest: LatestArg,
@@ -202,7 +202,7 @@ pub(super) const HEALTH: Def = def!(
 fn exists(args: ExistsArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
     let _podman_only = args.external;
     let there = crate::engine::inspect::exists(ctx.engine()?, &args.container)?;
-    Ok(if there { Exit::OK } else { Exit::FAILED })
+    Ok(if there { Exit::OK } else { Exit::NO })
 }
 
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
@@ -297,5 +297,5 @@ fn health(args: HealthArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Ok(Exit::OK);
     }
     ui.line("unhealthy");
-    Ok(if args.ignore_result { Exit::OK } else { Exit::FAILED })
+    Ok(if args.ignore_result { Exit::OK } else { Exit::NO })
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::engine::cp::{self, CopyOptions, End};
 use crate::model::units::human_size;
@@ -47,6 +47,7 @@ fn run(args: CpArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         archive: args.archive.unwrap_or(false),
         follow: args.follow_link,
         overwrite: args.overwrite,
+        below_workdir: ctx.manner == Manner::Podman,
     };
     let (from, to) = (end(&args.source), end(&args.destination));
     let engine = ctx.engine()?;

@@ -19,6 +19,9 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let files = args.side_files();
+    if let Some(warning) = args.warning() {
+        ui.warn(warning);
+    }
     let options = args.into_options(&ctx.globals)?;
     let progress = PullProgress::new(options.quiet);
     let created = crate::engine::create::create(ctx.engine()?, &options, &files, &progress);

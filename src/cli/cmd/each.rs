@@ -37,6 +37,14 @@ impl<'a> Each<'a> {
         }
     }
 
+    /// As [`Each::echo`], for what is removed: whether it was missing or in use is part of podman's exit code.
+    pub(super) fn removed<T>(&mut self, done: Done<T>) {
+        let Err(e) = done.result else { return self.echo(done) };
+        let exit = self.exit.removal(e.kind());
+        self.fail(&Failure::from(e));
+        self.exit = exit;
+    }
+
     /// A warning beside the result.
     pub(super) fn warn(&mut self, line: impl fmt::Display) {
         self.ui.warn(line);
@@ -45,7 +53,7 @@ impl<'a> Each<'a> {
     /// Tells a failure and remembers the exit code.
     pub(super) fn fail(&mut self, failure: &Failure) {
         self.ui.failure(failure);
-        self.exit = Exit(failure.code);
+        self.exit = Exit::failed(failure.code);
     }
 
     /// The exit code of the whole.

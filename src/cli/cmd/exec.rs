@@ -62,7 +62,7 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let (tty, interactive) = (args.process.tty, args.process.interactive);
     let mut process = args.process.into_options(words)?;
     crate::engine::stdio::check_preserved(args.preserve_fds, &args.preserve_fd)
-        .map_err(|e| Failure::from(e).code(Exit::ENGINE.0))?;
+        .map_err(|e| Failure::from(e).code(125))?;
     process.preserve_fds = args.preserve_fds;
     process.preserve_fd = args.preserve_fd;
     let attach = if args.detach {

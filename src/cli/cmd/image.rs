@@ -67,7 +67,7 @@ fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn exists(args: ExistsArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
-    Ok(if images::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::FAILED })
+    Ok(if images::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::NO })
 }
 
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {

@@ -172,7 +172,7 @@ pub(super) fn show(
     for failure in &failures {
         ui.failure(failure);
     }
-    Ok(if failures.is_empty() { Exit::OK } else { Exit::FAILED })
+    Ok(if failures.is_empty() { Exit::OK } else { Exit::Failed })
 }
 
 /// JSON with four spaces, as docker's.

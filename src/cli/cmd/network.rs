@@ -100,6 +100,9 @@ struct RmArgs {
     /// Remove their containers too; what does not exist is no error
     #[arg(short, long)]
     force: bool,
+    /// With --force: seconds until their containers are killed; -1 waits for ever
+    #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
+    time: Option<i64>,
     /// Networks
     #[arg(required = true, value_name = "NETWORK", hide = true)]
     names: Vec<String>,
@@ -332,7 +335,11 @@ fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 
 fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let mut each = Each::new(ui);
-    networks::rm(ctx.engine()?, &args.names, args.force, &mut |done| each.echo(done))?;
+    if args.time.is_some() && !args.force {
+        return Err(Failure::usage("--time is only for --force, which stops containers"));
+    }
+    let how = networks::Remove { force: args.force, timeout: args.time };
+    networks::rm(ctx.engine()?, &args.names, how, &mut |done| each.removed(done))?;
     Ok(each.exit())
 }
 
@@ -365,7 +372,7 @@ fn reload(args: ReloadArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn exists(args: NameArg, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
-    Ok(if networks::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::FAILED })
+    Ok(if networks::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::NO })
 }
 
 fn update(args: UpdateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {

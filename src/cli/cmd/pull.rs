@@ -53,7 +53,7 @@ fn run(args: PullArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         for name in names {
             if let Err(failure) = one(&name, args.quiet, &options, engine, ui) {
                 ui.failure(&failure);
-                exit = Exit(failure.code);
+                exit = Exit::failed(failure.code);
             }
         }
     }

@@ -44,6 +44,11 @@ fn run(args: RestartArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let options = StopOptions { timeout: args.timeout, signal: args.signal, shutdown: false };
     let mut each = Each::new(ui);
     crate::engine::restart::restart(ctx.engine()?, &which, &options, args.running, &mut |done| {
+        if let Ok(stopped) = &done.result
+            && let Some(killed) = &stopped.killed
+        {
+            each.warn(killed);
+        }
         each.echo(done);
     })?;
     Ok(each.exit())

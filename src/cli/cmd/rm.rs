@@ -68,6 +68,6 @@ fn run(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         link: args.link,
     };
     let mut each = Each::new(ui);
-    crate::engine::rm::rm(ctx.engine()?, &which, &options, &mut |done| each.echo(done))?;
+    crate::engine::rm::rm(ctx.engine()?, &which, &options, &mut |done| each.removed(done))?;
     Ok(each.exit())
 }

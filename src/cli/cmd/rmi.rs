@@ -62,8 +62,8 @@ fn run(args: RmiArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             }),
             Err(e) if (args.ignore || args.force) && e.kind() == Kind::NotFound => {}
             Err(e) => {
+                exit = exit.removal(e.kind());
                 ui.failure(&Failure::from(e));
-                exit = Exit::FAILED;
             }
         }
     }

@@ -49,8 +49,11 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     crate::engine::stdio::check_preserved(args.preserve_fds, &args.preserve_fd)
-        .map_err(|e| Failure::from(e).code(Exit::ENGINE.0))?;
+        .map_err(|e| Failure::from(e).code(125))?;
     let attach = attach_options(&args, ctx)?;
+    if let Some(warning) = args.create.warning() {
+        ui.warn(warning);
+    }
     let files = args.create.side_files();
     let mut options = args.create.into_options(&ctx.globals)?;
     options.process.preserve_fds = args.preserve_fds;
@@ -58,7 +61,8 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     options.lifecycle.remove_image = args.rmi;
     // podman: removing the image makes sense only together with the container.
     options.lifecycle.auto_remove |= args.rmi;
-    let engine = ctx.engine().map_err(|f| f.code(Exit::ENGINE.0))?;
+    let removed = args.rmi.then(|| options.image.clone());
+    let engine = ctx.engine().map_err(|f| f.code(125))?;
     let progress = PullProgress::new(options.quiet);
     // docker: with neither stdout nor stderr attached the id goes to stdout, as with -d.
     let silent = attach.as_ref().is_some_and(|a| !a.stdout && !a.stderr);
@@ -77,7 +81,13 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             if silent {
                 ui.line(&attached.id);
             }
-            relay::relay(*attached, ui)
+            let outcome = relay::relay(*attached, ui);
+            if let Some(image) = removed
+                && crate::engine::images::exists(engine, &image)?
+            {
+                ui.warn(format_args!("--rmi: {image} stays: the image is in use by a container"));
+            }
+            outcome
         }
     }
 }

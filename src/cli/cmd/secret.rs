@@ -261,5 +261,5 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn exists(args: NameArg, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
-    Ok(if secrets::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::FAILED })
+    Ok(if secrets::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::NO })
 }

@@ -302,7 +302,7 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     let mut each = Each::new(ui);
     let how = volumes::RemoveVolumes { all: args.all, force: args.force, timeout: args.time };
-    volumes::rm(ctx.engine()?, &args.names, how, &mut |done| each.echo(done))?;
+    volumes::rm(ctx.engine()?, &args.names, how, &mut |done| each.removed(done))?;
     Ok(each.exit())
 }
 
@@ -322,7 +322,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn exists(args: NameArg, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
-    Ok(if volumes::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::FAILED })
+    Ok(if volumes::exists(ctx.engine()?, &args.name)? { Exit::OK } else { Exit::NO })
 }
 
 fn mount(args: NameArg, ctx: &Ctx, ui: &mut Ui) -> Outcome {

@@ -30,6 +30,8 @@ pub struct CopyOptions {
     pub follow: bool,
     /// `--overwrite`: a directory may be replaced by a file and the other way round.
     pub overwrite: bool,
+    /// Relative paths in a container are below its working directory, as podman has it, and not below `/`.
+    pub below_workdir: bool,
 }
 
 /// One end of a copy.
@@ -68,7 +70,7 @@ struct Place {
 }
 
 impl Place {
-    fn open(ctx: &Context, end: &End) -> Result<Self, Error> {
+    fn open(ctx: &Context, end: &End, below_workdir: bool) -> Result<Self, Error> {
         let mut maps = None;
         let (rootfs, host, text, path) = match end {
             End::Host(text) => {
@@ -85,16 +87,17 @@ impl Place {
                 if let Some(running) = container.phase.running() {
                     maps = super::rootfs::id_maps(&spec, running.init.pid);
                 }
-                (Some(rootfs), None, path, Path::new("/").join(path))
+                let base = if below_workdir { Path::new(&spec.process.cwd) } else { Path::new("/") };
+                (Some(rootfs), None, path, base.join(path))
             }
         };
-        if text.is_empty() {
+        if text.is_empty() && !(below_workdir && rootfs.is_some()) {
             return Err(Error::new(Kind::Invalid, "copying needs a path on both sides"));
         }
         Ok(Self {
             rootfs,
             host,
-            directory: text.ends_with('/') || text.ends_with("/.") || text == ".",
+            directory: text.is_empty() || text.ends_with('/') || text.ends_with("/.") || text == ".",
             contents: text.ends_with("/.") || text == ".",
             path: lexical(&path),
             maps,
@@ -141,8 +144,8 @@ pub fn cp(ctx: &Context, from: &End, to: &End, options: &CopyOptions) -> Result<
     if matches!((from, to), (End::Host(_), End::Host(_))) {
         return Err(Error::new(Kind::Invalid, "must specify at least one container source or destination"));
     }
-    let source = Place::open(ctx, from)?;
-    let target = Place::open(ctx, to)?;
+    let source = Place::open(ctx, from, options.below_workdir)?;
+    let target = Place::open(ctx, to, options.below_workdir)?;
     let moved = transfer(&source, &target, from, to, options);
     let closed = source.close().and(target.close());
     let bytes = moved?;
@@ -256,7 +259,7 @@ pub fn unpack(
     options: &CopyOptions,
 ) -> Result<u64, Error> {
     let end = End::Container { name: name.to_owned(), path: path.to_owned() };
-    let place = Place::open(ctx, &end)?;
+    let place = Place::open(ctx, &end, options.below_workdir)?;
     let done = (|| {
         let (root, path) = place.root()?;
         let landing = Landing { directory: path, name: None };
@@ -283,7 +286,7 @@ pub fn pack(
     options: &CopyOptions,
 ) -> Result<u64, Error> {
     let end = End::Container { name: name.to_owned(), path: path.to_owned() };
-    let place = Place::open(ctx, &end)?;
+    let place = Place::open(ctx, &end, options.below_workdir)?;
     let done = (|| {
         let (root, path) = place.root()?;
         let packer =

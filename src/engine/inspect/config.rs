@@ -49,6 +49,16 @@ pub(super) fn config(spec: &ContainerSpec) -> Value {
     put(&mut value, "Umask", format!("{:04o}", p.umask).into());
     put(&mut value, "Timezone", spec.timezone.clone().unwrap_or_default().into());
     put(&mut value, "Timeout", spec.lifecycle.timeout.into());
+    if let Some(startup) = spec.lifecycle.health.as_ref().and_then(|check| check.startup.as_ref()) {
+        let check = json!({
+            "Test": startup.test,
+            "Interval": startup.interval,
+            "Timeout": startup.timeout,
+            "Retries": startup.retries,
+            "Successes": startup.success,
+        });
+        put(&mut value, "StartupHealthCheck", check);
+    }
     put(&mut value, "HealthcheckOnFailureAction", spec.lifecycle.health_on_failure.word().into());
     put(&mut value, "SystemdMode", spec.systemd.into());
     put(&mut value, "Passwd", spec.passwd.into());

@@ -13,7 +13,7 @@ pub use update::update;
 
 use super::context::Context;
 use super::error::{Error, Kind};
-use super::filter::{Filters, has_label, pattern};
+use super::filter::{Filters, has_label, id_matches, name_matches};
 use super::journal;
 use super::prune::Pruned;
 use super::rm::{self, RemoveOptions};
@@ -132,8 +132,8 @@ fn filtered(store: &Store, mut all: Vec<Network>, filters: &Filters) -> Result<V
         filters.values(key).is_empty() || filters.values(key).iter().any(fits)
     };
     all.retain(|n| {
-        any("id", &|v| pattern(v, &n.id, true))
-            && any("name", &|v| pattern(v, &n.name, false))
+        any("id", &|v| id_matches(v, &n.id))
+            && any("name", &|v| name_matches(v, &n.name))
             && any("driver", &|v| *v == n.driver)
             && any("scope", &|v| v == "local")
             && filters.values("label").iter().all(|l| has_label(&n.labels, l))
@@ -176,6 +176,15 @@ pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
     }
 }
 
+/// How `network rm` treats a network that containers use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Remove {
+    /// Remove the containers too; what does not exist is no error.
+    pub force: bool,
+    /// Seconds that they have to end.
+    pub timeout: Option<i64>,
+}
+
 /// Removes networks; `force` removes their containers too and makes a missing one no error.
 ///
 /// # Errors
@@ -183,13 +192,13 @@ pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
 pub fn rm(
     ctx: &Context,
     names: &[String],
-    force: bool,
+    how: Remove,
     report: &mut dyn FnMut(Done<String>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
     for given in names {
-        let result = match one(ctx, &store, given, force) {
-            Err(e) if force && e.kind() == Kind::NotFound => Ok(given.clone()),
+        let result = match one(ctx, &store, given, how) {
+            Err(e) if how.force && e.kind() == Kind::NotFound => Ok(given.clone()),
             other => other.map(|_| given.clone()),
         };
         report(Done { given: given.clone(), result });
@@ -197,7 +206,7 @@ pub fn rm(
     Ok(())
 }
 
-fn one(ctx: &Context, store: &Store, name: &str, force: bool) -> Result<String, Error> {
+fn one(ctx: &Context, store: &Store, name: &str, how: Remove) -> Result<String, Error> {
     if is_default(name) || MODES.iter().any(|(n, _)| *n == name) {
         return Err(Error::new(
             Kind::Denied,
@@ -207,9 +216,9 @@ fn one(ctx: &Context, store: &Store, name: &str, force: bool) -> Result<String, 
     let network = store.find_network(name)?;
     match store.remove_network(&network.name) {
         Ok(()) => {}
-        Err(StorageError::InUse { containers, .. }) if force => {
+        Err(StorageError::InUse { containers, .. }) if how.force => {
             let users: Vec<String> = containers.iter().map(|(id, _)| id.to_string()).collect();
-            remove_users(ctx, &users, &network.name)?;
+            remove_users(ctx, &users, &network.name, how.timeout)?;
             store.remove_network(&network.name)?;
         }
         Err(StorageError::InUse { containers, .. }) => {
@@ -225,8 +234,8 @@ fn one(ctx: &Context, store: &Store, name: &str, force: bool) -> Result<String, 
     Ok(network.name)
 }
 
-fn remove_users(ctx: &Context, users: &[String], network: &str) -> Result<(), Error> {
-    let options = RemoveOptions { force: true, ..RemoveOptions::default() };
+fn remove_users(ctx: &Context, users: &[String], network: &str, timeout: Option<i64>) -> Result<(), Error> {
+    let options = RemoveOptions { force: true, timeout, ..RemoveOptions::default() };
     let mut failed = None;
     rm::rm(ctx, &Selection::names(users), &options, &mut |done| {
         failed = failed.take().or(done.result.err());

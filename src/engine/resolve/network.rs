@@ -19,9 +19,10 @@ pub(super) fn resolve(
     let NetworkOptions { mode, publish, publish_all, expose, dns, links } = &inputs.options.network;
     let (mode, attachments) = attach(mode.as_ref(), inputs)?;
     let exposed = exposed(image, expose, publish)?;
-    let mut ports = expand_publish(publish, None)?;
+    let default_ips = &inputs.config.engine.default_host_ips;
+    let mut ports = expand_publish(publish, default_ips)?;
     if *publish_all {
-        add_exposed(&mut ports, &exposed);
+        add_exposed(&mut ports, &exposed, default_ips);
     }
     match mode {
         NetworkModeSpec::Host | NetworkModeSpec::None | NetworkModeSpec::Path(_) if !ports.is_empty() => {
@@ -192,16 +193,18 @@ fn exposed(
 }
 
 /// `-P`: each exposed port that `-p` does not already publish gets a free host port.
-fn add_exposed(ports: &mut Vec<PortMapping>, exposed: &[ExposedPort]) {
+fn add_exposed(ports: &mut Vec<PortMapping>, exposed: &[ExposedPort], default_ips: &[IpAddr]) {
+    let any = [IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)];
+    let host_ips = if default_ips.is_empty() { &any } else { default_ips };
     for e in exposed {
         if !ports.iter().any(|p| p.container_port == e.port && p.protocol == e.protocol) {
-            ports.push(PortMapping {
-                host_ip: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            ports.extend(host_ips.iter().map(|host_ip| PortMapping {
+                host_ip: *host_ip,
                 host_port: 0,
                 host_last: 0,
                 container_port: e.port,
                 protocol: e.protocol,
-            });
+            }));
         }
     }
 }

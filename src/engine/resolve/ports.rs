@@ -6,14 +6,19 @@ use super::invalid;
 use crate::engine::error::Error;
 use crate::model::network::{ExposedPort, PortMapping, PortRequest, parse_expose};
 
-/// The single mappings of `-p` requests; two that ask for the same host port are an error.
+/// The single mappings of `-p` requests, those that name no host address at each of `default_ips` (none: at any); two that
+/// ask for the same host port are an error.
 ///
 /// # Errors
 /// Ranges of different length, port 0 of the container, duplicates.
-pub fn expand_publish(requests: &[PortRequest], host_ip: Option<IpAddr>) -> Result<Vec<PortMapping>, Error> {
+pub fn expand_publish(requests: &[PortRequest], default_ips: &[IpAddr]) -> Result<Vec<PortMapping>, Error> {
+    let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+    let default_ips = if default_ips.is_empty() { &any } else { default_ips };
     let mut all: Vec<PortMapping> = Vec::new();
     for request in requests {
-        for mapping in expand(request, host_ip)? {
+        let own = request.host_ip.map(|ip| [ip]);
+        let host_ips = own.as_ref().map_or(default_ips, |own| own.as_slice());
+        for mapping in expand(request, host_ips)? {
             if all.contains(&mapping) {
                 // The same twice is harmless; docker folds it too.
                 continue;
@@ -42,19 +47,31 @@ fn clash(a: &PortMapping, b: &PortMapping) -> bool {
             || (b.host_ip.is_unspecified() && a.host_ip.is_ipv4() == b.host_ip.is_ipv4()))
 }
 
-fn expand(request: &PortRequest, default_ip: Option<IpAddr>) -> Result<Vec<PortMapping>, Error> {
-    let PortRequest { host_ip, host, container: (first, last), protocol } = *request;
+fn expand(request: &PortRequest, host_ips: &[IpAddr]) -> Result<Vec<PortMapping>, Error> {
+    let PortRequest { host_ip: _, host, container: (first, last), protocol } = *request;
     if first == 0 || last < first {
         return Err(invalid(format!("invalid containerPort: {first}-{last}")));
     }
-    let host_ip = host_ip.or(default_ip).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let one = |host_port: u16, container_port: u16| PortMapping {
-        host_ip,
-        host_port,
-        host_last: 0,
-        container_port,
-        protocol,
-    };
+    let mut all = Vec::new();
+    for host_ip in host_ips {
+        let one = |host_port: u16, container_port: u16| PortMapping {
+            host_ip: *host_ip,
+            host_port,
+            host_last: 0,
+            container_port,
+            protocol,
+        };
+        all.extend(at_address(host, (first, last), &one)?);
+    }
+    Ok(all)
+}
+
+/// The mappings at one address of the host.
+fn at_address(
+    host: Option<(u16, u16)>,
+    (first, last): (u16, u16),
+    one: &dyn Fn(u16, u16) -> PortMapping,
+) -> Result<Vec<PortMapping>, Error> {
     match host {
         None => Ok((first..=last).map(|c| one(0, c)).collect()),
         Some((h, l)) if l >= h && l - h == last - first => {

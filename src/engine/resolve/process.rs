@@ -3,6 +3,7 @@
 use super::security::capabilities;
 use super::{Inputs, invalid};
 use crate::engine::error::Error;
+use crate::engine::host::Host;
 use crate::model::image::ImageConfig;
 use crate::model::process::{ProcessOptions, ProcessSpec, Rlimit};
 use crate::runtime::defaults::PATH_ENV;
@@ -65,7 +66,7 @@ pub(super) fn resolve(
         tty: *tty,
         interactive: *interactive,
         capabilities: capabilities(defaults, cap_add, cap_drop, *privileged, bounding)?,
-        rlimits: limits(rlimits, &inputs.config.containers.default_ulimits)?,
+        rlimits: limits(rlimits, &inputs.config.containers.default_ulimits, inputs.host)?,
         umask: umask.or(inputs.config.containers.umask).unwrap_or(0o022),
         oom_score_adj,
         init: init.unwrap_or(inputs.config.containers.init),
@@ -107,6 +108,8 @@ fn environment(inputs: &Inputs<'_>, image: &ImageConfig, hostname: &str) -> Vec<
         let proxies: Vec<String> = inputs.config.proxies.iter().map(|(n, v)| format!("{n}={v}")).collect();
         env_merge(&mut env, proxies.iter().map(String::as_str));
     }
+    let host: Vec<String> = inputs.config.host_env.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    env_merge(&mut env, host.iter().map(String::as_str));
     env.retain(|e| {
         let name = e.split_once('=').map_or(e.as_str(), |(n, _)| n);
         !o.unset_env.iter().any(|u| u == name)
@@ -173,7 +176,7 @@ fn cwd(own: Option<&str>, image: &str) -> Result<String, Error> {
     Ok(super::mounts::clean(dir))
 }
 
-fn limits(own: &[Rlimit], defaults: &[String]) -> Result<Vec<Rlimit>, Error> {
+fn limits(own: &[Rlimit], defaults: &[String], host: &Host) -> Result<Vec<Rlimit>, Error> {
     let mut all: Vec<Rlimit> =
         vec![Rlimit { kind: "RLIMIT_NOFILE".to_owned(), soft: NOFILE, hard: NOFILE, asked: false }];
     let configured = defaults
@@ -181,6 +184,10 @@ fn limits(own: &[Rlimit], defaults: &[String]) -> Result<Vec<Rlimit>, Error> {
         .map(|text| text.parse::<Rlimit>().map(|l| Rlimit { asked: false, ..l }).map_err(Error::from));
     for limit in configured.chain(own.iter().cloned().map(|l| Ok(Rlimit { asked: true, ..l }))) {
         let limit = limit?;
+        if limit.kind == Rlimit::HOST {
+            all = host.rlimits();
+            continue;
+        }
         if limit.soft > limit.hard {
             return Err(invalid(format!(
                 "ulimit {}: the soft limit {} is above the hard limit {}",

@@ -63,6 +63,10 @@ pub(super) fn devices(spec: &ContainerSpec) -> Result<Vec<devices::Node>, Failur
     let failed = |e| Failure::of(FailureKind::NotFound, "adding devices", &e);
     let mut out =
         if spec.security.privileged { devices::host_devices().map_err(failed)? } else { Vec::new() };
+    if spec.systemd {
+        // systemd would start a getty on each and fight with the host's for the terminal.
+        out.retain(|node| !is_virtual_terminal(&node.path));
+    }
     for request in spec.devices.iter().filter(|d| !cdi::is_name(&d.host)) {
         for node in devices::lookup(request).map_err(failed)? {
             out.retain(|have| have.path != node.path);
@@ -70,6 +74,12 @@ pub(super) fn devices(spec: &ContainerSpec) -> Result<Vec<devices::Node>, Failur
         }
     }
     Ok(out)
+}
+
+/// `/dev/tty1` and the like.
+fn is_virtual_terminal(path: &str) -> bool {
+    let number = path.strip_prefix("/dev/tty").unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Numbers of the block devices that I/O limits name.

@@ -25,7 +25,7 @@ impl Start<'_> {
         let text = if spec.security.privileged { self.container_env() } else { String::new() };
         let mounted = spec.mounts.iter().find(|m| m.target == "/run").map(|m| m.kind);
         match mounted {
-            None if !spec.root.read_only_tmpfs => {
+            None if !spec.root.read_only_tmpfs && !spec.systemd => {
                 if let Ok(file) = image.create_file(mark, 0o644) {
                     let _written = fd::write_all(&file, text.as_bytes());
                 }

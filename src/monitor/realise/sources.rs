@@ -171,7 +171,9 @@ fn missing(wish: &MountSpec, error: &crate::sys::Error) -> Failure {
 
 /// A path inside a volume or image, which its content must not lead out of (rule R1).
 fn inside(base: OwnedFd, subpath: &str, wish: &MountSpec) -> Result<OwnedFd, Failure> {
-    let place = Root::new(base).resolve(Path::new(subpath)).map_err(|e| {
+    // A detached mount is there as long as its first descriptor: until the part is cloned.
+    let base = Root::new(base);
+    let place = base.resolve(Path::new(subpath)).map_err(|e| {
         Failure::of(FailureKind::NotFound, format!("opening {subpath} for the mount at {}", wish.target), &e)
     })?;
     mount::open_tree(place, true)

@@ -12,6 +12,11 @@ use crate::net::{self, Attachment, ipam};
 use crate::storage::leases::{self, Lease};
 use crate::sys::ns;
 
+/// The addresses of an attachment.
+fn addresses(made: &AttachmentState) -> Vec<IpAddr> {
+    made.ip.map(|(ip, _)| IpAddr::V4(ip)).into_iter().chain(made.ip6.map(|(ip, _)| IpAddr::V6(ip))).collect()
+}
+
 impl Server {
     pub(super) fn connect(&mut self, wish: &ConnectWish) -> Result<(), Failure> {
         let ConnectWish { attachment, network } = wish;
@@ -23,7 +28,9 @@ impl Server {
         let attachment = self.lease_attachment(attachment, network)?;
         match net::attach(&self.world.id, netns.as_fd(), &attachment) {
             Ok(made) => {
+                let new = addresses(&made);
                 self.note_attached(made, network);
+                self.rename_hosts(&[], &new);
                 Ok(())
             }
             Err(e) => {
@@ -140,7 +147,7 @@ impl Server {
         let netns = self.network_namespace()?;
         net::detach(&self.world.id, &self.running.network[at], &self.running.ports)
             .map_err(|e| Failure::internal("taking the network down", &e))?;
-        self.running.network.remove(at);
+        let gone = addresses(&self.running.network.remove(at));
         if let Some(applied) = &mut self.world.applied {
             applied.attachments.retain(|a| a.network != network);
             applied.networks.retain(|n| n.name != network);
@@ -153,7 +160,30 @@ impl Server {
         }
         self.release_addresses(network);
         self.publish();
+        self.rename_hosts(&gone, &[]);
         Ok(())
+    }
+
+    /// /etc/hosts follows: the container's names at its present addresses. What cannot be written is only noted, for
+    /// the networks are changed already.
+    fn rename_hosts(&self, gone: &[IpAddr], new: &[IpAddr]) {
+        let path = self.world.paths.run_container(&self.world.id).join("hosts");
+        let Ok(bytes) = crate::sys::fd::read_file(&path) else { return };
+        let done = self.document().and_then(|spec| {
+            let full = match spec.domainname.as_str() {
+                "" => String::new(),
+                domain => format!("{}.{domain}", spec.hostname),
+            };
+            let mut names = vec![full.as_str(), &spec.hostname, &self.keep.name];
+            names.retain(|name| !name.is_empty());
+            names.dedup();
+            let text = net::hosts::moved(&String::from_utf8_lossy(&bytes), gone, new, &names);
+            // In place: the container has this very file mounted.
+            std::fs::write(&path, text).map_err(|e| Failure::internal("writing /etc/hosts", &e))
+        });
+        if let Err(failure) = done {
+            self.note(&failure.to_string());
+        }
     }
 
     fn release_addresses(&mut self, network: &str) {

@@ -87,6 +87,18 @@ pub(super) fn decode(format: Format, record: &[u8]) -> Option<Line> {
     }
 }
 
+/// Whether a record ends a line of the output; else the next record goes on with it.
+pub(super) fn ends_line(format: Format, record: &[u8]) -> bool {
+    match format {
+        // Quotes in the text are escaped, so this is its end; a backslash that is itself escaped escapes nothing.
+        Format::JsonFile => record
+            .windows(4)
+            .position(|w| w == br#"\n","#)
+            .is_some_and(|at| record[..=at].iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1),
+        Format::K8sFile => record.splitn(4, |b| *b == b' ').nth(2) == Some(b"F"),
+    }
+}
+
 fn stream(word: &str) -> Stream {
     if word == "stderr" { Stream::Stderr } else { Stream::Stdout }
 }
@@ -129,6 +141,15 @@ mod tests {
         let (record, line) = round(Format::K8sFile, b"whole line\n");
         assert_eq!(record, "2026-11-21T13:00:00.500000000+00:00 stderr F whole line");
         assert_eq!(line.bytes, b"whole line\n");
+    }
+
+    #[test]
+    fn parts_do_not_end_a_line() {
+        for format in [Format::JsonFile, Format::K8sFile] {
+            let ends = |text: &[u8]| ends_line(format, round(format, text).0.as_bytes());
+            assert!(ends(b"a \\n\", b\n") && ends(b"\n"), "{format:?}");
+            assert!(!ends(b"a") && !ends(b"a\\n") && !ends(b"a\\n\","), "{format:?}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 
 use super::super::error::{Error, Result};
-use super::format::decode;
+use super::format::{decode, ends_line};
 use super::writer::numbered;
 use super::{Format, Line};
 
@@ -175,12 +175,12 @@ impl Reader {
         })
     }
 
-    /// The place from which `lines` records follow to the end.
+    /// The place from which `lines` lines follow to the end.
     fn tail(&self, lines: u64) -> Result<Option<Source>> {
         let mut wanted = lines;
         let mut last = None;
         for mut source in self.files()? {
-            let (offset, found) = source.last_lines(wanted, &self.path)?;
+            let (offset, found) = source.last_lines(wanted, self.format, &self.path)?;
             source.offset = offset;
             wanted -= found.min(wanted);
             last = Some(source);
@@ -229,36 +229,41 @@ impl Source {
         Ok(self.buffer.len() > had)
     }
 
-    /// Offset of the last `wanted` lines, and how many there are (at most `wanted`).
-    fn last_lines(&self, wanted: u64, path: &Path) -> Result<(u64, u64)> {
-        let mut end = self.file.metadata().map_err(|e| Error::io("look at", path, e))?.len();
+    /// Offset of the last `wanted` lines, and how many there are (at most `wanted`). A long line is several records,
+    /// of which only the last ends it.
+    fn last_lines(&self, wanted: u64, format: Format, path: &Path) -> Result<(u64, u64)> {
+        // `pending` is what of the file follows `at` and has not been counted.
+        let mut at = self.file.metadata().map_err(|e| Error::io("look at", path, e))?.len();
         if wanted == 0 {
-            return Ok((end, 0));
+            return Ok((at, 0));
         }
-        let mut found = 0;
-        let mut block = vec![0u8; BLOCK];
+        let (mut pending, mut lines) = (Vec::new(), 0);
         let mut newest = true;
-        while end > 0 {
-            let begin = end.saturating_sub(BLOCK as u64);
-            let part = &mut block[..usize::try_from(end - begin).expect("at most BLOCK")];
-            self.file.read_exact_at(part, begin).map_err(|e| Error::io("read", path, e))?;
-            for (i, b) in part.iter().enumerate().rev() {
-                if *b != b'\n' {
-                    continue;
-                }
-                if newest {
-                    // The newline that ends the last line.
-                    newest = false;
-                    continue;
-                }
-                found += 1;
-                if found == wanted {
-                    return Ok((begin + i as u64 + 1, found));
-                }
+        loop {
+            let text = pending.strip_suffix(b"\n").unwrap_or(&pending);
+            let before = text.iter().rposition(|b| *b == b'\n').map(|i| i + 1);
+            if before.is_none() && at > 0 {
+                let begin = at.saturating_sub(BLOCK as u64);
+                let mut block = vec![0u8; usize::try_from(at - begin).expect("at most BLOCK")];
+                self.file.read_exact_at(&mut block, begin).map_err(|e| Error::io("read", path, e))?;
+                block.append(&mut pending);
+                (pending, at) = (block, begin);
+                continue;
             }
-            end = begin;
+            let record = &text[before.unwrap_or(0)..];
+            // What the newest record begins is a line too, though nothing has ended it yet.
+            if !pending.is_empty() && (newest || ends_line(format, record)) {
+                if lines == wanted {
+                    return Ok((at + pending.len() as u64, lines));
+                }
+                lines += 1;
+                newest = false;
+            }
+            match before {
+                Some(before) => pending.truncate(before),
+                None => return Ok((0, lines)),
+            }
         }
-        Ok((0, if newest { 0 } else { found + 1 }))
     }
 }
 

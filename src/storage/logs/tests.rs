@@ -86,6 +86,26 @@ fn tail_counts_over_files() {
 }
 
 #[test]
+fn a_long_line_is_one_line_to_tail() {
+    for format in [Format::JsonFile, Format::K8sFile] {
+        let dir = scratch("logparts");
+        let path = dir.path().join("ctr.log");
+        let mut w = Writer::open(&path, format, 0, 1).expect("opens");
+        let long = "x".repeat(100_000);
+        for text in ["one\n", "two ", long.as_str(), "\n", "three\n"] {
+            w.write(Stream::Stdout, text.as_bytes()).expect("writes");
+        }
+        for (tail, want) in [(1, "three\n"), (2, "two x"), (3, "one\n"), (9, "one\n")] {
+            let options = ReadOptions { tail: Some(tail), ..ReadOptions::default() };
+            let mut r = Reader::open(&path, format, options).expect("opens");
+            let all = texts(&mut r).concat();
+            assert!(all.starts_with(want) && all.ends_with("three\n"), "--tail {tail}: {all:.20}");
+            assert_eq!(all.lines().count(), usize::try_from(tail.min(3)).expect("small"));
+        }
+    }
+}
+
+#[test]
 fn since_and_until_choose() {
     let dir = scratch("logtime");
     let path = dir.path().join("ctr.log");

@@ -64,7 +64,7 @@ fn run_to_end(args: &Exec, ctx: &Ctx<'_>) -> Result<Exit, Trouble> {
     let executed = enter::run(&request)?;
     let Some(foreground) = foreground else { return Ok(Exit::OK) };
     let status = foreground.follow(&executed.pidfd, executed.console)?;
-    Ok(Exit(u8::try_from(status.code()).unwrap_or(255)))
+    Ok(Exit::Code(u8::try_from(status.code()).unwrap_or(255)))
 }
 
 /// A process inside could reach our file through `/proc/PID/exe`, so we must run from one that cannot

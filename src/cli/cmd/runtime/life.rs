@@ -62,7 +62,7 @@ fn run_to_end(args: &Run, ctx: &Ctx<'_>) -> Result<Exit, crate::runtime::Error> 
     if !args.keep {
         deleting::destroy(container)?;
     }
-    Ok(Exit(u8::try_from(status.code()).unwrap_or(255)))
+    Ok(Exit::Code(u8::try_from(status.code()).unwrap_or(255)))
 }
 
 pub(super) fn kill(args: &Kill, ctx: &mut Ctx<'_>) -> Outcome {

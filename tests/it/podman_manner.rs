@@ -1,0 +1,226 @@
+//! What podman's users are used to and docker's users do not meet: the exit codes and copies of a program that is called
+//! `podman`, containers.conf and its modules, flags of podman's own.
+
+use std::process::Command;
+
+use crate::support::{Sandbox, rcon_binary};
+
+fn run(s: &Sandbox, flags: &[&str], command: &str) -> String {
+    let all = [&["run", "--rm", "--network", "none"], flags, &["busybox", "sh", "-c", command]].concat();
+    s.rcon(all).ok().to_owned()
+}
+
+/// The same binary, called by another name.
+fn called(s: &Sandbox, name: &str) -> Command {
+    let link = s.dir().join(name);
+    if !link.exists() {
+        std::os::unix::fs::symlink(rcon_binary(), &link).expect("a link");
+    }
+    let mut command = Command::new(&link);
+    command.envs(s.command().get_envs().filter_map(|(k, v)| Some((k, v?))));
+    command
+}
+
+#[test]
+fn called_podman_it_fails_with_podman_s_exit_codes() {
+    let s = Sandbox::with_images("manner", &["busybox"]);
+    s.rcon(["run", "-d", "--network", "none", "--name", "up", "busybox", "sleep", "100"]).ok();
+    let code = |name: &str, args: &[&str]| {
+        let mut command = called(&s, name);
+        command.args(args);
+        s.finish(command).code
+    };
+    for (args, podman, docker) in [
+        (&["inspect", "nobody"][..], 125, 1),
+        (&["start", "nobody"], 125, 1),
+        (&["nonsense"], 125, 1),
+        (&["rm"], 125, 1),
+        (&["rm", "nobody"], 1, 1),
+        (&["rm", "up"], 2, 1),
+        (&["rm", "nobody", "up"], 125, 1),
+        (&["rmi", "nothing"], 1, 1),
+        (&["rmi", "busybox"], 2, 1),
+        (&["network", "rm", "nothing"], 1, 1),
+        (&["volume", "rm", "nothing"], 1, 1),
+        (&["container", "exists", "nobody"], 1, 1),
+        (&["run", "--rm", "--network", "none", "busybox", "false"], 1, 1),
+        (&["run", "--rm", "--network", "none", "busybox", "/missing"], 127, 127),
+        (&["ps", "--bad"], 125, 125),
+        (&["ps"], 0, 0),
+    ] {
+        assert_eq!(code("podman", args), podman, "podman {args:?}");
+        assert_eq!(code("docker", args), docker, "docker {args:?}");
+    }
+}
+
+#[test]
+fn called_podman_it_copies_below_the_working_directory() {
+    let s = Sandbox::with_images("manner-cp", &["busybox"]);
+    s.rcon(["create", "--name", "c", "-w", "/work", "busybox"]).ok();
+    let file = s.dir().join("file");
+    std::fs::write(&file, "x").expect("a file");
+    let mut command = called(&s, "podman");
+    command.args(["cp", file.to_str().expect("a path"), "c:"]);
+    s.finish(command).fails(125);
+    s.rcon(["start", "-a", "c"]).ok();
+    for (name, target, lands) in
+        [("podman", "c:one", "/work/one"), ("podman", "c:", "/work/file"), ("rcon2", "c:two", "/two")]
+    {
+        let mut command = called(&s, name);
+        command.args(["cp", file.to_str().expect("a path"), target]);
+        s.finish(command).ok();
+        s.rcon(["cp", &format!("c:{lands}"), s.dir().join("back").to_str().expect("a path")]).ok();
+    }
+}
+
+#[test]
+fn modules_of_containers_conf_are_read_in_order() {
+    let s = Sandbox::with_images("modules", &["busybox"]);
+    let home = s.dir().join("home/.config/containers/containers.conf.modules");
+    std::fs::create_dir_all(&home).expect("a folder");
+    std::fs::write(home.join("one"), "[containers]\nenv = [\"A=1\", {append=true}]\n").expect("a file");
+    let two = s.dir().join("two.conf");
+    std::fs::write(&two, "[containers]\nenv = [\"B=2\"]\n").expect("a file");
+    let two = format!("--module={}", two.display());
+    let tail = ["run", "--rm", "--network", "none", "busybox", "sh", "-c", "echo $A$B"];
+    let all = [&["--module", "one", &two][..], &tail].concat();
+    assert_eq!(s.rcon(all).ok(), "12");
+    assert_eq!(s.rcon([&[two.as_str(), "--module=one"][..], &tail].concat()).ok(), "12");
+    let told = s.rcon(["--module", "three", "ps"]).fails(1).to_owned();
+    assert!(told.contains("three") && told.contains("containers.conf.modules"), "{told}");
+    std::fs::write(home.join("four"), "[containers]\nenv_host = true\nprivileged = true\n").expect("a file");
+    let mut command = s.command();
+    command.env("CALLER", "me").args(["--module=four"]).args(&tail[..7]).arg("echo $CALLER; ls /dev/kmsg");
+    assert_eq!(s.finish(command).ok(), "me\n/dev/kmsg");
+}
+
+#[test]
+fn ports_are_published_where_containers_conf_says() {
+    let s = Sandbox::with_images("hostips", &["busybox"]);
+    let conf = s.dir().join("own.conf");
+    std::fs::write(&conf, "[network]\ndefault_host_ips = [\"127.0.0.1\", \"192.0.2.1\"]\n").expect("a file");
+    let module = format!("--module={}", conf.display());
+    s.rcon([
+        &module,
+        "run",
+        "-d",
+        "--name",
+        "c",
+        "-p",
+        "8081:80",
+        "-p",
+        "0.0.0.0:8082:81",
+        "busybox",
+        "sleep",
+        "9",
+    ])
+    .ok();
+    let mut ports: Vec<String> = s.rcon(["port", "c"]).ok().lines().map(str::to_owned).collect();
+    ports.sort();
+    assert_eq!(ports, ["80/tcp -> 127.0.0.1:8081", "80/tcp -> 192.0.2.1:8081", "81/tcp -> 0.0.0.0:8082"]);
+}
+
+#[test]
+fn limits_of_the_caller_are_handed_on() {
+    let s = Sandbox::with_images("ulimit-host", &["busybox"]);
+    let mut command = Command::new("sh");
+    command.envs(s.command().get_envs().filter_map(|(k, v)| Some((k, v?))));
+    let binary = rcon_binary();
+    let text = format!(
+        "ulimit -n 1234; ulimit -Sc 77; exec {} run --rm --network none --ulimit host --ulimit nproc=99:99 busybox \
+         sh -c 'ulimit -n; ulimit -Sc; ulimit -u'",
+        binary.display()
+    );
+    command.args(["-c", &text]);
+    assert_eq!(s.finish(command).ok(), "1234\n77\n99");
+}
+
+#[test]
+fn systemd_containers_are_marked_and_see_no_consoles() {
+    let s = Sandbox::with_images("sd", &["busybox"]);
+    assert_eq!(run(&s, &["--systemd=always"], "stat -c %s /run/.containerenv"), "0");
+    let consoles = "ls /dev | grep -c '^tty[0-9]'; true";
+    let count = |flags: &[&str]| run(&s, flags, consoles).parse::<u32>().expect("a number");
+    assert_eq!(count(&["--privileged", "--systemd=always"]), 0);
+    if std::path::Path::new("/dev/tty1").exists() {
+        assert!(count(&["--privileged"]) > 0);
+    }
+}
+
+#[test]
+fn part_of_an_image_is_mounted() {
+    let s = Sandbox::with_images("subpath", &["busybox", "debian"]);
+    for path in ["/etc", "etc"] {
+        let mount = format!("type=image,src=debian,dst=/m,subpath={path}");
+        assert_eq!(run(&s, &["--mount", &mount], "ls /m/passwd"), "/m/passwd");
+        assert_eq!(run(&s, &["--mount", &format!("{mount},rw")], "touch /m/new && ls /m/new"), "/m/new");
+    }
+}
+
+#[test]
+fn hosts_follow_the_networks() {
+    let s = Sandbox::with_images("hosts-move", &["busybox"]);
+    s.rcon(["network", "create", "n1"]).ok();
+    s.rcon(["network", "create", "n2"]).ok();
+    s.rcon(["run", "-d", "--name", "c", "--network", "n1", "-h", "box", "busybox", "sleep", "100"]).ok();
+    let address =
+        |net: &str| s.inspect("c", &format!("{{{{(index .NetworkSettings.Networks \"{net}\").IPAddress}}}}"));
+    let hosts = || s.rcon(["exec", "c", "cat", "/etc/hosts"]).ok().to_owned();
+    let first = address("n1");
+    assert!(hosts().contains(&format!("{first}\tbox c")), "{}", hosts());
+    s.rcon(["network", "connect", "n2", "c"]).ok();
+    let second = address("n2");
+    assert!(hosts().contains(&format!("{second}\tbox c")), "{}", hosts());
+    s.rcon(["network", "disconnect", "n1", "c"]).ok();
+    assert!(!hosts().contains(&first) && hosts().contains(&second), "{}", hosts());
+    // The last one, too: it has a namespace with nothing but loopback then, and may be attached again.
+    s.rcon(["network", "disconnect", "n2", "c"]).ok();
+    assert_eq!(s.rcon(["exec", "c", "ls", "/sys/class/net"]).ok(), "lo");
+    s.rcon(["network", "connect", "n1", "c"]).ok();
+    assert!(hosts().contains(&address("n1")), "{}", hosts());
+    s.rcon(["network", "rm", "-f", "-t", "0", "n1", "n2"]).ok();
+    s.rcon(["inspect", "c"]).fails(1);
+}
+
+#[test]
+fn small_words_of_podman_are_understood() {
+    let s = Sandbox::with_images("small", &["busybox"]);
+    let rule = ["--device-cgroup-rule", "a 7 rmw"];
+    assert_eq!(run(&s, &rule, "echo ok"), "ok");
+    let done = s.rcon(["run", "--rm", "--network", "none", "--kernel-memory", "9m", "busybox", "true"]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    assert!(done.stderr.contains("--kernel-memory has no effect"), "{}", done.stderr);
+    s.rcon(["create", "--name", "other", "busybox"]).ok();
+    let done = s.rcon(["run", "--rmi", "--network", "none", "busybox", "true"]);
+    assert!(done.stderr.contains("image is in use by a container"), "{}", done.stderr);
+    s.rcon(["rm", "other"]).ok();
+    assert_eq!(s.rcon(["run", "--rmi", "--network", "none", "busybox", "true"]).stderr, "");
+    s.rcon(["pull", "-q", "busybox"]).ok();
+    s.rcon(["run", "-d", "--network", "none", "--name", "deaf", "busybox", "sleep", "100"]).ok();
+    let told = s.rcon(["restart", "-t", "1", "deaf"]);
+    assert!(told.stderr.contains("resorting to SIGKILL"), "{}", told.stderr);
+    for filter in ["id=^[0-9a-f]{64}$", "name=^de[a-c]f$", "name=e.f"] {
+        assert_eq!(s.rcon(["ps", "--format", "{{.Names}}", "--filter", filter]).ok(), "deaf", "{filter}");
+    }
+    s.rcon(["volume", "create", "data-1"]).ok();
+    s.rcon(["volume", "create", "data-x"]).ok();
+    assert_eq!(s.rcon(["volume", "ls", "-q", "--filter", "name=^data-[0-9]$"]).ok(), "data-1");
+    s.rcon(["volume", "rm", "data-1", "data-x"]).ok();
+}
+
+#[test]
+fn a_startup_check_is_shown_and_goes_with_its_check() {
+    let s = Sandbox::with_images("startup-shown", &["busybox"]);
+    let checks =
+        ["--health-cmd", "true", "--health-startup-cmd", "test -e /up", "--health-startup-success", "2"];
+    s.rcon(
+        [&["create", "--name", "c", "--network", "none"], &checks[..], &["busybox", "sleep", "9"]].concat(),
+    )
+    .ok();
+    let shown =
+        s.inspect("c", "{{.Config.StartupHealthCheck.Test}} {{.Config.StartupHealthCheck.Successes}}");
+    assert_eq!(shown, "[CMD-SHELL test -e /up] 2");
+    s.rcon(["update", "--no-healthcheck", "c"]).ok();
+    let config = s.inspect("c", "{{json .Config}}");
+    assert!(!config.contains("StartupHealthCheck") && !config.contains("\"Healthcheck\""), "{config}");
+}
