@@ -10,6 +10,7 @@
 
 pub mod args;
 pub mod argv;
+mod client;
 pub mod cmd;
 mod complete;
 pub mod def;

@@ -12,7 +12,7 @@ use crate::model::create::CreateOptions;
 use crate::model::digest::ChainId;
 use crate::model::image::Image;
 use crate::model::namespace::NsMode;
-use crate::model::network::Network;
+use crate::model::network::{Network, NetworkModeSpec};
 use crate::model::volume::Volume;
 use crate::storage::Store;
 use crate::sys::root::Root;
@@ -71,13 +71,21 @@ impl World for StoreWorld<'_> {
             mounts: spec.mounts,
             exposed: spec.network.exposed,
             env: spec.process.env,
+            host_network: spec.network.mode == NetworkModeSpec::Host,
+            joined: match &spec.network.mode {
+                NetworkModeSpec::Container(id) => Some(id.clone()),
+                _ => None,
+            },
             networks: spec.network.attachments.into_iter().map(|a| a.network).collect(),
         })
     }
 
     fn network(&self, name: &str) -> Result<Network, Error> {
         let network = network(self.ctx, self.store, name)?;
-        self.networks.borrow_mut().push(network.clone());
+        let mut asked = self.networks.borrow_mut();
+        if !asked.contains(&network) {
+            asked.push(network.clone());
+        }
         Ok(network)
     }
 

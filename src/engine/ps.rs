@@ -1,5 +1,6 @@
 //! `ps`: the listing of containers, true at the moment it is made.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -8,10 +9,13 @@ use super::error::Error;
 use super::filter::{ContainerFilter, health_word};
 use super::view::{self, Container};
 use crate::model::container::{Phase, Running};
+use crate::model::digest::Digest;
 use crate::model::id::ContainerId;
+use crate::model::image::Image;
 use crate::model::network::{ExposedPort, PortMapping};
 use crate::model::units::human_duration;
 use crate::storage::Store;
+use crate::storage::containers::Summary;
 
 /// Which containers, and what about them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -114,6 +118,7 @@ pub fn ps(ctx: &Context, options: &ListOptions) -> Result<Vec<ContainerListing>,
     let last = if options.latest { Some(1) } else { options.last.filter(|n| *n > 0) };
     let mut list = Vec::new();
     let now = jiff::Timestamp::now();
+    let mut moved = Moved::default();
     for row in store.list_containers()? {
         if last.is_some_and(|n| list.len() >= n) {
             break;
@@ -121,10 +126,40 @@ pub fn ps(ctx: &Context, options: &ListOptions) -> Result<Vec<ContainerListing>,
         let Some(container) = Container::of(ctx, &store, row)? else { continue };
         // As docker: containers that wait for their restart count as running.
         if (all || container.alive()) && filter.wants(&container) {
-            list.push(listing(&store, container, options, now)?);
+            let image = moved.shown(&store, &container.row);
+            list.push(ContainerListing { image, ..listing(&store, container, options, now)? });
         }
     }
     Ok(list)
+}
+
+/// Which names still mean the image that a container was made from; each is looked up once.
+#[derive(Default)]
+struct Moved(HashMap<(Digest, String), bool>);
+
+impl Moved {
+    /// The image as it was typed, or its id where the name has gone over to another image, or is gone.
+    fn shown(&mut self, store: &Store, row: &Summary) -> String {
+        let typed = &row.image_name;
+        let Some(id) = &row.image_id else { return typed.clone() };
+        let named = || store.image(id).is_ok_and(|image| still_named(&image, typed));
+        let named = *self.0.entry((id.clone(), typed.clone())).or_insert_with(named);
+        if named { typed.clone() } else { id.as_str().to_owned() }
+    }
+}
+
+fn still_named(image: &Image, typed: &str) -> bool {
+    if let Some((_, digest)) = typed.split_once('@') {
+        return image.digests.iter().any(|d| d.ends_with(digest));
+    }
+    let typed = typed.strip_prefix("docker://").unwrap_or(typed);
+    let tagged = format!("{typed}:latest");
+    let fits = |name: &String| {
+        [typed, tagged.as_str()]
+            .iter()
+            .any(|t| name.strip_suffix(t).is_some_and(|rest| rest.is_empty() || rest.ends_with('/')))
+    };
+    image.names.iter().any(fits) || image.id.hex().starts_with(typed.strip_prefix("sha256:").unwrap_or(typed))
 }
 
 fn listing(
@@ -173,7 +208,7 @@ fn mount((source, target): &(String, String)) -> ListedMount {
     ListedMount { source: source.clone(), target: target.clone(), volume }
 }
 
-fn size(store: &Store, row: &crate::storage::containers::Summary) -> Result<ListedSize, Error> {
+fn size(store: &Store, row: &Summary) -> Result<ListedSize, Error> {
     let rw = store.container_size(&row.id)?;
     let image = match &row.image_id {
         Some(id) => store.image(id).map_or(0, |i| i.size),

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::error::{Error, Kind};
 use super::view::Container;
 use crate::model::container::ContainerSpec;
-use crate::model::mount::MountKind;
+use crate::model::mount::{MountKind, MountSpec};
 use crate::model::namespace::{IdMap, IdMaps, UserNsMode};
 use crate::storage::overlay::{self, Options};
 use crate::storage::volatile::RunDir;
@@ -20,9 +20,35 @@ use crate::sys::{idmap, process};
 pub(super) struct Rootfs {
     root: Root,
     /// Mount targets of a container that does not run, deepest first, with what is mounted there.
-    mounts: Vec<(PathBuf, Root)>,
+    mounts: Vec<Mounted>,
     /// Keeps a container that does not run from being started while its upper layer is mounted here.
     lock: Option<RunDir>,
+}
+
+/// What is mounted in a container that does not run.
+#[derive(Debug)]
+struct Mounted {
+    target: PathBuf,
+    root: Root,
+    /// Where it is below the root: `/`, or a file's name.
+    inner: PathBuf,
+}
+
+impl Mounted {
+    /// The source of a bind or volume; none where it is gone.
+    fn open(mount: &MountSpec) -> Option<Self> {
+        let target = PathBuf::from(&mount.target);
+        let source = Path::new(&mount.source);
+        if std::fs::metadata(source).is_ok_and(|m| !m.is_dir()) {
+            let root = Root::open_host(source.parent()?).ok()?;
+            return Some(Self { target, root, inner: Path::new("/").join(source.file_name()?) });
+        }
+        let mut root = Root::open_host(source).ok()?;
+        if let Some(below) = &mount.subpath {
+            root = Root::new(root.open_dir(Path::new(below)).ok()?);
+        }
+        Some(Self { target, root, inner: PathBuf::from("/") })
+    }
 }
 
 impl Rootfs {
@@ -41,19 +67,19 @@ impl Rootfs {
         let mut mounts = Vec::new();
         for mount in spec.mounts.iter().filter(|m| matches!(m.kind, MountKind::Volume | MountKind::Bind)) {
             // A source that is gone shows as the directory below it, as it would be after `umount`.
-            if let Ok(source) = Root::open_host(Path::new(&mount.source)) {
-                mounts.push((PathBuf::from(&mount.target), source));
-            }
+            mounts.extend(Mounted::open(mount));
         }
-        mounts.sort_by_key(|(target, _)| std::cmp::Reverse(target.components().count()));
+        mounts.sort_by_key(|m| std::cmp::Reverse(m.target.components().count()));
         Ok(Self { root, mounts, lock: Some(lock) })
     }
 
     /// The root that a path (absolute, cleaned) lies in, and the rest of the path below it.
     pub(super) fn place(&self, path: &Path) -> (&Root, PathBuf) {
-        for (target, root) in &self.mounts {
-            if let Ok(rest) = path.strip_prefix(target) {
-                return (root, Path::new("/").join(rest));
+        for mount in &self.mounts {
+            if let Ok(rest) = path.strip_prefix(&mount.target) {
+                let at =
+                    if rest.as_os_str().is_empty() { mount.inner.clone() } else { mount.inner.join(rest) };
+                return (&mount.root, at);
             }
         }
         (&self.root, path.to_owned())

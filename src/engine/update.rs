@@ -163,6 +163,7 @@ fn changed(
     new.options.network.links = links;
     new.secrets.clone_from(&old.secrets);
     new.network.links.clone_from(&old.network.links);
+    new.network.names.clone_from(&old.network.names);
     // Its files have these ids.
     new.namespaces.user.clone_from(&old.namespaces.user);
     // Anonymous volumes were given names at the creation; they are kept by their targets.

@@ -84,6 +84,8 @@ pub struct MountOptions {
     pub volume_labels: Vec<(String, String)>,
     /// Volume driver options (`volume-opt=`).
     pub volume_opts: Vec<(String, String)>,
+    /// The options of `-v` and `--tmpfs` as they were typed, for `inspect`; `None` for `--mount`.
+    pub typed: Option<String>,
     /// `-v` makes a missing bind source (docker); `--mount` refuses it.
     pub create_source: bool,
     /// `no-dereference`: do not follow a symlink source.

@@ -160,6 +160,9 @@ pub struct NetworkSpec {
     /// Containers whose names and ports this one is told of (docker's `--link`).
     #[serde(default)]
     pub links: Vec<LinkSpec>,
+    /// Further names that this container's responder answers: what it is called here, and the container's name.
+    #[serde(default)]
+    pub names: Vec<(String, String)>,
 }
 
 /// One resolved `--link`. The address of the other is looked up at start.
@@ -171,6 +174,9 @@ pub struct LinkSpec {
     pub name: String,
     /// What it is called here.
     pub alias: String,
+    /// Its host name.
+    #[serde(default)]
+    pub hostname: String,
     /// The network on which both are.
     pub network: String,
     /// Its ports; empty where docker sets no variables (networks of users).

@@ -105,7 +105,9 @@ fn own_lines(text: &mut String, hosts: &Hosts<'_>) {
         format!("{}.{}", hosts.hostname, hosts.domainname)
     };
     let mut names = Vec::new();
-    for name in [full.as_str(), hosts.hostname, hosts.name] {
+    // A host name with a domain in it is known by its first part, too.
+    let short = hosts.hostname.split('.').next().unwrap_or_default();
+    for name in [full.as_str(), hosts.hostname, short, hosts.name] {
         if !name.is_empty() && !names.contains(&name) {
             names.push(name);
         }
@@ -164,15 +166,15 @@ pub fn resolv_conf(host_text: &str, dns: &DnsOptions, embedded: bool, host_netwo
         options.push("ndots:0".to_owned());
     }
     let mut text = String::new();
-    if !search.is_empty() {
-        let _ = writeln!(text, "search {}", words(&search));
-    }
     if embedded {
         let _ = writeln!(text, "nameserver {EMBEDDED}");
     } else {
         for server in &servers {
             let _ = writeln!(text, "nameserver {server}");
         }
+    }
+    if !search.is_empty() {
+        let _ = writeln!(text, "search {}", words(&search));
     }
     if !options.is_empty() {
         let _ = writeln!(text, "options {}", words(&options));
@@ -267,6 +269,13 @@ mod tests {
     }
 
     #[test]
+    fn a_host_name_with_a_domain_is_known_by_its_first_part_too() {
+        let address = [IpAddr::from([10, 88, 0, 2])];
+        let own = Hosts { hostname: "foobar.example.com", ..hosts(&address, &[]) };
+        assert!(hosts_file(&own).ends_with("10.88.0.2\tfoobar.example.com foobar web\n"));
+    }
+
+    #[test]
     fn added_hosts_come_first_and_win() {
         let extra = [
             ("db;database".to_owned(), "192.0.2.7".to_owned()),
@@ -306,7 +315,7 @@ mod tests {
     fn loopback_servers_are_left_out() {
         let host = "nameserver 127.0.0.53\nnameserver 192.0.2.53 # main\nsearch example.org\noptions edns0\n";
         let r = resolv_conf(host, &DnsOptions::default(), false, false);
-        assert_eq!(r.text, "search example.org\nnameserver 192.0.2.53\noptions edns0\n");
+        assert_eq!(r.text, "nameserver 192.0.2.53\nsearch example.org\noptions edns0\n");
         let r = resolv_conf("nameserver 127.0.0.1\n", &DnsOptions::default(), false, false);
         assert_eq!(r.text, "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
         let r = resolv_conf("nameserver 127.0.0.1\n", &DnsOptions::default(), false, true);

@@ -19,8 +19,8 @@ pub enum Error {
     /// No such group in /etc/group.
     #[error("unable to find group {0}: no matching entries in group file")]
     NoGroup(String),
-    /// A number beyond 32 bits, or the reserved 4294967295.
-    #[error("user or group id {0} is out of range")]
+    /// A number beyond 31 bits.
+    #[error("user or group id {0}: uids and gids must be in range 0-2147483647")]
     Range(String),
     /// The file cannot be used.
     #[error("reading {file} of the container")]
@@ -166,9 +166,9 @@ fn number(text: &str) -> Result<Option<u32>, Error> {
     parse(text).map(Some).ok_or_else(|| Error::Range(text.to_owned()))
 }
 
-/// `u32::MAX` means "no change" to the kernel and is no id.
+/// Programs keep ids in signed numbers, too, so that runc and docker take half of what the kernel would.
 fn parse(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|&n| n != u32::MAX)
+    text.parse().ok().filter(|&n| n <= i32::MAX.cast_unsigned())
 }
 
 #[cfg(test)]

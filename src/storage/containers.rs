@@ -17,7 +17,7 @@ use crate::model::container::{ContainerSpec, Exited};
 use crate::model::digest::Digest;
 use crate::model::id::{ContainerId, check_name};
 use crate::model::lifecycle::RestartPolicy;
-use crate::model::network::{ExposedPort, PortMapping};
+use crate::model::network::{ExposedPort, NetworkModeSpec, NetworkSpec, PortMapping};
 
 /// Why a container ended whose monitor died on the boot that is still on.
 pub const MONITOR_LOST: &str = "monitor lost";
@@ -135,12 +135,21 @@ impl Listing {
             labels: spec.labels.clone(),
             ports: spec.network.ports.clone(),
             exposed: spec.network.exposed.clone(),
-            networks: spec.network.attachments.iter().map(|a| a.network.clone()).collect(),
+            networks: listed_networks(&spec.network),
             mounts: spec.mounts.iter().map(|m| (mount_name(m), m.target.clone())).collect(),
             restart: spec.lifecycle.restart,
             auto_remove: spec.lifecycle.auto_remove,
             has_health: spec.lifecycle.health.is_some(),
         }
+    }
+}
+
+/// Names of networks, or the mode that stands for one in listings and filters.
+fn listed_networks(network: &NetworkSpec) -> Vec<String> {
+    match network.mode {
+        NetworkModeSpec::Host => vec!["host".to_owned()],
+        NetworkModeSpec::None => vec!["none".to_owned()],
+        _ => network.attachments.iter().map(|a| a.network.clone()).collect(),
     }
 }
 

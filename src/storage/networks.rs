@@ -6,6 +6,7 @@ use super::containers::is_hex_prefix;
 use super::db::Store;
 use super::error::{Error, Kind, Result};
 use super::uses::Use;
+use crate::model::id::ContainerId;
 use crate::model::network::Network;
 
 impl Store {
@@ -122,9 +123,21 @@ impl Store {
     /// # Errors
     /// [`Error::InUse`], [`Error::NotFound`].
     pub fn remove_network(&self, name: &str) -> Result<()> {
+        self.remove_network_of(name, &[])
+    }
+
+    /// The same, where these containers (which do not run) do not count as users.
+    ///
+    /// # Errors
+    /// [`Error::InUse`], [`Error::NotFound`].
+    pub fn remove_network_of(&self, name: &str, stopped: &[ContainerId]) -> Result<()> {
         let doing = "removing a network";
         self.write(doing, |tx| {
-            self.refuse_if_used(tx, Kind::Network, name, Use::Network(name))?;
+            match self.refuse_if_used(tx, Kind::Network, name, Use::Network(name)) {
+                Err(Error::InUse { containers, .. })
+                    if containers.iter().all(|(id, _)| stopped.contains(id)) => {}
+                other => other?,
+            }
             let gone = tx
                 .execute("DELETE FROM networks WHERE name = ?1", [name])
                 .map_err(|e| self.error(doing, e))?;

@@ -79,7 +79,10 @@ impl clap::FromArgMatches for MountArgs {
         ];
         for (id, texts, parse) in kinds {
             let places = matches.indices_of(id).into_iter().flatten();
-            ordered.extend(places.zip(texts).map(|(at, text)| (at, parse(text))));
+            let all = places.zip(texts).enumerate();
+            // The very same -v said twice is no contradiction.
+            let new = all.filter(|(n, (_, text))| id != "volume" || !texts[..*n].contains(text));
+            ordered.extend(new.map(|(_, (at, text))| (at, parse(text))));
         }
         ordered.sort_by_key(|(at, _)| *at);
         let mounts = ordered
@@ -99,7 +102,7 @@ impl MountArgs {
     /// The mounts with host paths made absolute and the volume driver filled in.
     ///
     /// # Errors
-    /// The working directory is gone, or a target is used twice.
+    /// The working directory is gone.
     pub fn into_mounts(&mut self) -> Result<Vec<MountRequest>, Failure> {
         let mut mounts = std::mem::take(&mut self.mounts);
         let driver = self.storage.volume_driver.clone();
@@ -112,15 +115,6 @@ impl MountArgs {
                     mount.options.volume_driver.clone_from(&driver);
                 }
                 _ => {}
-            }
-        }
-        for (n, mount) in mounts.iter().enumerate() {
-            // The very same said twice is no contradiction.
-            let same = |m: &MountRequest| {
-                m.target.trim_end_matches('/') == mount.target.trim_end_matches('/') && m != mount
-            };
-            if mount.kind != MountKind::Glob && mounts[..n].iter().any(same) {
-                return Err(Failure::usage(format!("duplicate mount point: {}", mount.target)));
             }
         }
         Ok(mounts)

@@ -9,6 +9,9 @@ use crate::model::network::{
     parse_extra_host,
 };
 
+/// Why an alias is refused.
+const ALIASES: &str = "network-scoped aliases are only supported for user-defined networks";
+
 /// Flags for the network.
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Network")]
@@ -127,6 +130,7 @@ impl NetworkArgs {
                 };
                 &mut list[0]
             }
+            Some(_) if flag == &"--network-alias" => return Err(Failure::usage(ALIASES)),
             Some(_) => {
                 return Err(Failure::usage(format!(
                     "conflicting options: {flag} and the network mode {}",

@@ -50,7 +50,7 @@ fn run(args: AttachArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         stdin: !args.no_stdin,
         stdout: true,
         stderr: true,
-        detach_keys: ctx.engine()?.detach_keys(args.detach_keys),
+        detach_keys: crate::cli::client::detach_keys(ctx, args.detach_keys)?,
         sig_proxy: args.sig_proxy.unwrap_or(true),
         size: relay::terminal_size(),
     };

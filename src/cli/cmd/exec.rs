@@ -75,7 +75,7 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             stdin: interactive,
             stdout: true,
             stderr: true,
-            detach_keys: ctx.engine()?.detach_keys(args.detach_keys),
+            detach_keys: crate::cli::client::detach_keys(ctx, args.detach_keys)?,
             sig_proxy: false,
             size: relay::terminal_size(),
         })

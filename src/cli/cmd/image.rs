@@ -71,6 +71,7 @@ fn exists(args: ExistsArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
 }
 
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let filters = crate::cli::client::prune_filters(ctx, args.filter);
     let question = if args.all {
         "This will remove all images without at least one container associated to them."
     } else {
@@ -79,7 +80,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if !args.force && !ui.confirm(question)? {
         return Err(Failure::new("image prune has been cancelled"));
     }
-    let pruned = images::prune(ctx.engine()?, args.all, &args.filter)?;
+    let pruned = images::prune(ctx.engine()?, args.all, &filters)?;
     super::show_list(ui, "Deleted Images:", &removals(&pruned.removed));
     ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
     Ok(Exit::OK)

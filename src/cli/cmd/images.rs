@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::ps::created_at;
 use crate::cli::Ctx;
+use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Outcome};
 use crate::cli::ui::Ui;
@@ -99,7 +100,8 @@ const WITH_HISTORY: Layout = Layout {
     columns: &["Repository", "Tag", "ID", "CreatedSince", "Size", "History"],
 };
 
-fn run(args: ImagesArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+fn run(mut args: ImagesArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    args.format = client::format(ctx, Listing::Images, args.format.take(), args.quiet);
     let options = ListOptions { all: args.all, filters: args.filter, references: args.references };
     let mut all = images::list(ctx.engine()?, &options)?;
     if let Some(key) = &args.sort {

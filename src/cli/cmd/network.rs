@@ -8,6 +8,7 @@ use super::each::Each;
 use crate::cli::Ctx;
 use crate::cli::args::select::{SelectArgs, selection};
 use crate::cli::args::{env, unique_pairs};
+use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::Ui;
@@ -22,6 +23,9 @@ struct CreateArgs {
     /// Driver: only bridge
     #[arg(short, long, value_name = "NAME")]
     driver: Option<String>,
+    /// Who gives out addresses: only default (also called host-local)
+    #[arg(long, value_name = "NAME")]
+    ipam_driver: Option<String>,
     /// Subnet; once for each of IPv4 and IPv6, or more
     #[arg(long, value_name = "ADDRESS/PREFIX")]
     subnet: Vec<String>,
@@ -274,6 +278,11 @@ const LAYOUT: Layout = Layout {
 };
 
 fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if let Some(other) = args.ipam_driver.filter(|d| !matches!(d.as_str(), "" | "default" | "host-local")) {
+        return Err(Failure::new(format!(
+            "ipam driver {other:?} is not supported: rcon gives out addresses itself"
+        )));
+    }
     let options = NetworkOptions {
         name: args.name,
         driver: args.driver,
@@ -294,7 +303,8 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     Ok(Exit::OK)
 }
 
-fn ls(args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+fn ls(mut args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    args.format = client::format(ctx, Listing::Networks, args.format.take(), args.quiet);
     let all = networks::ls(ctx.engine()?, &args.filter)?;
     if args.quiet && args.format.is_none() {
         for network in &all {
@@ -344,11 +354,12 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let filters = crate::cli::client::prune_filters(ctx, args.filter);
     let question = "This will remove all custom networks not used by at least one container.";
     if !args.force && !ui.confirm(question)? {
         return Err(Failure::new("network prune has been cancelled"));
     }
-    let pruned = networks::prune(ctx.engine()?, &args.filter)?;
+    let pruned = networks::prune(ctx.engine()?, &filters)?;
     super::show_list(ui, "Deleted Networks:", &pruned.networks);
     Ok(Exit::OK)
 }

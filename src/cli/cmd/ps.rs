@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::cli::Ctx;
+use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
@@ -123,7 +124,8 @@ const WITH_NAMESPACES: Layout = Layout {
     columns: &["ID", "Names", "Pid", "CGROUPNS", "IPC", "MNT", "NET", "PIDNS", "USERNS", "UTS"],
 };
 
-fn run(args: PsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+fn run(mut args: PsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    args.format = client::format(ctx, Listing::Ps, args.format.take(), args.quiet);
     let Some(seconds) = args.watch else {
         list(&args, ctx, ui)?;
         return Ok(Exit::OK);
@@ -198,11 +200,15 @@ fn row(c: &ContainerListing, now: jiff::Timestamp, cut: bool) -> Data {
             all => format!("{} (virtual {})", human_size(s.rw), human_size(all)),
         },
     );
+    let image = match c.image.strip_prefix("sha256:").and_then(|id| id.get(..12)) {
+        Some(short) if cut => short,
+        _ => &c.image,
+    };
     let mut value = json!({
         "Command": quote(&command),
         "CreatedAt": created_at(c.created),
         "ID": if cut { c.id.short() } else { c.id.as_str() },
-        "Image": tame(&c.image),
+        "Image": tame(image),
         "Labels": tame(&listing::labels_text(&c.labels)),
         "LocalVolumes": c.mounts.iter().filter(|m| m.volume).count().to_string(),
         "Mounts": mounts.join(","),

@@ -110,7 +110,7 @@ fn attach_options(args: &RunArgs, ctx: &Ctx) -> Result<Option<AttachOptions>, Fa
         stdin,
         stdout,
         stderr,
-        detach_keys: ctx.engine()?.detach_keys(args.detach_keys.clone()),
+        detach_keys: crate::cli::client::detach_keys(ctx, args.detach_keys.clone())?,
         sig_proxy: args.sig_proxy.unwrap_or(true),
         size: relay::terminal_size(),
     }))

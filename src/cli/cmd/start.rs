@@ -54,7 +54,7 @@ fn run(args: StartArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         stdin: args.interactive,
         stdout: true,
         stderr: true,
-        detach_keys: ctx.engine()?.detach_keys(args.detach_keys),
+        detach_keys: crate::cli::client::detach_keys(ctx, args.detach_keys)?,
         sig_proxy: args.sig_proxy.unwrap_or(true),
         size: relay::terminal_size(),
     };

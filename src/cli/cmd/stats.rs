@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::cli::Ctx;
+use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::Ui;
@@ -68,7 +69,8 @@ const LAYOUT: Layout = Layout {
     columns: &["ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"],
 };
 
-fn run(args: StatsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+fn run(mut args: StatsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    args.format = client::format(ctx, Listing::Stats, args.format.take(), false);
     if args.all && !args.containers.is_empty() {
         return Err(Failure::usage("conflicting options: --all and names of containers"));
     }

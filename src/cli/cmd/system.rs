@@ -212,7 +212,11 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if !args.force && !ui.confirm(&question)? {
         return Err(Failure::new("system prune has been cancelled"));
     }
-    let options = PruneOptions { filters: args.filter, all: args.all, volumes: args.volumes };
+    let options = PruneOptions {
+        filters: crate::cli::client::prune_filters(ctx, args.filter),
+        all: args.all,
+        volumes: args.volumes,
+    };
     let pruned = crate::engine::prune::system(ctx.engine()?, &options)?;
     show(ui, &pruned);
     Ok(Exit::OK)

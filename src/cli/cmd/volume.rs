@@ -5,6 +5,7 @@ use serde_json::json;
 use super::each::Each;
 use crate::cli::Ctx;
 use crate::cli::args::{env, unique_pairs};
+use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::Ui;
@@ -252,7 +253,8 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     Ok(Exit::OK)
 }
 
-fn ls(args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+fn ls(mut args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    args.format = client::format(ctx, Listing::Volumes, args.format.take(), args.quiet);
     let all = volumes::ls(ctx.engine()?, &args.filter)?;
     if args.quiet && args.format.is_none() {
         for volume in &all {
@@ -307,6 +309,7 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let filters = crate::cli::client::prune_filters(ctx, args.filter);
     let question = if args.all {
         "This will remove all volumes not used by at least one container."
     } else {
@@ -315,7 +318,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if !args.force && !ui.confirm(question)? {
         return Err(Failure::new("volume prune has been cancelled"));
     }
-    let pruned = crate::engine::prune::volumes(ctx.engine()?, &args.filter, args.all)?;
+    let pruned = crate::engine::prune::volumes(ctx.engine()?, &filters, args.all)?;
     super::show_list(ui, "Deleted Volumes:", &pruned.volumes);
     ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
     Ok(Exit::OK)

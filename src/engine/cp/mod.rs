@@ -15,6 +15,8 @@ use super::context::Context;
 use super::error::{Error, Kind};
 use super::rootfs::Rootfs;
 use super::view::Container;
+use crate::model::container::ContainerSpec;
+use crate::model::mount::MountSpec;
 use crate::model::namespace::IdMaps;
 use crate::storage::unpack as tar_in;
 use crate::sys::root::{Root, lexical};
@@ -67,11 +69,13 @@ struct Place {
     contents: bool,
     /// Maps of the user namespace that a running container lives in.
     maps: Option<IdMaps>,
+    /// Why nothing may be written there.
+    read_only: Option<&'static str>,
 }
 
 impl Place {
     fn open(ctx: &Context, end: &End, below_workdir: bool) -> Result<Self, Error> {
-        let mut maps = None;
+        let (mut maps, mut read_only) = (None, None);
         let (rootfs, host, text, path) = match end {
             End::Host(text) => {
                 let root = Root::open_host(Path::new("/")).map_err(|e| kernel("opening /", e))?;
@@ -88,7 +92,9 @@ impl Place {
                     maps = super::rootfs::id_maps(&spec, running.init.pid);
                 }
                 let base = if below_workdir { Path::new(&spec.process.cwd) } else { Path::new("/") };
-                (Some(rootfs), None, path, base.join(path))
+                let (text, whole) = (path, base.join(path));
+                read_only = protected(&spec, &lexical(&whole));
+                (Some(rootfs), None, text, whole)
             }
         };
         if text.is_empty() && !(below_workdir && rootfs.is_some()) {
@@ -101,6 +107,7 @@ impl Place {
             contents: text.ends_with("/.") || text == ".",
             path: lexical(&path),
             maps,
+            read_only,
         })
     }
 
@@ -116,6 +123,35 @@ impl Place {
     fn close(self) -> Result<(), Error> {
         self.rootfs.map_or(Ok(()), Rootfs::close)
     }
+}
+
+/// What the container may not write there, `cp` does not write for it.
+fn protected(spec: &ContainerSpec, path: &Path) -> Option<&'static str> {
+    let depth = |m: &&MountSpec| m.target.len();
+    match spec.mounts.iter().filter(|m| path.starts_with(&m.target)).max_by_key(depth) {
+        Some(mount) => mount.read_only.then_some("mounted volume is marked read-only"),
+        None if ["/run", "/tmp", "/var/tmp"]
+            .iter()
+            .any(|t| spec.root.read_only_tmpfs && path.starts_with(t)) =>
+        {
+            None
+        }
+        None => spec.root.read_only.then_some("container rootfs is marked read-only"),
+    }
+}
+
+/// Where a link at the end of `path` leads to beneath `root`, if there is one: a copy goes through it, and leaves it
+/// as it is.
+fn through_links(root: &Root, path: PathBuf) -> PathBuf {
+    const MOST: usize = 40;
+    let mut at = path.clone();
+    for _ in 0..MOST {
+        match root.read_link(&at) {
+            Ok(target) => at = lexical(&at.parent().unwrap_or(Path::new("/")).join(target)),
+            Err(_) => return at,
+        }
+    }
+    path
 }
 
 fn kernel(what: impl Into<String>, e: crate::sys::error::Error) -> Error {
@@ -164,12 +200,16 @@ fn transfer(
     let packer =
         Packer::open(root, &path, options.follow || source.directory).map_err(|e| missing(e, from))?;
     let packer = packer.mapped(source.maps.clone());
+    if let Some(why) = target.read_only {
+        return Err(Error::new(Kind::Invalid, format!("copying to {to}: {why}")));
+    }
     let (target_root, target_path) = target.root()?;
+    let target_path = through_links(target_root, target_path);
     let found = look(target_root, &target_path);
     let landing = landing(&plan::Wish {
         source_directory: packer.is_directory(),
-        source_contents: source.contents,
-        source_name: path.file_name().unwrap_or_default().to_owned(),
+        source_contents: source.contents || source.path.file_name().is_none(),
+        source_name: source.path.file_name().unwrap_or_default().to_owned(),
         target: target_path,
         target_slash: target.directory,
         found,
@@ -261,6 +301,9 @@ pub fn unpack(
     let end = End::Container { name: name.to_owned(), path: path.to_owned() };
     let place = Place::open(ctx, &end, options.below_workdir)?;
     let done = (|| {
+        if let Some(why) = place.read_only {
+            return Err(Error::new(Kind::Invalid, format!("copying to {end}: {why}")));
+        }
         let (root, path) = place.root()?;
         let landing = Landing { directory: path, name: None };
         let directory = directory(root, &landing, &end)?;
@@ -291,7 +334,7 @@ pub fn pack(
         let (root, path) = place.root()?;
         let packer =
             Packer::open(root, &path, options.follow || place.directory).map_err(|e| missing(e, &end))?;
-        let name = if place.contents { None } else { path.file_name() };
+        let name = if place.contents { None } else { place.path.file_name() };
         packer.mapped(place.maps.clone()).write(name, tar)
     })();
     place.close()?;

@@ -53,9 +53,9 @@ pub(super) fn landing(wish: &Wish) -> Result<Landing, &'static str> {
             Ok(Landing { directory: wish.target.clone(), name: Some(wish.source_name.clone()) })
         }
         (_, Found::Directory) => Ok(Landing { directory: wish.target.clone(), name: None }),
-        (false, Found::Nothing) if wish.target_slash => Err("the destination directory does not exist"),
-        (false, Found::File) if wish.target_slash => Err("the destination is not a directory"),
-        (true, Found::File) if !wish.overwrite => Err("cannot copy a directory onto a file"),
+        (false, Found::Nothing) if wish.target_slash => Err("no such directory"),
+        (false, Found::File) if wish.target_slash => Err("not a directory"),
+        (true, Found::File) if !wish.overwrite => Err("cannot copy directory onto a file"),
         _ => beside(),
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn config(spec: &ContainerSpec) -> Value {
     // As docker: the word that was typed, while it is the one that counts.
     let typed = typed.filter(|word| parse_signal(word) == Ok(spec.lifecycle.stop_signal));
     put(&mut value, "StopSignal", typed.unwrap_or_else(|| signal_name(spec.lifecycle.stop_signal)).into());
-    put(&mut value, "StopTimeout", spec.lifecycle.stop_timeout.into());
+    put(&mut value, "StopTimeout", spec.options.lifecycle.stop_timeout.map_or(Value::Null, Value::from));
     // podman's
     put(&mut value, "Annotations", text_map(&spec.annotations));
     put(&mut value, "CreateCommand", list_or_null(&spec.options.command_line));

@@ -55,7 +55,8 @@ fn general(spec: &ContainerSpec, all: &mut Map<String, Value>) {
     put("ShmSize", spec.shm_size.into());
     put("Sysctls", if spec.sysctls.is_empty() { Value::Null } else { text_map(&spec.sysctls) });
     put("Runtime", "rcon".into());
-    let mounts: Vec<Value> = o.mounts.iter().filter(|m| !m.options.create_source).filter_map(mount).collect();
+    let mounts: Vec<Value> =
+        o.mounts.iter().filter(|m| m.options.typed.is_none()).filter_map(mount).collect();
     if !mounts.is_empty() {
         put("Mounts", mounts.into());
     }
@@ -80,7 +81,12 @@ fn isolation(spec: &ContainerSpec, all: &mut Map<String, Value>) {
     };
     put("IpcMode", ns(&spec.namespaces.ipc).into());
     put("Cgroup", "".into());
-    put("Links", list_or_null(&spec.options.network.links));
+    let links = spec.options.network.links.iter().map(|text| {
+        let (name, alias) = text.split_once(':').unwrap_or((text, text));
+        let name = name.trim_start_matches('/');
+        format!("/{name}:/{}/{}", spec.name, alias.trim_start_matches('/'))
+    });
+    put("Links", list_or_null(&links.collect::<Vec<_>>()));
     put("OomScoreAdj", spec.process.oom_score_adj.unwrap_or(0).into());
     let pid = ns(&spec.namespaces.pid);
     put("PidMode", if pid == "private" { String::new() } else { pid }.into());
@@ -235,28 +241,15 @@ fn restart_policy(policy: RestartPolicy) -> Value {
     json!({ "Name": name, "MaximumRetryCount": max })
 }
 
-/// `-v` mounts in their short form. (`create_source` marks them: only `-v` makes missing sources.)
+/// `-v` mounts in their short form, as they were typed.
 fn binds(spec: &ContainerSpec) -> Vec<String> {
     let requests = spec.options.mounts.iter();
     requests
-        .filter(|m| match m.kind {
-            MountKind::Bind => m.options.create_source,
-            MountKind::Volume => m.source.is_some(),
-            _ => false,
-        })
-        .map(|m| {
-            let mut text = format!("{}:{}", m.source.as_deref().unwrap_or_default(), m.target);
-            let mut options: Vec<String> = Vec::new();
-            if m.options.read_only == Some(true) {
-                options.push("ro".to_owned());
-            }
-            options.extend(m.options.relabel.map(String::from));
-            options.extend(m.options.propagation.clone());
-            options.extend(m.options.flags.iter().cloned());
-            if !options.is_empty() {
-                text = format!("{text}:{}", options.join(","));
-            }
-            text
+        .filter(|m| matches!(m.kind, MountKind::Bind | MountKind::Volume))
+        .filter_map(|m| {
+            let (source, typed) = (m.source.as_deref()?, m.options.typed.as_deref()?);
+            let colon = if typed.is_empty() { "" } else { ":" };
+            Some(format!("{source}:{}{colon}{typed}", m.target))
         })
         .collect()
 }
@@ -265,7 +258,8 @@ fn binds(spec: &ContainerSpec) -> Vec<String> {
 fn mount(m: &MountRequest) -> Option<Value> {
     let kind = match m.kind {
         MountKind::Bind => "bind",
-        MountKind::Tmpfs if m.source.is_none() && m.options.tmpfs_size.is_some() => "tmpfs",
+        MountKind::Volume => "volume",
+        MountKind::Tmpfs => "tmpfs",
         MountKind::Image => "image",
         _ => return None,
     };
@@ -278,7 +272,8 @@ fn mount(m: &MountRequest) -> Option<Value> {
 }
 
 fn tmpfs(spec: &ContainerSpec) -> Value {
-    let all = spec.mounts.iter().filter(|m| m.kind == MountKind::Tmpfs);
-    let map: Map<String, Value> = all.map(|m| (m.target.clone(), Value::from(m.flags.join(",")))).collect();
+    let all = spec.options.mounts.iter().filter(|m| m.kind == MountKind::Tmpfs);
+    let map: Map<String, Value> =
+        all.filter_map(|m| Some((m.target.clone(), m.options.typed.clone()?.into()))).collect();
     if map.is_empty() { Value::Null } else { map.into() }
 }

@@ -79,7 +79,9 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
         put("SizeRw", rw.into());
         put("SizeRootFs", (rw + image_size(&store, &spec)).into());
     }
-    put("Mounts", spec.mounts.iter().map(mount).collect());
+    // docker tells of --tmpfs in HostConfig.Tmpfs alone.
+    let shown = spec.mounts.iter().filter(|m| m.kind != MountKind::Tmpfs || typed(&spec, m).is_none());
+    put("Mounts", shown.map(|m| mount(m, typed(&spec, m))).collect());
     put("Config", config::config(&spec));
     put("NetworkSettings", network::settings(&store, &spec, phase)?);
     podman(ctx, &spec, phase, &mut all);
@@ -171,7 +173,13 @@ fn graph_driver(ctx: &Context, spec: &ContainerSpec) -> Value {
     })
 }
 
-fn mount(m: &MountSpec) -> Value {
+/// The options of the `-v` or `--tmpfs` that a mount came from.
+fn typed<'a>(spec: &'a ContainerSpec, m: &MountSpec) -> Option<&'a str> {
+    let same = |target: &str| target.trim_end_matches('/') == m.target;
+    spec.options.mounts.iter().find(|r| same(&r.target))?.options.typed.as_deref()
+}
+
+fn mount(m: &MountSpec, typed: Option<&str>) -> Value {
     let kind = match m.kind {
         MountKind::Bind | MountKind::Glob => "bind",
         MountKind::Volume => "volume",
@@ -191,7 +199,13 @@ fn mount(m: &MountSpec) -> Value {
     .into();
     value["Destination"] = m.target.clone().into();
     value["Driver"] = if m.kind == MountKind::Volume { "local" } else { "" }.into();
-    value["Mode"] = m.flags.join(",").into();
+    value["Mode"] = match typed {
+        // docker relabels volumes by default, and says so.
+        Some("") if m.kind == MountKind::Volume && !m.anonymous => "z",
+        Some(typed) => typed,
+        None => "",
+    }
+    .into();
     value["Options"] = m.flags.clone().into();
     value["RW"] = (!m.read_only).into();
     value["Propagation"] = match m.kind {

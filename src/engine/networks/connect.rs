@@ -8,10 +8,12 @@ use super::super::error::{Error, Kind};
 use super::super::select::{Done, Selection, targets};
 use super::super::view::Container;
 use super::super::{journal, lookup};
-use super::find;
+use super::{MODES, find, mode};
 use crate::model::container::ContainerSpec;
 use crate::model::id::ContainerId;
-use crate::model::network::{AttachmentRequest, AttachmentSpec, NetworkMode, NetworkModeSpec};
+use crate::model::network::{
+    AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, Network, NetworkMode, NetworkModeSpec,
+};
 use crate::monitor::client;
 use crate::monitor::proto::ConnectWish;
 use crate::net::{self, Mac, ipam};
@@ -37,13 +39,22 @@ pub struct ConnectOptions {
 /// fit or is taken.
 pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectOptions) -> Result<(), Error> {
     let store = ctx.store()?;
+    if let Some((mode, _)) = MODES.iter().find(|(name, _)| *name == network) {
+        let text = format!(
+            "cannot connect container to {mode} network: {mode} is a mode that a container is created in"
+        );
+        return Err(Error::new(Kind::Invalid, text));
+    }
     let network = find(ctx, &store, network)?;
+    if !options.aliases.is_empty() && network.name == DEFAULT_NETWORK {
+        let text = "network-scoped aliases are only supported for user-defined networks";
+        return Err(Error::new(Kind::Invalid, text));
+    }
     let container = Container::find(ctx, &store, container)?;
     let mut spec = container.spec(&store)?;
     match spec.network.mode {
         NetworkModeSpec::Bridge | NetworkModeSpec::None => {}
-        NetworkModeSpec::Host => return Err(shares("the host's")),
-        NetworkModeSpec::Container(_) | NetworkModeSpec::Path(_) => return Err(shares("another")),
+        _ => return Err(shares()),
     }
     if spec.network.attachments.iter().any(|a| a.network == network.name) {
         return Err(Error::new(
@@ -72,11 +83,9 @@ pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectO
     Ok(())
 }
 
-fn shares(whose: &str) -> Error {
-    Error::new(
-        Kind::State,
-        format!("container sharing {whose} network namespace cannot be connected to any other network"),
-    )
+fn shares() -> Error {
+    let text = "container sharing network namespace with another container or host cannot be connected to any other network";
+    Error::new(Kind::State, text)
 }
 
 fn attachment(
@@ -97,7 +106,19 @@ fn attachment(
 /// Either is missing, or it is not attached.
 pub fn disconnect(ctx: &Context, network: &str, container: &str, force: bool) -> Result<(), Error> {
     let store = ctx.store()?;
-    let network = find(ctx, &store, network)?;
+    if let Some((mode, _)) = MODES.iter().find(|(name, _)| *name == network) {
+        let text = format!(
+            "cannot disconnect container from {mode} network: {mode} is a mode that a container is created in"
+        );
+        return Err(Error::new(Kind::Invalid, text));
+    }
+    let network = match find(ctx, &store, network) {
+        // It may have been removed while the container did not run.
+        Err(e) if force && e.kind() == Kind::NotFound => {
+            Network { name: network.to_owned(), ..mode("none", "null") }
+        }
+        other => other?,
+    };
     let container = match Container::find(ctx, &store, container) {
         Err(e) if force && e.kind() == Kind::NotFound => return Ok(()),
         other => other?,

@@ -43,6 +43,9 @@ pub struct NetworkOptions {
     pub ignore: bool,
 }
 
+/// The host's address on which ports are published that name none.
+pub const HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
+
 /// Options of the bridge driver that mean something here.
 const OPTIONS: &[&str] = &[
     "mtu",
@@ -51,6 +54,7 @@ const OPTIONS: &[&str] = &[
     "com.docker.network.bridge.enable_icc",
     "icc",
     "isolate",
+    HOST_BINDING,
 ];
 
 /// Makes a network. Its bridge is made when the first container comes.
@@ -128,6 +132,9 @@ fn check_options(options: &NetworkOptions) -> Result<Option<String>, Error> {
             "com.docker.network.bridge.name" => interface = Some(value.clone()),
             "com.docker.network.bridge.enable_icc" | "icc" => {
                 value.parse::<bool>().map_err(|_| bad("want true or false"))?;
+            }
+            HOST_BINDING => {
+                value.parse::<std::net::Ipv4Addr>().map_err(|_| bad("want an IPv4 address"))?;
             }
             // Networks are isolated from each other, always.
             "isolate" if matches!(value.as_str(), "true" | "1" | "strict") => {}

@@ -7,7 +7,7 @@ mod inspect;
 mod update;
 
 pub use connect::{ConnectOptions, connect, disconnect, reload};
-pub use create::{NetworkOptions, create};
+pub use create::{HOST_BINDING, NetworkOptions, create};
 pub use inspect::inspect;
 pub use update::update;
 
@@ -18,6 +18,8 @@ use super::journal;
 use super::prune::Pruned;
 use super::rm::{self, RemoveOptions};
 use super::select::{Done, Selection};
+use super::view::Container;
+use crate::model::id::ContainerId;
 use crate::model::network::{DEFAULT_NETWORK, Network};
 use crate::model::units::parse_timestamp;
 use crate::net::{self, ipam};
@@ -222,11 +224,17 @@ fn one(ctx: &Context, store: &Store, name: &str, how: Remove) -> Result<String, 
             store.remove_network(&network.name)?;
         }
         Err(StorageError::InUse { containers, .. }) => {
-            let names: Vec<&str> = containers.iter().map(|(_, name)| name.as_str()).collect();
-            let text =
-                format!("network {} has containers attached to it: {}", network.name, names.join(", "));
-            return Err(Error::new(Kind::Conflict, text)
-                .hint("disconnect or remove them first, or use --force, which removes them"));
+            // docker's meaning: what does not run does not count. It will not start without the network.
+            let alive = |id: &ContainerId| Container::find(ctx, store, id.as_str()).is_ok_and(|c| c.alive());
+            let (running, stopped): (Vec<_>, Vec<_>) = containers.into_iter().partition(|(id, _)| alive(id));
+            if !running.is_empty() {
+                let names: Vec<&str> = running.iter().map(|(_, name)| name.as_str()).collect();
+                let text = format!("network {} has active endpoints: {}", network.name, names.join(", "));
+                return Err(Error::new(Kind::Conflict, text)
+                    .hint("disconnect or stop them first, or use --force, which removes them"));
+            }
+            let stopped: Vec<ContainerId> = stopped.into_iter().map(|(id, _)| id).collect();
+            store.remove_network_of(&network.name, &stopped)?;
         }
         Err(e) => return Err(e.into()),
     }

@@ -112,7 +112,7 @@ fn memory_rules(
     if let Some(value) = swappiness
         && value > 100
     {
-        return Err(invalid(format!("Invalid value: {value}, valid memory swappiness range is 0-100")));
+        return Err(invalid(format!("Valid memory swappiness range is 0-100, not {value}")));
     }
     if reservation > 0 && reservation < MIN_MEMORY {
         return Err(invalid("Minimum memory reservation allowed is 6MB"));

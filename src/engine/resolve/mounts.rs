@@ -23,6 +23,21 @@ pub struct NewVolume {
     pub options: Vec<(String, String)>,
 }
 
+/// Files of /proc that may be covered: what tells a container of its limits instead of the machine's. Anything else
+/// there would lie to the programs that confine the container by it, which runc refuses too.
+const PROC_FILES: [&str; 10] = [
+    "cpuinfo",
+    "diskstats",
+    "meminfo",
+    "stat",
+    "swaps",
+    "uptime",
+    "loadavg",
+    "slabinfo",
+    "sys/kernel/ns_last_pid",
+    "sys/crypto/fips_enabled",
+];
+
 /// The outcome.
 #[derive(Debug, Default)]
 pub(super) struct Mounts {
@@ -38,21 +53,26 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Mounts
     let configured = config.volumes.iter().map(|v| MountRequest::parse_volume(v));
     let configured = configured.chain(config.mounts.iter().map(|m| m.parse::<MountRequest>()));
     let configured: Vec<MountRequest> = configured.collect::<Result<_, _>>()?;
-    for (n, request) in o.mounts.iter().enumerate() {
+    let mut taken: Vec<String> = Vec::new();
+    for request in &o.mounts {
         let target = target(request)?;
-        if o.mounts[..n].contains(request) {
-            // The very same said twice is no contradiction.
-            continue;
+        if request.kind != MountKind::Glob {
+            if taken.contains(&target) {
+                return Err(invalid(format!("Duplicate mount point: {target}")));
+            }
+            taken.push(target.clone());
         }
-        if out.mounts.iter().any(|m| m.target == target) {
-            return Err(invalid(format!("Duplicate mount point: {target}")));
+        if !is_anonymous(request) {
+            one(inputs, request, target, &mut out)?;
         }
-        one(inputs, request, target, &mut out)?;
     }
+    // Of several containers the last one counts.
+    let own = out.mounts.len();
     for text in &o.volumes_from {
-        from(inputs, text, &mut out)?;
+        from(inputs, text, own, &mut out)?;
     }
-    for request in &configured {
+    // An anonymous volume gives way to what another container has there, as the image's volumes do.
+    for request in o.mounts.iter().filter(|r| is_anonymous(r)).chain(&configured) {
         let target = target(request)?;
         if !out.mounts.iter().any(|m| m.target == target) {
             one(inputs, request, target, &mut out)?;
@@ -62,6 +82,10 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Mounts
     // Parents before children; the order as given otherwise.
     out.mounts.sort_by_key(|m| m.target.split('/').filter(|p| !p.is_empty()).count());
     Ok(out)
+}
+
+fn is_anonymous(request: &MountRequest) -> bool {
+    request.kind == MountKind::Volume && request.source.as_deref().is_none_or(str::is_empty)
 }
 
 /// A path without `.`, `..`, doubled and trailing slashes. `path` is absolute.
@@ -88,6 +112,11 @@ fn target(request: &MountRequest) -> Result<String, Error> {
     // A glob without a target: what it matches keeps its own paths.
     if target == "/" && request.kind != MountKind::Glob {
         return Err(invalid("invalid specification: destination can't be '/'"));
+    }
+    let below_proc = target.strip_prefix("/proc/");
+    let from_proc = request.source.as_deref().is_some_and(|s| clean(s).starts_with("/proc/"));
+    if below_proc.is_some_and(|file| !PROC_FILES.contains(&file)) && !from_proc {
+        return Err(invalid(format!("{target:?} cannot be mounted because it is inside /proc")));
     }
     Ok(target)
 }
@@ -141,6 +170,7 @@ fn base(request: &MountRequest, target: String) -> MountSpec {
         volume_driver: _,
         volume_labels: _,
         volume_opts: _,
+        typed: _,
         create_source: _,
         no_dereference: _,
     } = &request.options;
@@ -224,6 +254,11 @@ fn volume(
     out: &mut Mounts,
 ) -> Result<(), Error> {
     let options = &request.options;
+    if let Some(mode) = options.propagation.as_deref().filter(|p| !p.ends_with("private")) {
+        return Err(invalid(format!(
+            "invalid mount config for type \"volume\": {mode:?} is for host directories only"
+        )));
+    }
     if let Some(driver) = options.volume_driver.as_deref().filter(|d| !d.is_empty() && *d != "local") {
         return Err(Error::new(
             Kind::Unsupported,
@@ -286,8 +321,8 @@ fn glob(
     Ok(())
 }
 
-/// `--volumes-from NAME[:ro|rw|z]`: its binds and volumes, unless something is mounted there already.
-fn from(inputs: &Inputs<'_>, text: &str, out: &mut Mounts) -> Result<(), Error> {
+/// `--volumes-from NAME[:ro|rw|z]`: its binds and volumes, unless one of the first `own` mounts is there already.
+fn from(inputs: &Inputs<'_>, text: &str, own: usize, out: &mut Mounts) -> Result<(), Error> {
     let (name, options) = text.split_once(':').unwrap_or((text, ""));
     let mut read_only = None;
     for option in options.split(',').filter(|o| !o.is_empty()) {
@@ -295,18 +330,24 @@ fn from(inputs: &Inputs<'_>, text: &str, out: &mut Mounts) -> Result<(), Error> 
             "ro" => read_only = Some(true),
             "rw" => read_only = Some(false),
             "z" | "Z" => {}
-            other => return Err(invalid(format!("invalid mode {other:?} in --volumes-from {text}"))),
+            other => return Err(invalid(format!("invalid mode: {other} in --volumes-from {text}"))),
         }
     }
     for mount in inputs.world.container(name)?.mounts {
         if !matches!(mount.kind, MountKind::Bind | MountKind::Volume | MountKind::Image)
-            || out.mounts.iter().any(|m| m.target == mount.target)
+            || out.mounts[..own].iter().any(|m| m.target == mount.target)
         {
             continue;
         }
-        let read_only = read_only.unwrap_or(mount.read_only);
-        // The volume stays its owner's: `rm -v` of the borrower leaves it alone.
-        out.mounts.push(MountSpec { read_only, anonymous: false, ..mount });
+        let mut at = 0;
+        out.mounts.retain(|m| {
+            at += 1;
+            at <= own || m.target != mount.target
+        });
+        // What the owner may only read, a borrower may not write.
+        let read_only = read_only.unwrap_or(false) || mount.read_only;
+        // The volume stays its owner's: `rm -v` of the borrower leaves it alone, and its image fills nothing.
+        out.mounts.push(MountSpec { read_only, anonymous: false, copy_up: false, ..mount });
     }
     Ok(())
 }

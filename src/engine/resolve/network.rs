@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::ports::{expand_publish, parse_exposed};
 use super::{Inputs, invalid};
 use crate::engine::error::Error;
+use crate::engine::networks::HOST_BINDING;
 use crate::model::image::ImageConfig;
 use crate::model::network::{
     AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, DnsOptions, ExposedPort, LinkSpec, NetworkMode,
@@ -17,9 +18,14 @@ pub(super) fn resolve(
     warnings: &mut Vec<String>,
 ) -> Result<NetworkSpec, Error> {
     let NetworkOptions { mode, publish, publish_all, expose, dns, links } = &inputs.options.network;
+    contradictions(mode.as_ref(), inputs)?;
     let (mode, attachments) = attach(mode.as_ref(), inputs)?;
     let exposed = exposed(image, expose, publish)?;
-    let default_ips = &inputs.config.engine.default_host_ips;
+    let bound = if publish.is_empty() && !publish_all { None } else { host_binding(&attachments, inputs)? };
+    let default_ips = match &bound {
+        Some(ip) => std::slice::from_ref(ip),
+        None => inputs.config.engine.default_host_ips.as_slice(),
+    };
     let mut ports = expand_publish(publish, default_ips)?;
     if *publish_all {
         add_exposed(&mut ports, &exposed, default_ips);
@@ -34,28 +40,50 @@ pub(super) fn resolve(
             warnings.push(format!("Published ports are discarded when using {word}"));
             ports.clear();
         }
-        NetworkModeSpec::Container(_) => joined(publish.is_empty() && !publish_all, expose.is_empty(), dns)?,
         _ => {}
     }
-    let links = links_of(links, &mode, &attachments, inputs)?;
-    Ok(NetworkSpec { mode, attachments, ports, exposed, dns: dns_options(dns, inputs)?, links })
+    for server in dns.servers.iter().flatten().filter(|s| s.is_loopback()) {
+        warnings.push(format!("Localhost DNS setting (--dns={server}) may fail in containers."));
+    }
+    let (names, links) = links_of(links, &mode, &attachments, inputs)?;
+    Ok(NetworkSpec { mode, attachments, ports, exposed, dns: dns_options(dns, inputs)?, links, names })
 }
 
-/// `--link NAME[:ALIAS]`. docker sets variables on the default network only; on others names resolve anyway.
+/// The host's address that the first network publishes on where `-p` names none.
+fn host_binding(attachments: &[AttachmentSpec], inputs: &Inputs<'_>) -> Result<Option<IpAddr>, Error> {
+    let Some(first) = attachments.first().filter(|a| a.network != DEFAULT_NETWORK) else { return Ok(None) };
+    let options = inputs.world.network(&first.network)?.options;
+    Ok(options.iter().find(|(key, _)| key == HOST_BINDING).and_then(|(_, value)| value.parse().ok()))
+}
+
+/// What links come to: names for the responder, and containers to be told of.
+type Links = (Vec<(String, String)>, Vec<LinkSpec>);
+
+/// `--link NAME[:ALIAS]`. On the default network the other container is told of by variables and hosts entries; where
+/// names are answered, a link is a further name, looked up when it is asked for.
 fn links_of(
     wishes: &[String],
     mode: &NetworkModeSpec,
     attachments: &[AttachmentSpec],
     inputs: &Inputs<'_>,
-) -> Result<Vec<LinkSpec>, Error> {
+) -> Result<Links, Error> {
     if !wishes.is_empty() && *mode != NetworkModeSpec::Bridge {
-        return Err(invalid("conflicting options: --link needs a network of the container's own"));
+        return Err(invalid("links are only supported for user-defined networks")
+            .hint("--link needs a network of the container's own: host, none and container: are none"));
     }
-    let mut all = Vec::new();
+    let mut answered = false;
+    for attachment in attachments.iter().filter(|_| !wishes.is_empty()) {
+        answered |= inputs.world.network(&attachment.network)?.dns_enabled;
+    }
+    let (mut names, mut all) = (Vec::new(), Vec::new());
     for text in wishes {
         let (name, alias) = text.split_once(':').unwrap_or((text, ""));
-        let other = inputs.world.container(name)?;
         let alias = if alias.is_empty() { name } else { alias };
+        if answered {
+            names.push((alias.to_owned(), name.trim_start_matches('/').to_owned()));
+            continue;
+        }
+        let other = linked(inputs, name)?;
         let shared = attachments.iter().find(|a| other.networks.contains(&a.network)).ok_or_else(|| {
             invalid(format!("cannot link to {name}: no network has both containers"))
                 .hint("start both on the same network")
@@ -66,13 +94,43 @@ fn links_of(
             id: other.id,
             name: other.name,
             alias: alias.to_owned(),
+            hostname: other.hostname,
             network: shared.network.clone(),
             ports: if variables { other.exposed } else { Vec::new() },
             env: if variables { other.env.iter().filter(kept).cloned().collect() } else { Vec::new() },
             variables,
         });
     }
-    Ok(all)
+    Ok((names, all))
+}
+
+/// The container of a link, or the one in whose network it lives.
+fn linked(inputs: &Inputs<'_>, name: &str) -> Result<super::world::Neighbour, Error> {
+    let mut other =
+        inputs.world.container(name).map_err(|e| e.context(format!("could not get container for {name}")))?;
+    if other.host_network {
+        return Err(invalid(
+            "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+        ));
+    }
+    // Such chains are made one after the other, so they end.
+    while let Some(id) = other.joined.take() {
+        other = inputs.world.container(id.as_str())?;
+    }
+    Ok(other)
+}
+
+/// What contradicts the mode by itself, whatever it names.
+fn contradictions(mode: Option<&NetworkMode>, inputs: &Inputs<'_>) -> Result<(), Error> {
+    let NetworkOptions { publish, publish_all, expose, dns, links, .. } = &inputs.options.network;
+    let Some(NetworkMode::Container(_)) = mode else { return Ok(()) };
+    if inputs.options.hostname.is_some() {
+        return Err(invalid("conflicting options: hostname and the network mode"));
+    }
+    if !links.is_empty() {
+        return Err(invalid("links are only supported for user-defined networks"));
+    }
+    joined(publish.is_empty() && !publish_all, expose.is_empty(), dns)
 }
 
 /// What contradicts `--network container:`.
@@ -109,6 +167,9 @@ fn attach(
         Some(NetworkMode::None) => Ok((NetworkModeSpec::None, Vec::new())),
         Some(NetworkMode::Host) => Ok((NetworkModeSpec::Host, Vec::new())),
         Some(NetworkMode::Container(name)) => {
+            if *name == inputs.name {
+                return Err(invalid("cannot join own network namespace"));
+            }
             Ok((NetworkModeSpec::Container(inputs.world.container(name)?.id), Vec::new()))
         }
         Some(NetworkMode::Path(path)) if path.starts_with('/') => {
@@ -127,6 +188,10 @@ fn attachments(list: &[AttachmentRequest], inputs: &Inputs<'_>) -> Result<Vec<At
         let network = inputs.world.network(network)?;
         if all.iter().any(|a| a.network == network.name) {
             return Err(invalid(format!("network {} is named twice", network.name)));
+        }
+        if !aliases.is_empty() && network.name == DEFAULT_NETWORK {
+            return Err(invalid("network-scoped aliases are only supported for user-defined networks")
+                .hint("names are answered on networks that you make: rcon network create NAME"));
         }
         if let Some(ip) = ip {
             in_subnet(&network, IpAddr::V4(*ip))?;

@@ -51,7 +51,7 @@ pub(super) fn resolve(
     if let Some(adj) = oom_score_adj
         && !(-1000..=1000).contains(&adj)
     {
-        return Err(invalid(format!("Invalid value {adj}, range for oom score adj is [-1000, 1000]")));
+        return Err(invalid(format!("Invalid value {adj}, range for oom score adj is [-1000, 1000].")));
     }
     let bounding = inputs.host.bounding_capabilities();
     let defaults = inputs.config.containers.default_capabilities.as_deref();

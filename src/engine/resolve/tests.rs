@@ -33,6 +33,8 @@ impl World for Table {
             exposed: Vec::new(),
             env: vec!["A=1".to_owned(), "PATH=/bin".to_owned()],
             networks: vec!["bridge".to_owned()],
+            host_network: false,
+            joined: None,
         })
     }
 

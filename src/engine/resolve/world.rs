@@ -39,6 +39,10 @@ pub struct Neighbour {
     pub env: Vec<String>,
     /// Names of its networks.
     pub networks: Vec<String>,
+    /// It is in the host's network.
+    pub host_network: bool,
+    /// The container whose network it shares (`--network container:`).
+    pub joined: Option<ContainerId>,
 }
 
 /// Answers from the store and the file system; tables in tests.

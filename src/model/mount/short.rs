@@ -59,7 +59,14 @@ impl MountRequest {
                 (MountKind::Volume, Some(name.to_owned()))
             }
         };
+        if kind == MountKind::Bind
+            && let Some(mode) = options.split(',').find(|o| matches!(*o, "copy" | "nocopy"))
+        {
+            return Err(bad(&format!("invalid mode: {mode} is for volumes")));
+        }
+        let typed = options.to_owned();
         let mut options = options_of(options).map_err(|why| bad(&why))?;
+        options.typed = Some(typed);
         options.create_source = kind == MountKind::Bind;
         Ok(Self { kind, source, target: target.to_owned(), options })
     }
@@ -72,7 +79,7 @@ impl MountRequest {
         let bad = |why: String| ParseError::new("tmpfs mount", text, why);
         let (target, list) = text.split_once(':').unwrap_or((text, ""));
         check_target("tmpfs mount", text, target)?;
-        let mut options = MountOptions::default();
+        let mut options = MountOptions { typed: Some(list.to_owned()), ..MountOptions::default() };
         for option in list.split(',').filter(|o| !o.is_empty()) {
             tmpfs_option(&mut options, option).map_err(bad)?;
         }
@@ -207,11 +214,13 @@ mod tests {
     #[test]
     fn volume_options() {
         let options = |o: &str| MountRequest::parse_volume(&format!("/a:/b:{o}")).map(|m| m.options);
-        let all = options("ro,Z,rslave,nocopy,U,noexec,idmap=uids=0-1-10").expect("all are known");
+        assert!(options("nocopy").is_err() && options("ro,copy").is_err());
+        assert!(MountRequest::parse_volume("v:/b:nocopy").expect("a volume").options.no_copy);
+        let all = options("ro,Z,rslave,U,noexec,idmap=uids=0-1-10").expect("all are known");
         assert_eq!(all.read_only, Some(true));
         assert_eq!(all.relabel, Some('Z'));
         assert_eq!(all.propagation.as_deref(), Some("rslave"));
-        assert!(all.no_copy && all.chown && all.create_source);
+        assert!(all.chown && all.create_source);
         assert_eq!(all.flags, ["noexec"]);
         assert_eq!(all.idmap.as_deref(), Some("uids=0-1-10"));
         assert_eq!(

@@ -299,7 +299,7 @@ pub(super) fn parse_mac(text: &str) -> Result<String, ParseError> {
     let groups: Vec<&str> = text.split([':', '-']).collect();
     let hex = |g: &&str| g.len() == 2 && g.bytes().all(|b| b.is_ascii_hexdigit());
     if groups.len() != 6 || !groups.iter().all(hex) {
-        return Err(bad("want six groups of two hex digits"));
+        return Err(bad(&format!("{text} is not a valid mac address: want six groups of two hex digits")));
     }
     let first = u8::from_str_radix(groups[0], 16).map_err(|_| bad("want hex digits"))?;
     if first & 1 == 1 {

@@ -39,6 +39,9 @@ impl Start<'_> {
         } else {
             self.network_files(root, &mut out)?;
         }
+        // With a read-only root these are no way to write, either.
+        let read_only = self.handoff.spec.root.read_only;
+        out.iter_mut().for_each(|file| file.2 = read_only);
         self.notify(&mut out)?;
         self.time_zone(root, &mut out)?;
         self.passwd(root, user)?;

@@ -19,7 +19,7 @@ impl Start<'_> {
             .map_err(|e| Failure::internal("looking for a linked container", &e))?;
         let own = all.iter().filter(|(_, lease)| lease.id == link.id).map(|(ip, _)| *ip);
         own.min_by_key(IpAddr::is_ipv6).ok_or_else(|| {
-            let text = format!("cannot link to a non running container: {} as {}", link.name, link.alias);
+            let text = format!("Cannot link to a non running container: {} AS {}", link.name, link.alias);
             Failure::plain(FailureKind::State, text).hint(format!("start it first: rcon start {}", link.name))
         })
     }
@@ -27,8 +27,12 @@ impl Start<'_> {
     /// Lines of /etc/hosts: names and address.
     pub(super) fn link_hosts(&self) -> Result<Vec<(String, String)>, Failure> {
         let line = |(link, ip): (&LinkSpec, IpAddr)| {
-            let mut names = vec![link.alias.as_str(), link.id.short(), link.name.as_str()];
-            names.dedup();
+            let mut names = vec![link.alias.as_str()];
+            for name in [link.hostname.as_str(), link.id.short(), link.name.as_str()] {
+                if !name.is_empty() && !names.contains(&name) {
+                    names.push(name);
+                }
+            }
             (names.join(";"), ip.to_string())
         };
         Ok(self.linked()?.into_iter().map(line).collect())
@@ -74,6 +78,7 @@ mod tests {
             id: "a".repeat(64).parse().expect("an id"),
             name: "db".to_owned(),
             alias: "my-db".to_owned(),
+            hostname: "dbhost".to_owned(),
             network: "bridge".to_owned(),
             ports: vec![port(5432), port(80)],
             env: vec!["X=1".to_owned()],

@@ -62,6 +62,8 @@ pub(super) struct World {
     pub(super) applied: Option<net::Applied>,
     /// The responder for names of other containers.
     pub(super) dns: Option<net::dns::Server>,
+    /// Names of its own for the responder: what a container is called here, and its name.
+    pub(super) names: Vec<(String, String)>,
     /// The way to the service manager.
     pub(super) notify: Option<Notify>,
     /// Servers that it asks for all other names.
@@ -135,6 +137,7 @@ impl World {
             fresh_netns: None,
             applied: None,
             dns: None,
+            names: Vec::new(),
             notify: None,
             upstream: Vec::new(),
             poststop: None,

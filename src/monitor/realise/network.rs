@@ -186,6 +186,7 @@ impl Start<'_> {
             let server = net::dns::Server::bind(netns.as_fd(), config)
                 .map_err(|e| Failure::internal("starting the name server of the container", &e))?;
             self.world.dns = Some(server);
+            self.world.names.clone_from(&self.handoff.spec.network.names);
         }
         self.world.netns = self.keeps_netns().then_some(netns);
         Ok(())

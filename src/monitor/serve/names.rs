@@ -17,10 +17,14 @@ use crate::sys::event::interest;
 struct Leased<'a> {
     paths: &'a Paths,
     networks: Vec<&'a str>,
+    links: &'a [(String, String)],
 }
 
 impl Zone for Leased<'_> {
     fn lookup(&self, name: &str) -> Vec<IpAddr> {
+        // A link is this container's own word for another one, and comes before what others call themselves.
+        let linked = self.links.iter().find(|(alias, _)| alias.eq_ignore_ascii_case(name));
+        let name = linked.map_or(name, |(_, other)| other);
         let mut found = Vec::new();
         for network in &self.networks {
             // docker also knows NAME.NETWORK.
@@ -72,7 +76,8 @@ impl Server {
     pub(super) fn answer_names(&mut self) {
         let Some(dns) = &mut self.world.dns else { return };
         let networks = self.running.network.iter().map(|a| a.network.as_str()).collect();
-        dns.step(&Leased { paths: &self.world.paths, networks }, Instant::now());
+        let zone = Leased { paths: &self.world.paths, networks, links: &self.world.names };
+        dns.step(&zone, Instant::now());
     }
 
     /// Servers are asked of as the networks say now.

@@ -42,9 +42,10 @@ pub fn process_of(
     Ok(out)
 }
 
-/// The environment, with HOME where it has none.
+/// The environment, with HOME where it has none; an empty one counts as none.
 fn environment(env: &[String], home: &str) -> Vec<String> {
     let mut out = env.to_vec();
+    out.retain(|e| e != "HOME=");
     if !out.iter().any(|e| e.starts_with("HOME=")) {
         out.push(format!("HOME={}", if home.is_empty() { "/" } else { home }));
     }

@@ -60,6 +60,7 @@ fn spec() -> ContainerSpec {
             exposed: Vec::new(),
             dns: crate::model::network::DnsOptions::default(),
             links: Vec::new(),
+            names: Vec::new(),
         },
         cgroup_parent: String::new(),
         cgroups: true,

@@ -50,6 +50,19 @@ const OPEN: [&str; 22] = [
     "Health",
 ];
 
+/// How Go prints the nil that is behind a field, where that is not a list: pointers and maps.
+fn nil_text(pipeline: &Pipeline) -> Option<&'static str> {
+    let [command] = pipeline.commands.as_slice() else { return None };
+    let [Operand::Field(path) | Operand::Variable(_, path)] = command.as_slice() else { return None };
+    match path.last()?.as_str() {
+        "Health" | "Healthcheck" | "SizeRootFs" | "SizeRw" | "StopTimeout" | "Init" | "MemorySwappiness"
+        | "PidsLimit" | "BindOptions" | "VolumeOptions" | "TmpfsOptions" | "IPAMConfig" => Some("<nil>"),
+        "Labels" | "Options" | "Volumes" | "ExposedPorts" | "Sysctls" | "Tmpfs" | "DriverOpts"
+        | "Annotations" | "StorageOpt" => Some("map[]"),
+        _ => None,
+    }
+}
+
 impl<'a> Eval<'a> {
     pub(super) fn new(data: &'a Data, titles: bool) -> Self {
         Self { data, titles, variables: Vec::new(), out: String::new() }
@@ -69,7 +82,8 @@ impl<'a> Eval<'a> {
                 Node::Action(pipeline) => {
                     let value = self.pipeline(pipeline, dot)?;
                     if pipeline.variables.is_empty() {
-                        self.out.push_str(&funcs::print(&value));
+                        let nil = if value == Some(Value::Null) { nil_text(pipeline) } else { None };
+                        self.out.push_str(&nil.map_or_else(|| funcs::print(&value), str::to_owned));
                     }
                 }
                 Node::Block { kind, pipeline, body, otherwise } => {
