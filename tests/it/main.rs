@@ -9,6 +9,7 @@ mod ci;
 mod cli;
 mod confinement;
 mod crash;
+mod docker_ways;
 mod errors;
 mod habits;
 mod image_damage;
