@@ -40,6 +40,8 @@ pub struct Config {
 pub struct ContainersConfig {
     /// `base_hosts_file`, as `--hosts-file` takes it.
     pub base_hosts_file: Option<String>,
+    /// `host_containers_internal_ip`: an address, or `none`.
+    pub host_containers_internal_ip: Option<String>,
     /// `default_capabilities`; `None` is docker's set.
     pub default_capabilities: Option<Vec<String>>,
     /// `default_sysctls`.
@@ -109,6 +111,8 @@ pub struct EngineConfig {
     pub default_network: Option<String>,
     /// `default_subnet`.
     pub default_subnet: Option<String>,
+    /// `events_container_create_inspect_data`.
+    pub events_inspect_data: bool,
     /// `default_host_ips`: where ports are published for which no address is named.
     pub default_host_ips: Vec<IpAddr>,
 }

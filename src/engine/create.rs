@@ -171,7 +171,7 @@ pub(super) fn make(
         rm::remove_record(ctx, store, &row, true)?;
         return Err(e);
     }
-    journal::container(ctx, "create", &row, &[]);
+    journal::created(ctx, &row);
     if let Some(path) = &files.cidfile
         && let Err(e) = std::fs::write(path, resolved.spec.id.as_str())
     {

@@ -1,10 +1,17 @@
 //! `healthcheck run`: runs a container's check now.
 
+use std::time::{Duration, Instant};
+
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::view::Container;
-use crate::model::container::HealthResult;
+use crate::model::container::{HealthResult, LifecycleSpec, ProcessIdentity};
+use crate::model::lifecycle::HealthAction;
 use crate::monitor::client;
+use crate::storage::Store;
+
+/// Time that a stop and a start may take beside the stop timeout.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the check of a running container through its monitor and returns the result, which counts as a regular one.
 ///
@@ -20,6 +27,40 @@ pub fn run(ctx: &Context, name: &str) -> Result<HealthResult, Error> {
         ));
     }
     container.active()?;
-    let (result, _) = client::health_run(&ctx.paths, container.id())?;
+    let before = container.running()?.init;
+    let (result, health) = client::health_run(&ctx.paths, container.id())?;
+    if health.status == "unhealthy" {
+        let life = container.spec(&store)?.lifecycle;
+        settle(ctx, &store, &container, &before, &life)?;
+    }
     Ok(result)
+}
+
+/// Waits until `--health-on-failure` has had its effect, so that the caller sees it when the command has ended.
+fn settle(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    before: &ProcessIdentity,
+    life: &LifecycleSpec,
+) -> Result<(), Error> {
+    if life.health_on_failure == HealthAction::None {
+        return Ok(());
+    }
+    let patience = Duration::from_secs(u64::try_from(life.stop_timeout).unwrap_or(0)) + PATIENCE;
+    let until = Instant::now() + patience;
+    while Instant::now() < until {
+        let now = match Container::find(ctx, store, container.id().as_str()) {
+            Ok(now) => now,
+            Err(e) if e.kind() == Kind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        match now.phase.running() {
+            Some(running) if running.init == *before => {}
+            None if life.health_on_failure == HealthAction::Restart => {}
+            _ => return Ok(()),
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
 }

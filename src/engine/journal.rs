@@ -15,6 +15,18 @@ pub(crate) fn container(ctx: &Context, action: &str, row: &Summary, extra: &[(&s
     note(ctx, "container", action, row.id.as_str(), attributes);
 }
 
+/// Notes that a container was made; with all that is known of it, where containers.conf asks for that.
+pub(crate) fn created(ctx: &Context, row: &Summary) {
+    if !ctx.config.engine.events_inspect_data {
+        return container(ctx, "create", row, &[]);
+    }
+    let mut attributes =
+        vec![("image".to_owned(), row.image_name.clone()), ("name".to_owned(), row.name.clone())];
+    attributes.extend(row.labels.iter().cloned());
+    let inspect = super::inspect::container(ctx, row.id.as_str(), true).ok().map(|all| all.to_string());
+    append(ctx, &Event { inspect, ..event("container", "create", row.id.as_str(), attributes) });
+}
+
 /// Notes that something happened to a volume.
 pub(crate) fn volume(ctx: &Context, action: &str, name: &str) {
     note(ctx, "volume", action, name, vec![("driver".to_owned(), "local".to_owned())]);
@@ -41,14 +53,22 @@ pub(crate) fn network(
 }
 
 fn note(ctx: &Context, kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) {
-    let event = Event {
+    append(ctx, &event(kind, action, id, attributes));
+}
+
+fn event(kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) -> Event {
+    Event {
         time: jiff::Timestamp::now(),
         kind: kind.to_owned(),
         action: action.to_owned(),
         id: id.to_owned(),
         attributes,
-    };
-    if let Err(e) = crate::storage::events::append(&ctx.paths, &event) {
+        inspect: None,
+    }
+}
+
+fn append(ctx: &Context, event: &Event) {
+    if let Err(e) = crate::storage::events::append(&ctx.paths, event) {
         tracing::warn!(error = %e, "the event journal cannot be written");
     }
 }

@@ -12,7 +12,7 @@ use super::view::Container;
 use crate::model::container::ContainerSpec;
 use crate::model::create::CreateOptions;
 use crate::model::id::ContainerId;
-use crate::model::lifecycle::{HealthAction, HealthCheck, RestartPolicy, StartupCheck};
+use crate::model::lifecycle::{HealthAction, HealthCheck, HealthLogOptions, RestartPolicy, StartupCheck};
 use crate::model::mount::MountRequest;
 use crate::model::network::PortRequest;
 use crate::model::process::Rlimit;
@@ -34,6 +34,8 @@ pub struct UpdateOptions {
     pub health: Option<HealthCheck>,
     /// `--health-on-failure`.
     pub health_on_failure: Option<HealthAction>,
+    /// `--health-log-destination`, `--health-max-log-…`.
+    pub health_log: HealthLogOptions,
     /// `-e`.
     pub env: Vec<(String, String)>,
     /// `--unsetenv`.
@@ -65,13 +67,18 @@ impl UpdateOptions {
             && self.publish.is_empty()
             && self.unpublish.is_empty()
             && self.mounts.is_empty()
-            && self.unmount.is_empty()
-            && self.health.is_none()
-            && self.health_on_failure.is_none())
+            && self.unmount.is_empty())
+    }
+
+    /// Whether the monitor has to read anew how the container's health is checked.
+    fn changes_health(&self) -> bool {
+        self.health.is_some()
+            || self.health_on_failure.is_some()
+            || self.health_log != HealthLogOptions::default()
     }
 }
 
-/// Changes each container. Limits and the restart policy of a running one change at once; for the rest it is
+/// Changes each container. Limits, the restart policy and the health check of a running one change at once; for the rest it is
 /// stopped, changed and started again with its writable layer.
 ///
 /// # Errors
@@ -111,7 +118,7 @@ fn one(
     } else if container.alive() {
         // The kernel decides first: a limit that it refuses must not be on record.
         let limits = (options.resources != Resources::default()).then(|| new.resources.clone());
-        let wish = UpdateWish { resources: limits, restart: options.restart };
+        let wish = UpdateWish { resources: limits, restart: options.restart, health: false };
         if wish != UpdateWish::default() {
             // The monitor writes the event then.
             client::update(&ctx.paths, id, wish)?;
@@ -119,6 +126,10 @@ fn one(
         }
     }
     store.update_spec(&new)?;
+    if options.changes_health() && container.alive() && !restart {
+        client::update(&ctx.paths, id, UpdateWish { health: true, ..UpdateWish::default() })?;
+        told = true;
+    }
     if options.restart.is_some_and(|p| p != RestartPolicy::No) && container.alive() {
         store.set_desired(id, Desired::Running)?;
     }
@@ -159,6 +170,10 @@ fn changed(
         world: &world,
     })?;
     let mut new = resolved.spec;
+    let off = |check: &HealthCheck| check.test.first().is_some_and(|word| word == "NONE");
+    if options.health.as_ref().is_some_and(|check| !off(check)) && new.lifecycle.health.is_none() {
+        return Err(Error::new(Kind::Invalid, "the healthcheck command is not set: give --health-cmd"));
+    }
     new.options.secrets = secrets;
     new.options.network.links = links;
     new.secrets.clone_from(&old.secrets);
@@ -194,6 +209,7 @@ fn apply(wish: &mut CreateOptions, options: &UpdateOptions) -> Result<(), Error>
         restart,
         health,
         health_on_failure,
+        health_log,
         env,
         unset_env,
         labels,
@@ -217,6 +233,10 @@ fn apply(wish: &mut CreateOptions, options: &UpdateOptions) -> Result<(), Error>
     if let Some(action) = health_on_failure {
         wish.lifecycle.health_on_failure = *action;
     }
+    let log = &mut wish.lifecycle.health_log;
+    log.destination = health_log.destination.clone().or(log.destination.take());
+    log.max_count = health_log.max_count.or(log.max_count);
+    log.max_size = health_log.max_size.or(log.max_size);
     wish.process.env.retain(|(n, _)| !env.iter().any(|(e, _)| e == n) && !unset_env.contains(n));
     wish.process.env.extend(env.iter().cloned());
     wish.process.unset_env.extend(unset_env.iter().cloned());

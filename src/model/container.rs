@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digest::{ChainId, Digest};
 use super::id::ContainerId;
-use super::lifecycle::{HealthAction, HealthCheck, LogSpec, RestartPolicy};
+use super::lifecycle::{HealthAction, HealthCheck, HealthLog, LogSpec, RestartPolicy};
 use super::mount::MountSpec;
 use super::namespace::NamespaceSpec;
 use super::network::NetworkSpec;
@@ -148,6 +148,9 @@ pub struct LifecycleSpec {
     pub health: Option<HealthCheck>,
     /// What an unhealthy container brings about.
     pub health_on_failure: HealthAction,
+    /// What becomes of the results of its check.
+    #[serde(default)]
+    pub health_log: HealthLog,
     /// Logs.
     pub log: LogSpec,
     /// `--sdnotify`.

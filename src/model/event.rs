@@ -15,4 +15,7 @@ pub struct Event {
     pub id: String,
     /// Attributes: name, image, exitCode, labels.
     pub attributes: Vec<(String, String)>,
+    /// What `inspect` says of a container that was made, where containers.conf asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspect: Option<String>,
 }

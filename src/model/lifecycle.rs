@@ -74,6 +74,43 @@ pub struct StartupCheck {
     pub success: u32,
 }
 
+/// Where results of the health check go and how much of them is kept. `None` means "not said".
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HealthLogOptions {
+    /// `--health-log-destination`: `local`, `events_logger` or a directory.
+    pub destination: Option<String>,
+    /// `--health-max-log-count`: results that are kept; 0 keeps all.
+    pub max_count: Option<u32>,
+    /// `--health-max-log-size`: bytes of output that are kept of each; 0 keeps all.
+    pub max_size: Option<u32>,
+}
+
+/// The same, resolved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthLog {
+    /// `local` (with the container's state alone), `events_logger` (in events too) or a directory (in a file there too).
+    pub destination: String,
+    /// Results that are kept; 0 keeps all.
+    pub max_count: u32,
+    /// Bytes of output that are kept of each; 0 keeps all.
+    pub max_size: u32,
+}
+
+impl HealthLog {
+    /// With the container's state alone.
+    pub const LOCAL: &str = "local";
+    /// An event for each result.
+    pub const EVENTS: &str = "events_logger";
+}
+
+impl Default for HealthLog {
+    /// docker's.
+    fn default() -> Self {
+        Self { destination: Self::LOCAL.to_owned(), max_count: 5, max_size: 4096 }
+    }
+}
+
 /// What happens when a container turns unhealthy (`--health-on-failure`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -136,6 +173,8 @@ pub struct LifecycleOptions {
     pub health: Option<HealthCheck>,
     /// `--health-on-failure`.
     pub health_on_failure: HealthAction,
+    /// `--health-log-destination`, `--health-max-log-…`.
+    pub health_log: HealthLogOptions,
     /// `--log-driver`.
     pub log_driver: Option<String>,
     /// `--log-opt`.

@@ -120,6 +120,9 @@ pub struct DnsOptions {
     pub no_hostname: bool,
     /// `--hosts-file`: base for /etc/hosts: a path, `image` or `none`.
     pub hosts_file: Option<String>,
+    /// containers.conf `host_containers_internal_ip`: the host's address to containers; `none`: no name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_ip: Option<String>,
 }
 
 /// Everything said about the network of a container.

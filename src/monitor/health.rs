@@ -5,12 +5,7 @@
 use std::time::Duration;
 
 use crate::model::container::{Health, HealthResult};
-use crate::model::lifecycle::{HealthCheck, StartupCheck};
-
-/// Results kept.
-const KEPT: usize = 5;
-/// Bytes of output kept of each.
-pub const OUTPUT: usize = 4096;
+use crate::model::lifecycle::{HealthCheck, HealthLog, StartupCheck};
 
 /// A container's health check.
 #[derive(Debug, Clone)]
@@ -24,6 +19,7 @@ pub struct Checker {
     health: Health,
     next: Option<Duration>,
     startup: Option<Startup>,
+    log: HealthLog,
 }
 
 /// The startup check, until it has succeeded often enough.
@@ -83,7 +79,32 @@ impl Checker {
     /// The machine of a container's check, if it has one.
     #[must_use]
     pub fn of(spec: &crate::model::container::ContainerSpec) -> Option<Self> {
-        spec.lifecycle.health.as_ref().and_then(Self::new)
+        let log = spec.lifecycle.health_log.clone();
+        spec.lifecycle.health.as_ref().and_then(Self::new).map(|checker| Self { log, ..checker })
+    }
+
+    /// What becomes of the results.
+    #[must_use]
+    pub fn log(&self) -> &HealthLog {
+        &self.log
+    }
+
+    /// Takes over what another machine has found, whose check was changed.
+    pub fn go_on(&mut self, before: &Self, now: Duration) {
+        self.health.clone_from(&before.health);
+        if before.startup.is_none() {
+            self.startup = None;
+        }
+        self.next = Some(now + self.pause(now));
+    }
+
+    /// Bytes of output that are kept of a result.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        match self.log.max_size {
+            0 => usize::MAX,
+            size => usize::try_from(size).unwrap_or(usize::MAX),
+        }
     }
 
     /// The machine of a check, before the first probe; `None` where the check is none (`NONE`, empty).
@@ -101,6 +122,7 @@ impl Checker {
             health: Health { status: "starting".to_owned(), ..Health::default() },
             next: None,
             startup: check.startup.as_ref().and_then(Startup::new),
+            log: HealthLog::default(),
         };
         checker.next = Some(checker.pause(Duration::ZERO));
         Some(checker)
@@ -144,8 +166,10 @@ impl Checker {
     pub fn ended(&mut self, now: Duration, result: HealthResult) -> Verdict {
         let good = result.exit_code == 0;
         self.health.log.push(result);
-        let surplus = self.health.log.len().saturating_sub(KEPT);
-        self.health.log.drain(..surplus);
+        if let Ok(kept @ 1..) = usize::try_from(self.log.max_count) {
+            let surplus = self.health.log.len().saturating_sub(kept);
+            self.health.log.drain(..surplus);
+        }
         if self.startup.is_some() {
             return self.startup_ended(now, good);
         }
@@ -259,7 +283,7 @@ mod tests {
             assert_eq!((checker.health().status.as_str(), checker.health().failing_streak), (status, streak));
             assert_eq!(checker.due(), Some(now + Duration::from_secs(pause)), "at {at}");
         }
-        assert_eq!(checker.health().log.len(), KEPT);
+        assert_eq!(checker.health().log.len(), 5);
     }
 
     #[test]

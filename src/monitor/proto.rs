@@ -233,6 +233,9 @@ pub struct UpdateWish {
     pub resources: Option<Resources>,
     /// Restart policy.
     pub restart: Option<RestartPolicy>,
+    /// The health check in the document has changed.
+    #[serde(default)]
+    pub health: bool,
 }
 
 /// A process to start in a running container.

@@ -251,6 +251,7 @@ mod tests {
             kind: "container".to_owned(),
             action: action.to_owned(),
             id: format!("{n:064x}"),
+            inspect: None,
             attributes: vec![
                 ("name".to_owned(), format!("c{n}")),
                 ("image".to_owned(), "docker.io/library/nginx:latest".to_owned()),

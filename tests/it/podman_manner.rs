@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::support::{Sandbox, rcon_binary};
+use crate::support::{Sandbox, eventually, rcon_binary, sh};
 
 fn run(s: &Sandbox, flags: &[&str], command: &str) -> String {
     let all = [&["run", "--rm", "--network", "none"], flags, &["busybox", "sh", "-c", command]].concat();
@@ -222,5 +222,205 @@ fn a_startup_check_is_shown_and_goes_with_its_check() {
     assert_eq!(shown, "[CMD-SHELL test -e /up] 2");
     s.rcon(["update", "--no-healthcheck", "c"]).ok();
     let config = s.inspect("c", "{{json .Config}}");
-    assert!(!config.contains("StartupHealthCheck") && !config.contains("\"Healthcheck\""), "{config}");
+    assert!(
+        !config.contains("StartupHealthCheck") && config.contains(r#""Healthcheck":{"Test":["NONE"]}"#),
+        "{config}"
+    );
+}
+
+#[test]
+fn results_of_health_checks_go_where_they_are_wanted() {
+    let s = Sandbox::with_images("healthlog", &["busybox"]);
+    let logs = s.dir().join("health");
+    std::fs::create_dir(&logs).expect("a folder");
+    let base = ["run", "-d", "--network", "none", "--stop-timeout", "0", "--health-interval", "1h"];
+    let start = |name: &str, flags: &[&str]| {
+        let all = [&base, &["--name", name][..], flags, &["busybox", "sleep", "100"]].concat();
+        s.rcon(all).ok().to_owned()
+    };
+    let directory = logs.to_str().expect("a path");
+    let counted = ["--health-max-log-count", "2", "--health-max-log-size", "4"];
+    let id = start(
+        "file",
+        &[&["--health-cmd", "echo hello", "--health-log-destination", directory][..], &counted].concat(),
+    );
+    for _ in 0..4 {
+        s.rcon(["healthcheck", "run", "file"]).ok();
+    }
+    let text = std::fs::read_to_string(logs.join(format!("{id}-healthcheck.log"))).expect("the log");
+    assert_eq!(text.matches("\"Output\":\"hell\"").count(), 2, "{text}");
+    let shown = "{{.Config.HealthLogDestination}} {{.Config.HealthMaxLogCount}} {{.Config.HealthMaxLogSize}} \
+                 {{len .State.Health.Log}}";
+    assert_eq!(s.inspect("file", shown), format!("{directory} 2 4 2"));
+    start("event", &["--health-cmd", "echo hello-event", "--health-log-destination", "events_logger"]);
+    s.rcon(["healthcheck", "run", "event"]).ok();
+    let events = s.rcon(["events", "--since", "1m", "--stream=false", "--filter", "container=event"]);
+    assert!(events.ok().contains("health_log=hello-event"), "{}", events.stdout);
+    let bad = [
+        "run",
+        "--network",
+        "none",
+        "--health-cmd",
+        "true",
+        "--health-log-destination",
+        "/no/where",
+        "busybox",
+    ];
+    assert!(s.rcon(bad).fails(125).contains("no such directory"));
+    // An update of the check needs no restart.
+    let pid = s.inspect("event", "{{.State.Pid}}");
+    s.rcon(["update", "--health-cmd", "echo new", "--health-log-destination", directory, "event"]).ok();
+    s.rcon(["healthcheck", "run", "event"]).ok();
+    assert_eq!(
+        s.inspect("event", "{{.State.Pid}} {{(index .State.Health.Log 1).Output}}"),
+        format!("{pid} new")
+    );
+    let id = s.inspect("event", "{{.Id}}");
+    assert!(logs.join(format!("{id}-healthcheck.log")).exists());
+    s.rcon(["update", "--no-healthcheck", "event"]).ok();
+    s.rcon(["healthcheck", "run", "event"]).fails(1);
+    assert_eq!(s.inspect("event", "{{.State.Pid}}"), pid);
+}
+
+#[test]
+fn a_health_check_may_write_more_than_a_pipe_holds() {
+    let s = Sandbox::with_images("healthlong", &["busybox"]);
+    let check = ["--health-cmd", "head -c 500000 /dev/zero | tr '\\0' x", "--health-timeout", "10s"];
+    let base = ["run", "-d", "--network", "none", "--name", "c", "--health-interval", "1h"];
+    s.rcon([&base[..], &check, &["busybox", "sleep", "100"]].concat()).ok();
+    s.rcon(["healthcheck", "run", "c"]).ok();
+    assert_eq!(
+        s.inspect("c", "{{.State.Health.Status}} {{len (index .State.Health.Log 0).Output}}"),
+        "healthy 4096"
+    );
+}
+
+#[test]
+fn events_have_podman_s_fields() {
+    let s = Sandbox::with_images("eventfields", &["busybox"]);
+    let conf = s.dir().join("own.conf");
+    std::fs::write(&conf, "[engine]\nevents_container_create_inspect_data = true\n").expect("a file");
+    s.rcon(["create", "--name", "plain", "busybox"]).ok();
+    s.rcon([&format!("--module={}", conf.display()), "create", "--name", "told", "busybox"]).ok();
+    s.rcon(["run", "--rm", "--network", "none", "--name", "ends", "busybox", "sh", "-c", "exit 3"]).fails(3);
+    let field = |container: &str, event: &str, format: &str| {
+        let (container, event) = (format!("container={container}"), format!("event={event}"));
+        let base = ["events", "--since", "1m", "--stream=false", "--filter", &container, "--filter", &event];
+        s.rcon([&base[..], &["--format", format]].concat()).ok().to_owned()
+    };
+    assert_eq!(field("plain", "create", "{{.ContainerInspectData}}"), "");
+    let told: serde_json::Value =
+        serde_json::from_str(&field("told", "create", "{{.ContainerInspectData}}")).expect("JSON");
+    assert_eq!((&told["Name"], told["SizeRootFs"].is_number()), (&"/told".into(), true));
+    assert!(!field("told", "create", "{{json .}}").contains("HostConfig\":"));
+    assert_eq!(field("ends", "died", "{{.ContainerExitCode}} {{.Attributes.image}}"), "3 busybox");
+}
+
+#[test]
+fn what_a_health_check_brings_about_is_done_when_it_ends() {
+    let s = Sandbox::with_images("healthsync", &["busybox"]);
+    let start = |name: &str, action: &str| {
+        let check = ["--health-cmd", "test ! -e /bad", "--health-retries", "1", "--health-interval", "1h"];
+        let own = ["--name", name, "--health-on-failure", action];
+        let base = ["run", "-d", "--network", "none", "--stop-timeout", "1"];
+        s.rcon([&base[..], &own, &check, &["busybox", "sh", "-c", "rm -f /bad; exec sleep 100"]].concat())
+            .ok();
+        s.rcon(["exec", name, "touch", "/bad"]).ok();
+        s.rcon(["healthcheck", "run", name]).fails(1);
+    };
+    start("none", "none");
+    assert_eq!(s.inspect("none", "{{.State.Status}}"), "running");
+    for action in ["kill", "stop"] {
+        start(action, action);
+        assert_eq!(s.inspect(action, "{{.State.Status}}"), "exited");
+    }
+    start("restart", "restart");
+    assert_eq!(s.inspect("restart", "{{.State.Status}} {{.State.Health.FailingStreak}}"), "running 0");
+}
+
+#[test]
+fn a_restart_in_a_user_namespace_finds_its_network_again() {
+    let s = Sandbox::with_images("usernsagain", &["busybox"]);
+    s.rcon(["network", "create", "--subnet", "10.77.3.0/29", "small"]).ok();
+    let maps = ["--uidmap", "0:100000:1000", "--gidmap", "0:100000:1000"];
+    let base = ["run", "-d", "--name", "c", "--network", "small", "--restart", "on-failure:3"];
+    s.rcon([&base[..], &maps, &["busybox", "sh", "-c", "ip -o -4 addr show dev eth0; false"]].concat()).ok();
+    eventually("all restarts are used up", || s.inspect("c", "{{.State.Status}}") == "exited");
+    assert_eq!(s.inspect("c", "{{.RestartCount}} {{.State.ExitCode}} {{.State.Error}}"), "3 1 ");
+    assert_eq!(s.rcon(["logs", "c"]).ok().matches("10.77.3.").count() / 2, 4);
+    s.rcon(["rm", "c"]).ok();
+    s.rcon(["network", "rm", "small"]).ok();
+}
+
+#[test]
+fn published_ports_come_back_with_the_network() {
+    let s = Sandbox::with_images("portsback", &["busybox"]);
+    s.rcon(["network", "create", "net1"]).ok();
+    let serve = "echo hi >/index.txt; exec httpd -f -h / -p 80";
+    let base = ["run", "-d", "--name", "c", "-p", "8085:80", "--network", "net1"];
+    s.rcon([&base[..], &["busybox", "sh", "-c", serve]].concat()).ok();
+    let fetch = || sh("curl -s --max-time 3 http://127.0.0.1:8085/index.txt || echo gone");
+    eventually("the server answers", || fetch() == "hi");
+    s.rcon(["network", "disconnect", "net1", "c"]).ok();
+    assert_eq!(fetch(), "gone");
+    s.rcon(["network", "connect", "net1", "c"]).ok();
+    assert_eq!(fetch(), "hi");
+    s.rcon(["rm", "-f", "c"]).ok();
+    assert_eq!(s.rcon(["network", "rm", "-f", "net1"]).ok(), "net1");
+    assert_eq!(s.rcon(["network", "rm", "-f", "net1"]).ok(), "");
+}
+
+#[test]
+fn small_words_of_podman_are_answered() {
+    let s = Sandbox::with_images("answers", &["busybox"]);
+    assert_eq!(s.rcon(["wait", "--ignore", "nobody"]).ok(), "-1");
+    s.rcon([
+        "create",
+        "--name",
+        "c",
+        "--no-healthcheck",
+        "-p",
+        "0.0.0.0:8086:80",
+        "-p",
+        "8087:81",
+        "busybox",
+    ])
+    .ok();
+    assert_eq!(s.inspect("c", "{{.Config.Healthcheck.Test}}"), "[NONE]");
+    let ports = s.inspect("c", "{{json .HostConfig.PortBindings}}");
+    assert!(ports.contains(r#""HostIp":"0.0.0.0","HostPort":"8086""#), "{ports}");
+    assert!(ports.contains(r#""HostIp":"","HostPort":"8087""#), "{ports}");
+    s.rcon(["create", "--name", "plain", "busybox"]).ok();
+    let told = s.rcon(["update", "--health-interval", "3s", "plain"]).fails(1).to_owned();
+    assert!(told.contains("healthcheck command is not set"), "{told}");
+    let conf = s.dir().join("own.conf");
+    let module = format!("--module={}", conf.display());
+    for (ip, want) in [("192.0.2.77", 1), ("none", 0)] {
+        std::fs::write(&conf, format!("[containers]\nhost_containers_internal_ip = \"{ip}\"\n"))
+            .expect("a file");
+        let hosts = s.rcon([&module, "run", "--rm", "busybox", "cat", "/etc/hosts"]).ok().to_owned();
+        assert_eq!(hosts.matches("host.containers.internal").count(), want, "{hosts}");
+        assert_eq!(hosts.contains("192.0.2.77\thost.containers.internal"), want == 1, "{hosts}");
+    }
+}
+
+#[test]
+fn a_copy_goes_through_a_link_to_nothing() {
+    let s = Sandbox::with_images("cplink", &["busybox"]);
+    let links = "mkdir /d; ln -s /made /d/abs; ln -s ../rel /d/rel; ln -s loop /d/loop; exec sleep 100";
+    s.rcon(["run", "-d", "--name", "c", "--network", "none", "busybox", "sh", "-c", links]).ok();
+    eventually("the links are there", || {
+        s.rcon(["exec", "c", "ls", "/d/loop"]).stderr.contains("loop")
+            && s.rcon(["exec", "c", "readlink", "/d/loop"]).code == 0
+    });
+    let file = s.dir().join("file");
+    std::fs::write(&file, "x").expect("a file");
+    let file = file.to_str().expect("a path");
+    for (to, lands) in [("c:/d/abs", "/made"), ("c:/d/rel", "/rel")] {
+        s.rcon(["cp", file, to]).ok();
+        assert_eq!(s.rcon(["exec", "c", "cat", lands]).ok(), "x");
+        s.rcon(["exec", "c", "test", "-L", &to[2..]]).ok();
+    }
+    s.rcon(["cp", file, "c:/d/loop"]).fails(1);
+    assert!(!std::path::Path::new("/made").exists());
 }

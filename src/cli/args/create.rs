@@ -100,6 +100,7 @@ impl CreateArgs {
         self.first.apply(&mut process)?;
         (process.cap_add, process.cap_drop) = self.security.capabilities();
         let mut lifecycle = self.life.lifecycle()?;
+        lifecycle.health_log = self.health.log();
         let (health, action) = self.health.into_options()?;
         lifecycle.health = health;
         lifecycle.health_on_failure = action.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Health checks: shared by `run`, `create` and `update`.
 
 use super::super::exit::Failure;
-use crate::model::lifecycle::{HealthAction, HealthCheck, StartupCheck};
+use crate::model::lifecycle::{HealthAction, HealthCheck, HealthLogOptions, StartupCheck};
 use crate::model::units::parse_duration;
 
 /// Flags for health checks.
@@ -44,12 +44,31 @@ pub struct HealthArgs {
     /// Time that one startup check may take
     #[arg(long, value_name = "DURATION")]
     pub health_startup_timeout: Option<String>,
+    /// Where results go beside the container's state: local (nowhere), events_logger or a directory
+    #[arg(long, value_name = "DESTINATION")]
+    pub health_log_destination: Option<String>,
+    /// Results that are kept; 0 keeps all (default 5)
+    #[arg(long, value_name = "N")]
+    pub health_max_log_count: Option<u32>,
+    /// Bytes of output that are kept of each result; 0 keeps all (default 4096)
+    #[arg(long, value_name = "BYTES")]
+    pub health_max_log_size: Option<u32>,
     /// Disable the image's health check
     #[arg(long)]
     pub no_healthcheck: bool,
 }
 
 impl HealthArgs {
+    /// What becomes of the results.
+    #[must_use]
+    pub fn log(&self) -> HealthLogOptions {
+        HealthLogOptions {
+            destination: self.health_log_destination.clone(),
+            max_count: self.health_max_log_count,
+            max_size: self.health_max_log_size,
+        }
+    }
+
     /// The check, if anything was said about it.
     ///
     /// # Errors

@@ -81,6 +81,7 @@ impl LifeArgs {
         }
         let log_opts = self.log_opt.iter().map(|t| strict_pair("log-opt", t)).collect::<Result<_, _>>()?;
         Ok(LifecycleOptions {
+            health_log: Default::default(),
             auto_remove: self.rm,
             remove_image: false,
             restart: self.restart,

@@ -102,6 +102,7 @@ impl NetworkArgs {
                 hosts,
                 no_hosts: self.no_hosts,
                 no_hostname: self.no_hostname,
+                host_ip: None,
                 hosts_file: self.hosts_file,
             },
             links: self.link,

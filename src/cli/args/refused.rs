@@ -7,7 +7,6 @@ use super::super::exit::Failure;
 
 const PODS: &str = "pods are not there yet";
 const ENCRYPTED: &str = "encrypted images are not supported";
-const HEALTH_LOG: &str = "results of health checks are kept with the container";
 
 /// Long name, whether it takes a value, why it is refused.
 const REFUSED: &[(&str, bool, &str)] = &[
@@ -25,9 +24,6 @@ const REFUSED: &[(&str, bool, &str)] = &[
     ("shm-size-systemd", true, "it is not supported; use --tmpfs /run:size=…"),
     ("link-local-ip", true, "docker's bridge driver ignores it too; use --ip or --ip6"),
     ("use-api-socket", false, "there is no API socket to hand on"),
-    ("health-log-destination", true, HEALTH_LOG),
-    ("health-max-log-count", true, HEALTH_LOG),
-    ("health-max-log-size", true, HEALTH_LOG),
 ];
 
 /// Windows only; docker on Linux takes them without effect.

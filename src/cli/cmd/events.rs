@@ -114,6 +114,13 @@ fn data(event: &Event) -> Data {
         map.insert("Name".to_owned(), attribute(event, "name").into());
         map.insert("Image".to_owned(), attribute(event, "image").into());
         map.insert("From".to_owned(), attribute(event, "image").into());
+        map.insert("ContainerExitCode".to_owned(), attribute(event, "exitCode").into());
+        map.insert("HealthStatus".to_owned(), attribute(event, "health_status").into());
+        map.insert("HealthFailingStreak".to_owned(), attribute(event, "health_failing_streak").into());
+        map.insert("HealthLog".to_owned(), attribute(event, "health_log").into());
+        let network = if event.kind == "network" { attribute(event, "name") } else { String::new() };
+        map.insert("Network".to_owned(), network.into());
+        map.insert("ContainerInspectData".to_owned(), event.inspect.clone().unwrap_or_default().into());
         let attributes = map["Actor"]["Attributes"].clone();
         map.insert("Attributes".to_owned(), attributes);
     }

@@ -349,7 +349,10 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Err(Failure::usage("--time is only for --force, which stops containers"));
     }
     let how = networks::Remove { force: args.force, timeout: args.time };
-    networks::rm(ctx.engine()?, &args.names, how, &mut |done| each.removed(done))?;
+    networks::rm(ctx.engine()?, &args.names, how, &mut |done| match done.result {
+        Ok(false) => {}
+        _ => each.removed(done),
+    })?;
     Ok(each.exit())
 }
 

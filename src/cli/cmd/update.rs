@@ -73,6 +73,7 @@ fn run(args: UpdateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let choice = SelectArgs { latest: args.latest.latest, ..SelectArgs::default() };
     let words = run_words(std::env::args().collect(), &args.containers);
     let which = selection(args.containers, choice, false, "update")?;
+    let health_log = args.health.log();
     let (health, health_on_failure) = args.health.into_options()?;
     let environment = env::environment(&[], &args.env, &env::caller)?;
     let mut unset_env = args.unsetenv;
@@ -88,6 +89,7 @@ fn run(args: UpdateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         restart: args.restart,
         health,
         health_on_failure,
+        health_log,
         env: environment.set,
         unset_env,
         labels: env::labels(&[], &args.label)?,

@@ -7,6 +7,7 @@ use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::Outcome;
 use crate::cli::ui::Ui;
 use crate::engine::wait::WaitOptions;
+use crate::engine::{Done, Kind};
 
 /// Flags of `wait`.
 #[derive(clap::Args)]
@@ -17,7 +18,7 @@ struct WaitArgs {
     /// End with the first container that matches
     #[arg(long)]
     exit_first_match: bool,
-    /// What does not exist is no error
+    /// What does not exist is no error: its exit code is -1
     #[arg(long)]
     ignore: bool,
     /// Time between two looks: not needed, rcon is told by the kernel
@@ -45,10 +46,16 @@ fn run(args: WaitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         crate::model::units::parse_duration(&text)?;
     }
     let choice = SelectArgs { latest: args.latest.latest, ..SelectArgs::default() };
-    let which = selection(args.containers, choice, args.ignore, "wait")?;
+    let which = selection(args.containers, choice, false, "wait")?;
     let options =
         WaitOptions { conditions: crate::cli::args::commas(args.condition), first: args.exit_first_match };
     let mut each = Each::new(ui);
-    crate::engine::wait::wait(ctx.engine()?, &which, &options, &mut |done| each.show(done, |_, code| *code))?;
+    crate::engine::wait::wait(ctx.engine()?, &which, &options, &mut |done| match &done.result {
+        // podman: its exit code is said to be -1.
+        Err(e) if args.ignore && e.kind() == Kind::NotFound => {
+            each.show(Done { given: done.given, result: Ok(-1) }, |_, code| *code);
+        }
+        _ => each.show(done, |_, code| *code),
+    })?;
     Ok(each.exit())
 }

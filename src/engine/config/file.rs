@@ -59,6 +59,7 @@ struct Containers {
     dns_servers: Option<List>,
     env: Option<List>,
     env_host: Option<bool>,
+    host_containers_internal_ip: Option<String>,
     http_proxy: Option<bool>,
     init: Option<bool>,
     label: Option<bool>,
@@ -82,6 +83,7 @@ struct Engine {
     cdi_spec_dirs: Option<List>,
     cgroup_manager: Option<String>,
     detach_keys: Option<String>,
+    events_container_create_inspect_data: Option<bool>,
     hooks_dir: Option<List>,
     stop_timeout: Option<i64>,
 }
@@ -101,7 +103,15 @@ pub(super) fn apply(config: &mut Config, path: &Path, text: &str) -> Result<(), 
     })?;
     let File { containers, engine, network } = file;
     apply_containers(config, path, containers)?;
-    let Engine { cdi_spec_dirs, cgroup_manager, detach_keys, hooks_dir, stop_timeout } = engine;
+    let Engine {
+        cdi_spec_dirs,
+        cgroup_manager,
+        detach_keys,
+        events_container_create_inspect_data: inspect_data,
+        hooks_dir,
+        stop_timeout,
+    } = engine;
+    set(&mut config.engine.events_inspect_data, inspect_data);
     let e = &mut config.engine;
     let appending = &mut config.appending;
     list(&mut e.cdi_spec_dirs, cdi_spec_dirs, "cdi_spec_dirs", appending);
@@ -185,6 +195,12 @@ fn apply_containers(config: &mut Config, path: &Path, file: Containers) -> Resul
     list(&mut c.dns_searches, file.dns_searches, "dns_searches", appending);
     list(&mut c.dns_servers, file.dns_servers, "dns_servers", appending);
     list(&mut c.env, file.env, "env", appending);
+    if let Some(ip) = file.host_containers_internal_ip.filter(|ip| !ip.is_empty()) {
+        if ip != "none" && ip.parse::<IpAddr>().is_err() {
+            return Err(bad("host_containers_internal_ip", &ip));
+        }
+        c.host_containers_internal_ip = Some(ip);
+    }
     set(&mut c.http_proxy, file.http_proxy);
     set(&mut c.init, file.init);
     c.label = file.label.or(c.label);

@@ -23,6 +23,9 @@ use crate::sys::root::{Root, lexical};
 use pack::Packer;
 use plan::{Found, Landing, landing};
 
+/// Links that a target may lead through.
+const MAX_LINKS: u32 = 40;
+
 /// How to copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CopyOptions {
@@ -120,6 +123,19 @@ impl Place {
         }
     }
 
+    /// A target that is a link to nothing: what it names is made, as by `cp`, and not the link replaced.
+    fn follow_dangling(&mut self) -> Result<(), Error> {
+        for _ in 0..MAX_LINKS {
+            let (root, path) = self.root()?;
+            if self.directory || look(root, &path) != Found::Nothing {
+                return Ok(());
+            }
+            let Ok(link) = root.read_link(&path) else { return Ok(()) };
+            self.path = lexical(&self.path.parent().unwrap_or(Path::new("/")).join(link));
+        }
+        Err(Error::new(Kind::Invalid, "the destination is a link that leads to too many others"))
+    }
+
     fn close(self) -> Result<(), Error> {
         self.rootfs.map_or(Ok(()), Rootfs::close)
     }
@@ -181,8 +197,9 @@ pub fn cp(ctx: &Context, from: &End, to: &End, options: &CopyOptions) -> Result<
         return Err(Error::new(Kind::Invalid, "must specify at least one container source or destination"));
     }
     let source = Place::open(ctx, from, options.below_workdir)?;
-    let target = Place::open(ctx, to, options.below_workdir)?;
-    let moved = transfer(&source, &target, from, to, options);
+    let mut target = Place::open(ctx, to, options.below_workdir)?;
+    let followed = target.follow_dangling();
+    let moved = followed.and_then(|()| transfer(&source, &target, from, to, options));
     let closed = source.close().and(target.close());
     let bytes = moved?;
     closed?;

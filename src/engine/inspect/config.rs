@@ -31,6 +31,8 @@ pub(super) fn config(spec: &ContainerSpec) -> Value {
     put(&mut value, "Cmd", list_or_null(&p.cmd));
     if let Some(check) = &spec.lifecycle.health {
         put(&mut value, "Healthcheck", healthcheck(check));
+    } else if let Some(off) = spec.options.lifecycle.health.as_ref().filter(|check| is_off(check)) {
+        put(&mut value, "Healthcheck", json!({ "Test": off.test }));
     }
     put(&mut value, "Image", spec.root.image_name.clone().into());
     put(&mut value, "Volumes", volumes(spec));
@@ -59,6 +61,10 @@ pub(super) fn config(spec: &ContainerSpec) -> Value {
         });
         put(&mut value, "StartupHealthCheck", check);
     }
+    let log = &spec.lifecycle.health_log;
+    put(&mut value, "HealthLogDestination", log.destination.clone().into());
+    put(&mut value, "HealthMaxLogCount", log.max_count.into());
+    put(&mut value, "HealthMaxLogSize", log.max_size.into());
     put(&mut value, "HealthcheckOnFailureAction", spec.lifecycle.health_on_failure.word().into());
     put(&mut value, "SystemdMode", spec.systemd.into());
     put(&mut value, "Passwd", spec.passwd.into());
@@ -79,6 +85,11 @@ fn env(spec: &ContainerSpec) -> Vec<String> {
         (*e == hostname && !said("HOSTNAME")) || (e == "TERM=xterm" && spec.process.tty && !said("TERM"))
     };
     spec.process.env.iter().filter(|e| !unasked(e)).cloned().collect()
+}
+
+/// `--no-healthcheck`.
+fn is_off(check: &HealthCheck) -> bool {
+    check.test.first().is_some_and(|word| word == "NONE")
 }
 
 fn healthcheck(check: &HealthCheck) -> Value {

@@ -7,7 +7,7 @@ use crate::model::container::ContainerSpec;
 use crate::model::lifecycle::RestartPolicy;
 use crate::model::mount::{MountKind, MountRequest};
 use crate::model::namespace::{NsMode, UserNsMode};
-use crate::model::network::{NetworkModeSpec, PortMapping};
+use crate::model::network::NetworkModeSpec;
 use crate::model::resources::DeviceValue;
 use crate::model::units::human_size_fine;
 
@@ -29,7 +29,7 @@ fn general(spec: &ContainerSpec, all: &mut Map<String, Value>) {
     put("Binds", list_or_null(&binds(spec)));
     put("ContainerIDFile", "".into());
     put("NetworkMode", network_mode(spec).into());
-    put("PortBindings", port_bindings(&spec.network.ports));
+    put("PortBindings", port_bindings(spec));
     put("RestartPolicy", restart_policy(spec.lifecycle.restart));
     put("AutoRemove", spec.lifecycle.auto_remove.into());
     put("AutoRemoveImage", spec.lifecycle.remove_image.into());
@@ -213,10 +213,16 @@ fn network_mode(spec: &ContainerSpec) -> String {
 }
 
 /// Published ports as asked for: a random host port is an empty text.
-fn port_bindings(ports: &[PortMapping]) -> Value {
+fn port_bindings(spec: &ContainerSpec) -> Value {
     let mut map: Map<String, Value> = Map::new();
-    for p in ports {
-        let ip = if p.host_ip.is_unspecified() { String::new() } else { p.host_ip.to_string() };
+    for p in &spec.network.ports {
+        // docker shows the address that was typed; "any" that nobody typed is empty.
+        let typed = spec.options.network.publish.iter().any(|wish| {
+            wish.host_ip == Some(p.host_ip)
+                && wish.protocol == p.protocol
+                && (wish.container.0..=wish.container.1).contains(&p.container_port)
+        });
+        let ip = if p.host_ip.is_unspecified() && !typed { String::new() } else { p.host_ip.to_string() };
         let port = match (p.host_port, p.host_last) {
             (0, _) => String::new(),
             (first, 0) => first.to_string(),

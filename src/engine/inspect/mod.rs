@@ -208,6 +208,9 @@ fn mount(m: &MountSpec, typed: Option<&str>) -> Value {
     .into();
     value["Options"] = m.flags.clone().into();
     value["RW"] = (!m.read_only).into();
+    if let Some(subpath) = &m.subpath {
+        value["SubPath"] = subpath.clone().into();
+    }
     value["Propagation"] = match m.kind {
         MountKind::Bind | MountKind::Glob => m.propagation.clone(),
         _ => String::new(),

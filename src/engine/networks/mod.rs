@@ -190,18 +190,18 @@ pub struct Remove {
 /// Removes networks; `force` removes their containers too and makes a missing one no error.
 ///
 /// # Errors
-/// Only what concerns all; in use or missing goes to `report`.
+/// Only what concerns all; in use or missing goes to `report`, which hears whether there was one.
 pub fn rm(
     ctx: &Context,
     names: &[String],
     how: Remove,
-    report: &mut dyn FnMut(Done<String>),
+    report: &mut dyn FnMut(Done<bool>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
     for given in names {
         let result = match one(ctx, &store, given, how) {
-            Err(e) if how.force && e.kind() == Kind::NotFound => Ok(given.clone()),
-            other => other.map(|_| given.clone()),
+            Err(e) if how.force && e.kind() == Kind::NotFound => Ok(false),
+            other => other.map(|_| true),
         };
         report(Done { given: given.clone(), result });
     }

@@ -1,11 +1,34 @@
 //! Health checks: the image's with the caller's over it, defaults written out.
 
-use super::invalid;
+use super::world::PathKind;
+use super::{Inputs, invalid};
 use crate::engine::error::Error;
-use crate::model::lifecycle::{HealthCheck, StartupCheck};
+use crate::model::lifecycle::{HealthCheck, HealthLog, HealthLogOptions, StartupCheck};
 
 const SECOND: u64 = 1_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
+
+/// What becomes of the results: docker's numbers where nothing is said.
+pub(super) fn log(wish: &HealthLogOptions, inputs: &Inputs<'_>) -> Result<HealthLog, Error> {
+    let default = HealthLog::default();
+    let destination = match wish.destination.as_deref() {
+        None | Some("" | HealthLog::LOCAL) => default.destination,
+        Some(HealthLog::EVENTS) => HealthLog::EVENTS.to_owned(),
+        Some(directory) => {
+            let path = inputs.world.cwd().join(directory);
+            if inputs.world.path(&path) != PathKind::Directory {
+                let text = format!("--health-log-destination {directory}: there is no such directory");
+                return Err(invalid(text).hint("use local, events_logger or a directory that exists"));
+            }
+            path.display().to_string()
+        }
+    };
+    Ok(HealthLog {
+        destination,
+        max_count: wish.max_count.unwrap_or(default.max_count),
+        max_size: wish.max_size.unwrap_or(default.max_size),
+    })
+}
 
 /// The check that will run, or `None`.
 pub(super) fn resolve(

@@ -26,6 +26,7 @@ pub(super) fn resolve(
         timeout,
         health: own_health,
         health_on_failure,
+        health_log,
         log_driver,
         log_opts,
         sdnotify,
@@ -60,6 +61,7 @@ pub(super) fn resolve(
         timeout: *timeout,
         health,
         health_on_failure: *health_on_failure,
+        health_log: health::log(health_log, inputs)?,
         log: logs(driver.as_deref(), log_opts, inputs.config.containers.log_size_max)?,
         sdnotify: sdnotify.clone(),
     })

@@ -275,7 +275,8 @@ fn add_exposed(ports: &mut Vec<PortMapping>, exposed: &[ExposedPort], default_ip
 }
 
 fn dns_options(own: &DnsOptions, inputs: &Inputs<'_>) -> Result<DnsOptions, Error> {
-    let DnsOptions { servers, search, options, hosts, no_hosts, no_hostname, hosts_file } = own.clone();
+    let DnsOptions { servers, search, options, hosts, no_hosts, no_hostname, hosts_file, host_ip } =
+        own.clone();
     let config = &inputs.config.containers;
     let servers = match servers {
         Some(list) => Some(list),
@@ -297,5 +298,6 @@ fn dns_options(own: &DnsOptions, inputs: &Inputs<'_>) -> Result<DnsOptions, Erro
         no_hosts,
         no_hostname,
         hosts_file: hosts_file.or_else(|| inputs.config.containers.base_hosts_file.clone()),
+        host_ip: host_ip.or_else(|| config.host_containers_internal_ip.clone()),
     })
 }

@@ -120,7 +120,10 @@ impl Start<'_> {
         let spec = &self.handoff.spec;
         let base = self.hosts_base(root)?;
         let addresses: Vec<IpAddr> = self.world.addresses.iter().map(|(_, ip)| *ip).collect();
+        let said = spec.network.dns.host_ip.as_deref();
         let gateway = match spec.network.mode {
+            _ if said == Some("none") => None,
+            _ if said.is_some() => said.and_then(|text| text.parse().ok()),
             // In the host's own network the host is here.
             NetworkModeSpec::Host => Some(IpAddr::from([127, 0, 0, 1])),
             _ => self.handoff.networks.iter().flat_map(|n| &n.subnets).find_map(|s| s.gateway),

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use super::Start;
+use crate::model::namespace::UserNsMode;
 use crate::model::network::{AttachmentSpec, Network, NetworkModeSpec, Subnet};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::net;
@@ -192,9 +193,11 @@ impl Start<'_> {
         Ok(())
     }
 
-    /// Held only where a restart will need it: a held namespace outlives its processes.
+    /// Held only where a restart will need it: a held namespace outlives its processes. One that belongs to a user
+    /// namespace of the container's own is of no use to the next start, which gets another.
     fn keeps_netns(&self) -> bool {
-        self.handoff.spec.lifecycle.restart != crate::model::lifecycle::RestartPolicy::No
+        !matches!(self.handoff.spec.namespaces.user, UserNsMode::Mapped(_))
+            && self.handoff.spec.lifecycle.restart != crate::model::lifecycle::RestartPolicy::No
     }
 
     fn attachments(&self) -> Result<Vec<net::Attachment>, Failure> {

@@ -43,6 +43,7 @@ const OOM: u64 = 7;
 const DNS: u64 = 8;
 const WATCH: u64 = 9;
 const NOTIFY: u64 = 10;
+const PROBE: u64 = 11;
 const CLIENTS: u64 = 1 << 32;
 const EXECS: u64 = 2 << 32;
 const CONSOLES: u64 = 3 << 32;
@@ -299,6 +300,7 @@ impl Server {
                 OOM => self.out_of_memory(),
                 DNS => self.answer_names(),
                 WATCH => self.firewall_changed(),
+                PROBE => self.probe_output(),
                 NOTIFY => self.world.notify.iter().for_each(Notify::pass_on),
                 _ => {}
             },
@@ -432,6 +434,7 @@ impl Server {
             action: action.to_owned(),
             id: self.world.id.as_str().to_owned(),
             attributes,
+            inspect: None,
         };
         if let Err(e) = events::append(&self.world.paths, &event) {
             self.note(&format!("event {action}: {e}"));

@@ -31,7 +31,9 @@ impl Server {
                 let new = addresses(&made);
                 self.note_attached(made, network);
                 self.rename_hosts(&[], &new);
-                Ok(())
+                // What had no way in since the last network went has one again.
+                let applied = self.world.applied.as_ref().filter(|a| !a.ports.is_empty());
+                applied.map_or(Ok(()), net::ensure).map_err(|e| Failure::internal("publishing ports", &e))
             }
             Err(e) => {
                 self.release_addresses(&network.name);

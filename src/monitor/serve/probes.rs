@@ -3,20 +3,25 @@
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
+use serde_json::json;
+
 use super::clients::Role;
 use super::requests::{Answer, nothing, state};
-use super::{CLIENTS, Server};
-use crate::model::container::HealthResult;
-use crate::model::lifecycle::HealthAction;
-use crate::monitor::health::{OUTPUT, Verdict};
+use super::{CLIENTS, PROBE, Server};
+use crate::model::container::{Health, HealthResult};
+use crate::model::lifecycle::{HealthAction, HealthLog};
+use crate::monitor::health::{Checker, Verdict};
 use crate::monitor::proto::{ExecRequest, Failure, FailureKind, Reply};
-use crate::sys::fd;
+use crate::sys::event::interest;
+use crate::sys::{atomic, fd};
 
 /// A probe that runs.
 #[derive(Debug)]
 pub(super) struct Probe {
     id: String,
     output: OwnedFd,
+    /// What it has written so far, as much as is kept.
+    text: Vec<u8>,
     start: jiff::Timestamp,
     kill_at: Instant,
     late: bool,
@@ -78,8 +83,32 @@ impl Server {
         let made = self.spawn_exec(&spec, &wish, &[null, theirs, errors])?;
         let id = super::execs::new_id();
         self.follow(id.clone(), wish, made)?;
-        self.probe = Some(Probe { id, output, start, kill_at: Instant::now() + timeout, late: false });
+        self.epoll.add(&output, PROBE, interest::READ).map_err(failed)?;
+        let kill_at = Instant::now() + timeout;
+        self.probe = Some(Probe { id, output, text: Vec::new(), start, kill_at, late: false });
         Ok(())
+    }
+
+    /// The probe has written something: it is read at once, for a full pipe would hold the probe up.
+    #[inline(never)]
+    pub(super) fn probe_output(&mut self) {
+        let room = self.checker.as_ref().map_or(0, Checker::room);
+        let Some(probe) = &mut self.probe else { return };
+        let mut buffer = [0; 4096];
+        loop {
+            match fd::read(&probe.output, &mut buffer) {
+                Ok(n) if n > 0 => {
+                    let left = room.saturating_sub(probe.text.len());
+                    probe.text.extend_from_slice(&buffer[..n.min(left)]);
+                }
+                Err(e) if e.is(libc::EAGAIN) => return,
+                // The end, or nothing that can be read: level-triggered readiness would never rest.
+                _ => {
+                    let _told = self.epoll.remove(&probe.output);
+                    return;
+                }
+            }
+        }
     }
 
     /// Whether this exec is the probe that runs: those make no events, or the journal would hold nothing else.
@@ -90,17 +119,12 @@ impl Server {
     /// An exec ended: if it was the probe, its result counts.
     #[inline(never)]
     pub(super) fn probe_ended(&mut self, id: &str, code: i32) {
-        let Some(probe) = self.probe.take_if(|p| p.id == id) else { return };
-        let mut output = Vec::new();
-        let mut buffer = [0; OUTPUT];
-        while output.len() < OUTPUT {
-            match fd::read(&probe.output, &mut buffer) {
-                Ok(n) if n > 0 => output.extend_from_slice(&buffer[..n]),
-                _ => break,
-            }
+        if !self.is_probe(id) {
+            return;
         }
-        output.truncate(OUTPUT);
-        let mut text = String::from_utf8_lossy(&output).into_owned();
+        self.probe_output();
+        let Some(probe) = self.probe.take() else { return };
+        let mut text = String::from_utf8_lossy(&probe.text).into_owned();
         if probe.late {
             text = format!("Health check exceeded timeout: {text}");
         }
@@ -120,6 +144,7 @@ impl Server {
         let health = checker.health().clone();
         self.running.health = Some(health.clone());
         self.publish();
+        self.log_health(&result, &health);
         self.tell(|role| *role == Role::Probe, &Reply::Health { result, health });
         match verdict {
             Verdict::Same => {}
@@ -139,6 +164,62 @@ impl Server {
                 self.unhealthy();
             }
         }
+    }
+
+    /// `--health-log-destination`: to whom the result goes beside the container's state.
+    fn log_health(&self, result: &HealthResult, health: &Health) {
+        let Some(log) = self.checker.as_ref().map(Checker::log) else { return };
+        match log.destination.as_str() {
+            HealthLog::LOCAL => {}
+            HealthLog::EVENTS => {
+                let attributes = [
+                    ("health_status", health.status.clone()),
+                    ("health_failing_streak", health.failing_streak.to_string()),
+                    ("health_log", result.output.clone()),
+                ];
+                self.event("health_status", &attributes);
+            }
+            directory => {
+                let path = std::path::Path::new(directory).join(format!("{}-healthcheck.log", self.world.id));
+                let all: Vec<_> = health
+                    .log
+                    .iter()
+                    .map(|r| {
+                        let (start, end) = (r.start.to_string(), r.end.to_string());
+                        json!({"Start": start, "End": end, "ExitCode": r.exit_code, "Output": r.output})
+                    })
+                    .collect();
+                let text = json!({
+                    "Status": health.status,
+                    "FailingStreak": health.failing_streak,
+                    "Log": all,
+                });
+                let bytes = format!("{text}\n").into_bytes();
+                if let Err(e) = atomic::write(&path, &bytes, 0o644, atomic::Durability::None) {
+                    self.note(&format!("writing {}: {e}", path.display()));
+                }
+            }
+        }
+    }
+
+    /// The document says something new about the check. What was found before is kept; a probe that runs counts
+    /// for the new one.
+    pub(super) fn health_changed(&mut self) -> Result<(), Failure> {
+        let spec = self.document()?;
+        let now = self.began.elapsed();
+        let mut checker = Checker::of(&spec);
+        if let (Some(new), Some(before)) = (&mut checker, &self.checker) {
+            new.go_on(before, now);
+        }
+        if checker.is_none() && self.probe.take().is_some() {
+            let gone = Failure::plain(FailureKind::State, "the health check was taken away");
+            self.tell(|role| *role == Role::Probe, &Reply::Error(gone));
+        }
+        self.keep.on_unhealthy = spec.lifecycle.health_on_failure;
+        self.running.health = checker.as_ref().map(|c| c.health().clone());
+        self.checker = checker;
+        self.publish();
+        Ok(())
     }
 
     /// `--health-on-failure`.

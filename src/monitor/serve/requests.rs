@@ -249,6 +249,9 @@ impl Server {
         if let Some(policy) = wish.restart {
             self.restart.set_policy(policy);
         }
+        if wish.health {
+            self.health_changed()?;
+        }
         self.event("update", &[]);
         Ok(Some(Reply::Done))
     }

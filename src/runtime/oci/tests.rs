@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::container::{LifecycleSpec, RootSpec};
-use crate::model::lifecycle::{HealthAction, LogSpec, RestartPolicy};
+use crate::model::lifecycle::{HealthAction, HealthLog, LogSpec, RestartPolicy};
 use crate::model::mount::{MountKind, MountSpec};
 use crate::model::namespace::{IdMap, IdMaps, NamespaceSpec, NsMode, UserNsMode};
 use crate::model::network::{NetworkModeSpec, NetworkSpec};
@@ -84,6 +84,7 @@ fn spec() -> ContainerSpec {
             timeout: 0,
             health: None,
             health_on_failure: HealthAction::default(),
+            health_log: HealthLog::default(),
             log: LogSpec { driver: "none".into(), max_size: 0, max_file: 1, options: Vec::new() },
             sdnotify: None,
         },

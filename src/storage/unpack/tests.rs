@@ -283,6 +283,17 @@ fn overlay_attributes_are_not_taken() {
 }
 
 #[test]
+fn a_root_that_its_owner_may_not_write_stays_so() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = scratch("narrowroot");
+    let mut root = Block::new(b"./", b'5', 0);
+    root.bytes[100..107].copy_from_slice(b"0000555");
+    layer(dir.path(), &[root.done(), file(b"./f", b"x")]).expect("unpacks");
+    let mode = |name: &str| fs::metadata(dir.path().join(name)).expect("there").permissions().mode() & 0o7777;
+    assert_eq!((mode("diff"), mode("diff/f")), (0o555, 0o755));
+}
+
+#[test]
 fn deep_names() {
     let dir = scratch("deepnames");
     let name = [&b"d"[..]; 100].join(&b"/"[..]);

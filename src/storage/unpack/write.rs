@@ -85,7 +85,8 @@ impl<'a> Writer<'a> {
         self.has_root = true;
         let root = self.root;
         self.directory_metadata(entry, root).map_err(|(call, e)| fail(b".", call, e))?;
-        self.directories.push(Later { path: Vec::new(), mtime: entry.mtime, mode: None });
+        let narrow = (entry.mode & 0o700 != 0o700).then_some(entry.mode);
+        self.directories.push(Later { path: Vec::new(), mtime: entry.mtime, mode: narrow });
         skip(entry, source)
     }
 
@@ -365,10 +366,13 @@ impl<'a> Writer<'a> {
         }
         for Later { path, mode, .. } in self.directories.iter().rev() {
             let Some(mode) = mode else { continue };
-            if let Ok(fd) = open_beneath(self.root, path) {
-                rustix::fs::fchmod(&fd, Mode::from_raw_mode(*mode))
-                    .map_err(|e| fail(path, "change its mode", e))?;
-            }
+            let mode = Mode::from_raw_mode(*mode);
+            let done = match open_beneath(self.root, path) {
+                _ if path.is_empty() => rustix::fs::fchmod(self.root, mode),
+                Ok(fd) => rustix::fs::fchmod(&fd, mode),
+                Err(_) => Ok(()),
+            };
+            done.map_err(|e| fail(path, "change its mode", e))?;
         }
         Ok(())
     }
