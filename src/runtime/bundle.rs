@@ -21,13 +21,13 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Reads `config.json` of a directory.
+    /// Reads `config.json` of a directory, or the file that stands for it.
     ///
     /// # Errors
     /// [`Error::Spec`] naming what is wrong.
-    pub fn load(path: &Path) -> Result<Self, Error> {
+    pub fn load(path: &Path, config: Option<&Path>) -> Result<Self, Error> {
         let absolute = std::path::absolute(path).map_err(|e| Error::spec("bundle", e.to_string()))?;
-        let file = absolute.join("config.json");
+        let file = absolute.join(config.unwrap_or(Path::new("config.json")));
         let text = fd::read_file(&file).map_err(|e| match e.is(libc::ENOENT) {
             true => {
                 Error::spec("config.json", format!("JSON specification file {} not found", file.display()))

@@ -51,7 +51,7 @@ pub fn document() -> Value {
                 "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"],
             },
             "mountExtensions": { "idmap": { "enabled": maps_ids() } },
-            "netDevices": { "enabled": false },
+            "netDevices": { "enabled": true },
         },
         "annotations": { "org.rcon.version": env!("CARGO_PKG_VERSION") },
         "potentiallyUnsafeConfigAnnotations": [],
@@ -124,6 +124,6 @@ mod tests {
         assert!(actions.contains(&"SCMP_ACT_NOTIFY".into()));
         assert_eq!(document["linux"]["selinux"]["enabled"], Path::new("/sys/fs/selinux/enforce").exists());
         assert_eq!(document["linux"]["cgroup"]["systemd"], Path::new("/run/systemd/system").exists());
-        assert_eq!(document["linux"]["netDevices"]["enabled"], false);
+        assert_eq!(document["linux"]["netDevices"]["enabled"], true);
     }
 }

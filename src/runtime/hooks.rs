@@ -101,6 +101,16 @@ pub fn run(kind: &'static str, hooks: &[Hook], state: &[u8]) -> Result<(), Error
     run_with(kind, hooks, state, None)
 }
 
+/// Runs all hooks in order; one that fails is worth a warning, as the spec has it for those after the end.
+pub fn run_each(kind: &'static str, hooks: &[Hook], state: &[u8]) {
+    for (number, hook) in hooks.iter().enumerate() {
+        if let Err(why) = run_one(hook, state, None) {
+            let path = hook.path().display().to_string();
+            tracing::warn!("{}", Error::Hook { kind, number, path, why });
+        }
+    }
+}
+
 /// [`run`] for hooks that say nothing of their environment and get this one, or ours.
 pub(crate) fn run_with(
     kind: &'static str,

@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::netdev;
 use super::plan::Plan;
 use super::plan::mounts::What;
 use super::spawn::{StartOn, Stdio};
@@ -52,16 +53,24 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
     if plan.new_keyring {
         process::new_session_keyring().during(|| "making a session keyring".into())?;
     }
-    namespaces::join(&plan.namespaces)?;
+    let keep_groups = plan.process.groups.is_none();
+    namespaces::join(&plan.namespaces, keep_groups)?;
     let mut waited = false;
     if plan.namespaces.maps.is_some() {
         // Until the parent has written the maps nothing can be owned by us.
         wait(plan, &socket, &mut waited)?;
-        namespaces::become_root_of_user_namespace()?;
+        namespaces::become_root_of_user_namespace(keep_groups)?;
     }
     limits::set_umask(0);
     // Host names before the mounts: a hook may look at them.
     namespaces::set_names(plan)?;
+    if plan.namespaces.is_new(ns::Kind::Net) {
+        netdev::loopback_up()?;
+    }
+    if !plan.net_devices.is_empty() {
+        // Kernel parameters may be theirs.
+        wait(plan, &socket, &mut waited)?;
+    }
     // Made and written to before it is attached anywhere: nobody can have put anything over it. In a
     // user namespace it must be made while the host's /proc is still there to be compared with.
     let proc = trusted_proc(plan)?;

@@ -19,6 +19,7 @@ mod init;
 mod inside;
 mod lenient;
 pub mod manage;
+mod netdev;
 pub mod oci;
 mod plan;
 pub mod reaper;

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::plan::namespaces::NamespacePlan;
 use super::seccomp::{Filter, Listener, notify};
 use super::sync::Up;
-use super::{Error, init, inside, sync};
+use super::{Error, init, inside, netdev, sync};
 use crate::sys::proc::Proc;
 use crate::sys::process::{self, CloneArgs, ExitStatus, PidFd};
 use crate::sys::{idmap, ns, socket};
@@ -179,6 +179,7 @@ impl Created {
         if let Some((uids, gids)) = &plan.namespaces.maps {
             idmap::write(self.pid, uids, gids, false)?;
         }
+        netdev::move_all(&plan.net_devices, self.pid, &plan.namespaces)?;
         if plan.waits {
             self.say(sync::PROCEED)?;
         }

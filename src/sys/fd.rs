@@ -151,6 +151,15 @@ pub fn is_open(number: RawFd) -> bool {
     unsafe { libc::fcntl(number, libc::F_GETFD) != -1 }
 }
 
+/// Whether a descriptor was open when this process was executed: all that we open since is close-on-exec, and what
+/// is close-on-exec has not come through one.
+#[must_use]
+pub fn is_inherited(number: RawFd) -> bool {
+    // SAFETY: fcntl(F_GETFD) only asks; it is sound for any number.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    flags != -1 && flags & libc::FD_CLOEXEC == 0
+}
+
 /// Marks every descriptor from `first` on close-on-exec (rule R5).
 pub fn cloexec_from(first: u32) -> Result<()> {
     // SAFETY: CLOSE_RANGE_CLOEXEC changes flags only; no descriptor is closed under its owner.

@@ -438,6 +438,36 @@ pub fn addresses(socket: &mut Socket) -> Result<Vec<(u32, IpAddr, u8)>, Error> {
     Ok(socket.run(batch)?.iter().filter_map(parse).collect())
 }
 
+/// Addresses of a link that somebody gave it for good and that are not for this link alone.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn lasting_addresses(socket: &mut Socket, index: i32) -> Result<Vec<(IpAddr, u8)>, Error> {
+    const IFA_F_PERMANENT: u8 = 0x80;
+    const RT_SCOPE_UNIVERSE: u8 = 0;
+    let mut batch = Batch::new();
+    batch.message("listing addresses", RTM_GETADDR, F_DUMP, &[0; 8]);
+    let parse = |reply: &Reply| {
+        let (flags, scope) = (*reply.body.get(2)?, *reply.body.get(3)?);
+        let ours = u32_of(reply.body.get(4..8)?) == index.cast_unsigned();
+        if !ours || flags & IFA_F_PERMANENT == 0 || scope != RT_SCOPE_UNIVERSE {
+            return None;
+        }
+        let attrs: Vec<_> = attributes(reply.body.get(8..)?).collect();
+        let find = |kind| attrs.iter().find(|(k, _)| *k == kind).and_then(|(_, v)| ip_of(v));
+        Some((find(IFA_LOCAL).or_else(|| find(IFA_ADDRESS))?, *reply.body.get(1)?))
+    };
+    Ok(socket.run(batch)?.iter().filter_map(parse).collect())
+}
+
+/// Moves a link into another network namespace, under a name that must be free there.
+pub fn move_link(batch: &mut Batch, index: i32, name: &str, netns: BorrowedFd<'_>, inside: &str) {
+    let what = format!("moving the interface {name} into the container as {inside}");
+    batch.message(what, RTM_NEWLINK, F_ACK, &ifinfo(index, 0, 0));
+    batch.attr_u32(IFLA_NET_NS_FD, netns.as_raw_fd().cast_unsigned());
+    batch.attr_str(IFLA_IFNAME, inside);
+}
+
 /// Opens an rtnetlink socket here.
 ///
 /// # Errors

@@ -37,6 +37,7 @@ mod runtime_faults;
 mod runtime_peers;
 mod runtime_spec;
 mod runtime_start;
+mod runtime_suites;
 mod secrets;
 mod system_cmd;
 mod userns;

@@ -26,6 +26,8 @@ pub struct Request<'a> {
     pub id: &'a str,
     /// Its bundle.
     pub bundle: &'a Path,
+    /// Its configuration, where that is not the bundle's `config.json`.
+    pub config: Option<&'a Path>,
     /// Socket that gets the terminal's master.
     pub console_socket: Option<&'a Path>,
     /// File that gets the pid.
@@ -34,14 +36,25 @@ pub struct Request<'a> {
     pub pidfd_socket: Option<&'a Path>,
     /// Descriptors from 3 that go into the container.
     pub preserve_fds: u32,
-    /// Use systemd for cgroups.
-    pub systemd: bool,
+    /// Who makes its cgroup.
+    pub cgroups: Cgroups,
     /// cgroups that nobody asked for and that we may not make are done without.
     pub rootless: bool,
     /// Give it an empty session keyring.
     pub new_keyring: bool,
     /// The container ends with us (run in the foreground).
     pub dies_with_us: bool,
+}
+
+/// Who makes the cgroup of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cgroups {
+    /// We do, by the files of the hierarchies.
+    Files,
+    /// systemd does, at our wish.
+    Systemd,
+    /// It has none, and stays in that of the caller.
+    None,
 }
 
 /// A container that waits to be started by us.
@@ -91,7 +104,7 @@ impl Drop for Undo<'_> {
 }
 
 fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
-    let mut bundle = Bundle::load(request.bundle)?;
+    let mut bundle = Bundle::load(request.bundle, request.config)?;
     set_environment(&mut bundle)?;
     check_console(&bundle, request, detached)?;
     let (dir, _lock) = request.store.reserve(request.id)?;
@@ -128,7 +141,7 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
         cgroup: cgroup.as_ref().map(|c| c.path().to_owned()).unwrap_or_default(),
         created: jiff::Timestamp::now(),
         owner: crate::sys::probe::effective_uid(),
-        systemd: request.systemd,
+        systemd: request.cgroups == Cgroups::Systemd,
     };
     let container = Container::save(dir.clone(), state)?;
     if let Some(file) = request.pid_file {
@@ -144,7 +157,7 @@ fn clone_container(
     bundle: &Bundle,
     cgroup: Option<&Cgroup>,
     filter: Option<&Filter>,
-    preserved: &[OwnedFd],
+    preserved: &[Option<OwnedFd>],
     listener: Option<&OwnedFd>,
 ) -> Result<Created, Error> {
     let terminal = bundle.spec.process().as_ref().and_then(|p| p.terminal()).unwrap_or(false);
@@ -159,7 +172,7 @@ fn clone_container(
     } else {
         Stdio::Fds([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()])
     };
-    let preserved: Vec<Option<BorrowedFd<'_>>> = preserved.iter().map(|f| Some(f.as_fd())).collect();
+    let preserved = lent(preserved);
     spawn::create(spawn::Request {
         id: request.id,
         spec: &bundle.spec,
@@ -231,13 +244,17 @@ fn make_cgroup(bundle: &Bundle, request: &Request<'_>) -> Result<Option<Cgroup>,
     let linux = bundle.spec.linux().as_ref();
     let given = linux.and_then(|l| l.cgroups_path().as_ref()).map(|p| p.to_string_lossy().into_owned());
     let path_given = given.as_ref().is_some_and(|p| !p.is_empty());
-    if request.systemd && !crate::runtime::cgroup::systemd_runs() {
+    let systemd = request.cgroups == Cgroups::Systemd;
+    if request.cgroups == Cgroups::None {
+        return without_cgroup(linux);
+    }
+    if systemd && !crate::runtime::cgroup::systemd_runs() {
         return Err(Error::refused("--systemd-cgroup: systemd not running on this host, leave the flag out"));
     }
     let path = match given.filter(|p| !p.is_empty()) {
-        Some(path) if request.systemd || path.starts_with('/') => path,
+        Some(path) if systemd || path.starts_with('/') => path,
         Some(path) => format!("/{path}"),
-        None if request.systemd => format!("system.slice:rcon:{}", request.id),
+        None if systemd => format!("system.slice:rcon:{}", request.id),
         None => format!("/{}", request.id),
     };
     let resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
@@ -257,6 +274,23 @@ fn make_cgroup(bundle: &Bundle, request: &Request<'_>) -> Result<Option<Cgroup>,
     }
 }
 
+/// No cgroup was wanted; what only a cgroup can hold to is refused.
+fn without_cgroup(linux: Option<&oci_spec::runtime::Linux>) -> Result<Option<Cgroup>, Error> {
+    let mut resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
+    // The rules of devices are in every configuration, and whoever disables cgroups knows that they go with them.
+    if resources.devices().as_ref().is_some_and(|rules| !rules.is_empty()) {
+        tracing::warn!("linux.resources.devices has no effect: the cgroup manager is disabled");
+        resources.set_devices(None);
+    }
+    if resources != LinuxResources::default() {
+        return Err(Error::spec(
+            "linux.resources",
+            "limits need a cgroup, and the cgroup manager is disabled",
+        ));
+    }
+    Ok(None)
+}
+
 /// A cgroup that is frozen already would never let its first process do anything.
 fn refuse_frozen(manager: &Manager, path: &str) -> Result<(), Error> {
     match manager.open(path) {
@@ -267,17 +301,26 @@ fn refuse_frozen(manager: &Manager, path: &str) -> Result<(), Error> {
     }
 }
 
-/// Descriptors 3 to 2 + n, which must be open.
-pub(super) fn take_preserved(count: u32) -> Result<Vec<OwnedFd>, Error> {
+/// Descriptors 3 to 2 + n. A number that is not open stays free, as crun has it.
+pub(super) fn take_preserved(count: u32) -> Result<Vec<Option<OwnedFd>>, Error> {
     (3..3 + i32::try_from(count.saturating_add(listen_fds()).min(1024)).unwrap_or(0))
         .map(|n| {
-            // A copy, so that the number itself stays nobody's.
-            if !fd::is_open(n) {
-                return Err(Error::spec("preserve-fds", format!("descriptor {n} is not open")));
+            // A copy, so that the number itself stays nobody's. A number that the caller left free may be one of ours
+            // by now, and ours are not for the container.
+            match fd::is_inherited(n) {
+                true => Ok(Some(fd::dup_number(n)?)),
+                false => {
+                    tracing::warn!("descriptor {n} was to be handed on, and is not open");
+                    Ok(None)
+                }
             }
-            Ok(fd::dup_number(n)?)
         })
         .collect()
+}
+
+/// What is lent of them to a start.
+pub(super) fn lent(preserved: &[Option<OwnedFd>]) -> Vec<Option<BorrowedFd<'_>>> {
+    preserved.iter().map(|f| f.as_ref().map(AsFd::as_fd)).collect()
 }
 
 /// Sends the master of a terminal as runc does: one message, the descriptor, and its name.
@@ -304,17 +347,7 @@ impl Waiting {
         if let (Some(fd), Some(filter)) = (started.seccomp_listener.take(), &self.filter) {
             hand_over_listener(filter, &self.container, &self.bundle.spec, fd, pid)?;
         }
-        let after = hooks::poststart(&self.bundle.spec);
-        if !after.is_empty() {
-            let state = hooks::state_json(
-                &self.container.state.id,
-                "running",
-                pid,
-                &self.bundle.path,
-                &self.bundle.spec,
-            );
-            hooks::run("poststart", after, &state)?;
-        }
+        run_poststart(&self.container, &self.bundle.spec)?;
         Ok((started, self.container, self.console))
     }
 }
@@ -373,12 +406,20 @@ pub fn start(store: &Store, id: &str) -> Result<(), Error> {
     }
     std::fs::remove_file(&path)
         .map_err(|e| crate::sys::Error::from_io("unlink", path.display().to_string(), &e))?;
-    let after = hooks::poststart(&spec);
+    run_poststart(&container, &spec).inspect_err(|_| {
+        // The spec's words: an error, the container is stopped, and its life ends as any other.
+        let _first_error_counts = super::delete::delete_opened(container, true);
+    })
+}
+
+fn run_poststart(container: &Container, spec: &oci_spec::runtime::Spec) -> Result<(), Error> {
+    let after = hooks::poststart(spec);
     if after.is_empty() {
         return Ok(());
     }
-    let state = hooks::state_json(id, "running", container.state.init.pid, &container.state.bundle, &spec);
-    hooks::run("poststart", after, &state)
+    let state = &container.state;
+    let document = hooks::state_json(&state.id, "running", state.init.pid, &state.bundle, spec);
+    hooks::run("poststart", after, &document)
 }
 
 /// A handle on the first process of a container that has not ended.

@@ -22,6 +22,12 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), Error> {
         }
         Err(e) => return Err(e),
     };
+    delete_opened(container, force)
+}
+
+/// [`delete`] of one that is at hand.
+pub(super) fn delete_opened(container: Container, force: bool) -> Result<(), Error> {
+    let id = &container.state.id;
     match container.status() {
         Status::Stopped => {}
         Status::Created => kill(&container)?,
@@ -80,7 +86,8 @@ pub fn destroy(container: Container) -> Result<(), Error> {
         return Ok(());
     }
     let state = &container.state;
-    hooks::run("poststop", after, &hooks::state_json(&state.id, "stopped", 0, &state.bundle, &spec))
+    hooks::run_each("poststop", after, &hooks::state_json(&state.id, "stopped", 0, &state.bundle, &spec));
+    Ok(())
 }
 
 /// With a pid namespace of its own, the end of its first process was the end of all.

@@ -1,6 +1,6 @@
 //! exec.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use oci_spec::runtime::{Process, Spec};
@@ -60,7 +60,7 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
     let filter = filter_of(&spec)?;
     let cgroup = container.cgroup()?;
     let preserved = super::create::take_preserved(request.preserve_fds)?;
-    let preserved: Vec<Option<BorrowedFd<'_>>> = preserved.iter().map(|f| Some(f.as_fd())).collect();
+    let preserved = super::create::lent(&preserved);
     let mut process = request.process.clone();
     // Only a file of the container is read beneath it, through descriptors.
     let root = fd::open_dir(Path::new(&format!("/proc/{}/root", container.state.init.pid)))?;

@@ -4,6 +4,7 @@
 //! Sources of binds are opened here, as detached clones, in the caller's mount namespace and with
 //! the caller's rights.
 
+pub(crate) mod devices;
 pub(crate) mod domain;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
@@ -13,14 +14,16 @@ pub(crate) mod process;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxDeviceType, Spec};
+use oci_spec::runtime::Spec;
 
 use super::Error;
 use super::cgroup::Cgroup;
+use super::netdev::{self, NetDevice};
 use super::seccomp::Filter;
 use super::spawn::{Request, Rootfs, StartOn, Stdio};
 use crate::sys::mount::{self, Attributes, Propagation};
 use crate::sys::{fd, ns, self_exe};
+use devices::DevicePlan;
 use domain::Domain;
 use mounts::MountPlan;
 use namespaces::NamespacePlan;
@@ -30,6 +33,8 @@ use process::ProcessPlan;
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub namespaces: NamespacePlan,
+    /// Devices that move into the network namespace while the child waits.
+    pub net_devices: Vec<NetDevice>,
     /// The child waits for a word of the parent: cgroup joined, id maps written.
     pub waits: bool,
     /// Files by which the child joins its cgroup itself ([`super::cgroup::Cgroup::join_files`]).
@@ -69,19 +74,6 @@ pub(crate) struct Plan<'a> {
     pub reaper: Option<OwnedFd>,
 }
 
-/// A device node to make.
-#[derive(Debug)]
-pub(crate) struct DevicePlan {
-    pub path: PathBuf,
-    /// `S_IFCHR`, `S_IFBLK`, `S_IFIFO` and permissions.
-    pub mode: u32,
-    pub device: u64,
-    pub uid: u32,
-    pub gid: u32,
-    /// The host's node as a detached mount: a user namespace may make none.
-    pub host: Option<OwnedFd>,
-}
-
 impl<'a> Plan<'a> {
     /// Checks the spec and opens what it needs.
     pub(crate) fn new(request: &mut Request<'a>) -> Result<Self, Error> {
@@ -104,8 +96,10 @@ impl<'a> Plan<'a> {
         let masked = once(linux.masked_paths().as_deref());
         unsupported(linux)?;
         let (join_cgroup, attached_by_parent) = way_into_cgroup(request.cgroup)?;
+        let net_devices = netdev::plan(linux, &namespaces)?;
         Ok(Self {
-            waits: namespaces.maps.is_some() || attached_by_parent,
+            waits: namespaces.maps.is_some() || attached_by_parent || !net_devices.is_empty(),
+            net_devices,
             join_cgroup: join_cgroup.unwrap_or_default(),
             rootfs_path,
             own_mounts,
@@ -114,7 +108,7 @@ impl<'a> Plan<'a> {
             root_propagation,
             mounts,
             set_up_dev: mounts::sets_up_dev(spec),
-            devices: devices(linux.devices().as_deref().unwrap_or_default(), namespaces.in_user_namespace())?,
+            devices: devices::plan(linux.devices().as_deref().unwrap_or_default(), &namespaces)?,
             null: (!masked.is_empty()).then(null_source).transpose()?,
             masked,
             read_only: once(linux.readonly_paths().as_deref()),
@@ -124,7 +118,7 @@ impl<'a> Plan<'a> {
             domain: Domain::new(linux)?,
             hooks_outside: super::hooks::any_outside(spec),
             hooks: super::hooks::InContainer::new(request),
-            process: ProcessPlan { limited_cpus: limits_cpus(linux), ..ProcessPlan::new(process)? },
+            process: process_plan(spec, linux, process)?,
             stdio: request.stdio,
             preserved: request.preserved,
             seccomp: request.seccomp,
@@ -135,6 +129,18 @@ impl<'a> Plan<'a> {
             namespaces,
         })
     }
+}
+
+fn process_plan(
+    spec: &Spec,
+    linux: &oci_spec::runtime::Linux,
+    process: &oci_spec::runtime::Process,
+) -> Result<ProcessPlan, Error> {
+    let mut plan = ProcessPlan { limited_cpus: limits_cpus(linux), ..ProcessPlan::new(process)? };
+    if process::keeps_groups(spec) {
+        plan.groups = None;
+    }
+    Ok(plan)
 }
 
 fn limits_cpus(linux: &oci_spec::runtime::Linux) -> bool {
@@ -165,9 +171,6 @@ pub(crate) fn way_into_cgroup(cgroup: Option<&Cgroup>) -> Result<(Option<Vec<Own
 fn unsupported(linux: &oci_spec::runtime::Linux) -> Result<(), Error> {
     if linux.mount_label().as_ref().is_some_and(|l| !l.is_empty()) {
         return Err(Error::spec("linux.mountLabel", "labelling mounts is not supported"));
-    }
-    if linux.net_devices().as_ref().is_some_and(|d| !d.is_empty()) {
-        return Err(Error::spec("linux.netDevices", "moving network devices is not supported"));
     }
     if linux.intel_rdt().is_some() && !Path::new("/sys/fs/resctrl/schemata").exists() {
         return Err(Error::spec("linux.intelRdt", "this machine has no resctrl file system mounted"));
@@ -200,64 +203,6 @@ fn root_propagation(word: Option<&str>) -> Result<Option<(Propagation, bool)>, E
     }
 }
 
-/// The standard nodes and those of the spec; one of the spec replaces a standard one.
-fn devices(given: &[oci_spec::runtime::LinuxDevice], bind: bool) -> Result<Vec<DevicePlan>, Error> {
-    let mut out = Vec::with_capacity(given.len() + 6);
-    for &(path, major, minor) in super::devices::DEFAULT_NODES {
-        if !given.iter().any(|d| d.path() == Path::new(path)) {
-            let device = libc::makedev(major, minor);
-            let host = bind.then(|| host_device(Path::new(path), libc::S_IFCHR, device)).transpose()?;
-            out.push(DevicePlan {
-                path: path.into(),
-                mode: libc::S_IFCHR | 0o666,
-                device,
-                uid: 0,
-                gid: 0,
-                host,
-            });
-        }
-    }
-    for (i, d) in given.iter().enumerate() {
-        let kind = match d.typ() {
-            LinuxDeviceType::C | LinuxDeviceType::U => libc::S_IFCHR,
-            LinuxDeviceType::B => libc::S_IFBLK,
-            LinuxDeviceType::P => libc::S_IFIFO,
-            LinuxDeviceType::A => {
-                return Err(Error::spec(format!("linux.devices[{i}].type"), "must be b, c, u or p"));
-            }
-        };
-        let number = |n: i64, name| {
-            u32::try_from(n).map_err(|_| {
-                Error::spec(format!("linux.devices[{i}].{name}"), format!("{n} is out of range"))
-            })
-        };
-        let device = if kind == libc::S_IFIFO {
-            0
-        } else {
-            libc::makedev(number(d.major(), "major")?, number(d.minor(), "minor")?)
-        };
-        let mode = kind | d.file_mode().unwrap_or(0o666) & 0o7777;
-        let host =
-            (bind && kind != libc::S_IFIFO).then(|| host_device(d.path(), kind, device)).transpose()?;
-        let (uid, gid) = (d.uid().unwrap_or(0), d.gid().unwrap_or(0));
-        out.push(DevicePlan { path: d.path().clone(), mode, device, uid, gid, host });
-    }
-    Ok(out)
-}
-
-/// The host's node at the same path, checked to be that device.
-fn host_device(path: &Path, kind: u32, device: u64) -> Result<OwnedFd, Error> {
-    let tree = mount::open_tree_path(path, false)?;
-    let found = fd::stat(&tree)?;
-    if found.st_mode & libc::S_IFMT != kind || found.st_rdev != device {
-        return Err(Error::spec(
-            "linux.devices",
-            format!("{} of the host is another device", path.display()),
-        ));
-    }
-    Ok(tree)
-}
-
 fn null_source() -> Result<OwnedFd, Error> {
     let tree = mount::open_tree_path(Path::new("/dev/null"), false)?;
     fd::verify_null(&tree)?;
@@ -272,9 +217,24 @@ fn sysctls<'a>(spec: &'a Spec, namespaces: &NamespacePlan) -> Result<Vec<(PathBu
         // A key with slashes uses them as separators and keeps its dots, as sysctl(8) has it.
         let key_path = if key.contains('/') { key.clone() } else { key.replace('.', "/") };
         namespaces.check_sysctl(key, &key_path)?;
+        refuse_names(spec, key, &key_path, value)?;
         out.push((Path::new("sys").join(key_path), value.as_str()));
     }
     Ok(out)
+}
+
+/// What a field of its own is for: two values of the same thing would be decided by chance.
+fn refuse_names(spec: &Spec, key: &str, path: &str, value: &str) -> Result<(), Error> {
+    let domain = spec.domainname().as_ref().is_some_and(|d| !d.is_empty() && d != value);
+    let field = match path {
+        "kernel/hostname" => "hostname",
+        "kernel/domainname" if domain => "domainname",
+        _ => return Ok(()),
+    };
+    Err(Error::spec(
+        format!("linux.sysctl[{key}]"),
+        format!("conflicts with the field {field:?}, which is for that"),
+    ))
 }
 
 /// Removes a leading `/`, for lookups beneath a directory.

@@ -62,7 +62,8 @@ const TIMES: &[(&str, u64)] = &[
     ("strictatime", attr::STRICTATIME),
     ("relatime", attr::RELATIME),
     ("atime", attr::RELATIME),
-    ("norelatime", attr::STRICTATIME),
+    // Without the flag the kernel does as with it.
+    ("norelatime", attr::RELATIME),
     ("nostrictatime", attr::RELATIME),
 ];
 

@@ -23,7 +23,8 @@ pub(crate) struct ProcessPlan {
     pub cwd: CString,
     pub uid: u32,
     pub gid: u32,
-    pub groups: Vec<u32>,
+    /// Supplementary groups; without them it keeps those of the caller.
+    pub groups: Option<Vec<u32>>,
     pub umask: u32,
     pub caps: CapPlan,
     pub no_new_privileges: bool,
@@ -73,7 +74,7 @@ impl ProcessPlan {
             cwd: crate::sys::fd::c_path(cwd)?,
             uid: user.uid(),
             gid: user.gid(),
-            groups: user.additional_gids().clone().unwrap_or_default(),
+            groups: Some(user.additional_gids().clone().unwrap_or_default()),
             // What is not said is inherited, as runc does; the child itself works with 0.
             umask: user.umask().unwrap_or_else(crate::sys::limits::umask),
             caps: capabilities(process),
@@ -92,6 +93,13 @@ impl ProcessPlan {
             limited_cpus: false,
         })
     }
+}
+
+/// crun's word for the groups of the caller, by which podman passes `--group-add keep-groups` on. Nothing but the
+/// bundle can say it (rule R8).
+pub(crate) fn keeps_groups(spec: &oci_spec::runtime::Spec) -> bool {
+    let said = spec.annotations().as_ref().and_then(|a| a.get("run.oci.keep_original_groups"));
+    said.is_some_and(|value| value != "0" && value != "false")
 }
 
 /// An entry without `=` would be taken for a name to copy by careless programs (rule R9).
@@ -187,6 +195,9 @@ fn scheduler(given: &Scheduler) -> Result<SchedAttr, Error> {
         };
     }
     let priority = given.priority().unwrap_or(0);
+    if *given.policy() == LinuxSchedulerPolicy::SchedDeadline {
+        check_deadline(given)?;
+    }
     Ok(SchedAttr {
         size: 0,
         policy: policy.unsigned_abs(),
@@ -198,6 +209,25 @@ fn scheduler(given: &Scheduler) -> Result<SchedAttr, Error> {
         deadline: given.deadline().unwrap_or(0),
         period: given.period().unwrap_or(0),
     })
+}
+
+/// What the kernel would only call an invalid argument.
+fn check_deadline(given: &Scheduler) -> Result<(), Error> {
+    let wrong = |field: &str, why: String| Err(Error::spec(format!("process.scheduler.{field}"), why));
+    let (runtime, deadline) = (given.runtime().unwrap_or(0), given.deadline().unwrap_or(0));
+    let period = given.period().filter(|p| *p > 0).unwrap_or(deadline);
+    match () {
+        () if runtime < 1024 => wrong("runtime", format!("{runtime} ns: SCHED_DEADLINE needs 1024 at least")),
+        () if deadline == 0 => wrong("deadline", "SCHED_DEADLINE needs one".to_owned()),
+        () if period > 1 << 62 => wrong("period", format!("{period} ns is more than the kernel takes")),
+        () if runtime > deadline => {
+            wrong("runtime", format!("{runtime} ns is longer than the deadline, {deadline} ns"))
+        }
+        () if deadline > period => {
+            wrong("deadline", format!("{deadline} ns is longer than the period, {period} ns"))
+        }
+        () => Ok(()),
+    }
 }
 
 fn io_priority(class: IOPriorityClass, priority: i64) -> Result<(u32, u32), Error> {
@@ -250,6 +280,21 @@ mod tests {
     fn a_variable_is_there_once_with_its_last_value() {
         let env = ["A=1", "B=x=y", "A=2", "A="].map(str::to_owned);
         assert_eq!(once(&env), ["B=x=y", "A="]);
+    }
+
+    #[test]
+    fn deadlines_are_checked_before_the_kernel_calls_them_invalid() {
+        let check = |runtime, deadline, period| {
+            let text = serde_json::json!({ "policy": "SCHED_DEADLINE", "runtime": runtime, "deadline": deadline, "period": period });
+            scheduler(&serde_json::from_value(text).unwrap()).map(drop).map_err(|e| e.to_string())
+        };
+        check(10_000, 20_000, 0).unwrap();
+        check(10_000, 20_000, 20_000).unwrap();
+        assert!(check(0, 20_000, 20_000).unwrap_err().contains("process.scheduler.runtime: 0 ns"));
+        assert!(check(10_000, 0, 20_000).unwrap_err().contains("process.scheduler.deadline"));
+        assert!(check(30_000, 20_000, 40_000).unwrap_err().contains("longer than the deadline"));
+        assert!(check(10_000, 30_000, 20_000).unwrap_err().contains("longer than the period"));
+        assert!(check(10_000, u64::MAX, 0).unwrap_err().contains("process.scheduler.period"));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode};
 
-use crate::runtime::plan::{DevicePlan, Plan, relative};
+use crate::runtime::plan::devices::DevicePlan;
+use crate::runtime::plan::{Plan, relative};
 use crate::runtime::sync::{During, Step};
 use crate::sys::error::Context;
 use crate::sys::root::{Root, chown};

@@ -83,11 +83,12 @@ pub(in crate::runtime) fn own_stdio(uid: u32) {
 /// Groups, then group, then user; permitted capabilities survive for the steps after.
 pub(in crate::runtime) fn become_user(process: &ProcessPlan, user_namespace: bool) -> Step<()> {
     caps::keep(true).during(|| "keeping capabilities".into())?;
-    let groups = limits::set_groups(&process.groups);
-    match groups {
-        // In a user namespace that denies setgroups there are no groups to set.
-        Err(e) if user_namespace && e.is(libc::EPERM) && process.groups.is_empty() => {}
-        other => other.during(|| format!("setting the groups {:?}", process.groups))?,
+    if let Some(groups) = &process.groups {
+        match limits::set_groups(groups) {
+            // In a user namespace that denies setgroups there are no groups to set.
+            Err(e) if user_namespace && e.is(libc::EPERM) && groups.is_empty() => {}
+            other => other.during(|| format!("setting the groups {groups:?}"))?,
+        }
     }
     limits::set_gid(process.gid).during(|| format!("setting the group {}", process.gid))?;
     limits::set_uid(process.uid).during(|| format!("setting the user {}", process.uid))?;

@@ -8,10 +8,10 @@ use crate::runtime::sync::{During, Step};
 use crate::sys::{fd, limits, mount, ns};
 
 /// Joins what the parent could not join for us (pid and time count for children only and are its).
-pub(in crate::runtime) fn join(plan: &NamespacePlan) -> Step<()> {
+pub(in crate::runtime) fn join(plan: &NamespacePlan, keep_groups: bool) -> Step<()> {
     if plan.joined_user().is_some() {
         // The process between us and our parent has joined all; its ids are not those of the namespace.
-        return become_root_of_user_namespace();
+        return become_root_of_user_namespace(keep_groups);
     }
     if plan.maps.is_some() {
         // The parent has joined them around the clone: they belong to the host's user namespace.
@@ -34,8 +34,9 @@ pub(in crate::runtime) fn join_cgroup(files: &[OwnedFd]) -> Step<()> {
 }
 
 /// In a new user namespace: our ids, unmapped until now, become its root.
-pub(in crate::runtime) fn become_root_of_user_namespace() -> Step<()> {
-    limits::set_groups(&[])
+pub(in crate::runtime) fn become_root_of_user_namespace(keep_groups: bool) -> Step<()> {
+    let groups = if keep_groups { Ok(()) } else { limits::set_groups(&[]) };
+    groups
         .and_then(|()| limits::set_gid(0))
         .and_then(|()| limits::set_uid(0))
         .during(|| "becoming root of the user namespace".into())

@@ -38,6 +38,13 @@ pub(in crate::runtime) fn limit_bounding(sets: &CapPlan) -> Step<()> {
 
 /// The effective set of the program, which a change of user has cleared; what is permitted stays until the end.
 pub(in crate::runtime) fn raise(sets: &CapPlan) -> Step<()> {
+    // The kernel lets nothing be inherited that is bounded.
+    let unbounded = sets.inheritable.0 & !sets.bounding.0;
+    if unbounded != 0 {
+        let what = format!("inheritable {unbounded:#x}, which the bounding set has not");
+        return Err(sys::Error::new("capset", what, libc::EPERM))
+            .during(|| "setting the capabilities of the program".into());
+    }
     caps::raise(sets.effective)
         .and_then(|permitted| match sets.permitted.0 & !permitted.0 {
             0 => Ok(()),

@@ -31,7 +31,10 @@ pub(super) struct Global {
     root: Option<PathBuf>,
     /// Use systemd to make cgroups
     #[arg(long)]
-    pub systemd_cgroup: bool,
+    systemd_cgroup: bool,
+    /// Who makes cgroups: crun's word for the same, and for none at all
+    #[arg(long, value_enum, value_name = "WHO", conflicts_with = "systemd_cgroup")]
+    cgroup_manager: Option<CgroupManager>,
     /// Whether cgroup errors are tolerated: true, false or auto
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = ["true", "false", "auto"])]
     pub rootless: Option<String>,
@@ -50,6 +53,12 @@ impl Global {
         }
     }
 
+    /// Who makes cgroups.
+    pub(super) fn cgroup_manager(&self) -> CgroupManager {
+        let plain = if self.systemd_cgroup { CgroupManager::Systemd } else { CgroupManager::Cgroupfs };
+        self.cgroup_manager.unwrap_or(plain)
+    }
+
     /// Whether the folder of the containers was named.
     pub(super) fn names_root(&self) -> bool {
         self.root.is_some()
@@ -66,6 +75,13 @@ impl Global {
             None => PathBuf::from("/run/rcon-runtime"),
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CgroupManager {
+    Cgroupfs,
+    Systemd,
+    Disabled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -139,6 +155,9 @@ pub(super) struct Making {
     /// Folder of the bundle
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub bundle: PathBuf,
+    /// The configuration, if it is not the bundle's config.json
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Socket that gets the master of the terminal
     #[arg(long, value_name = "PATH")]
     pub console_socket: Option<PathBuf>,

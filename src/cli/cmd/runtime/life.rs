@@ -7,7 +7,7 @@ use crate::runtime::manage::{
 use crate::runtime::state::Status;
 use crate::sys::signal;
 
-use super::args::{Create, Delete, Id, Kill, Making, Run};
+use super::args::{CgroupManager, Create, Delete, Id, Kill, Making, Run};
 use super::{Ctx, failure, start_failure};
 
 fn request<'a>(making: &'a Making, ctx: &'a Ctx<'_>, dies_with_us: bool) -> making::Request<'a> {
@@ -15,11 +15,16 @@ fn request<'a>(making: &'a Making, ctx: &'a Ctx<'_>, dies_with_us: bool) -> maki
         store: &ctx.store,
         id: &making.id,
         bundle: &making.bundle,
+        config: making.config.as_deref(),
         console_socket: making.console_socket.as_deref(),
         pid_file: making.pid_file.as_deref(),
         pidfd_socket: making.pidfd_socket.as_deref(),
         preserve_fds: making.preserve_fds,
-        systemd: ctx.global.systemd_cgroup,
+        cgroups: match ctx.global.cgroup_manager() {
+            CgroupManager::Cgroupfs => making::Cgroups::Files,
+            CgroupManager::Systemd => making::Cgroups::Systemd,
+            CgroupManager::Disabled => making::Cgroups::None,
+        },
         rootless: ctx.global.is_rootless(),
         new_keyring: !making.no_new_keyring,
         dies_with_us,

@@ -1,0 +1,124 @@
+//! Device nodes of a container: the standard ones and those of the spec, each with a mount of a node that is ready
+//! where the container is in a user namespace and may make none.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
+use rustix::fs::{FileType, Mode};
+
+use super::namespaces::NamespacePlan;
+use crate::runtime::Error;
+use crate::runtime::devices::DEFAULT_NODES;
+use crate::sys::error::Context as _;
+use crate::sys::fd;
+use crate::sys::idmap::Range;
+use crate::sys::mount::{self, Attributes};
+use crate::sys::root::{Root, chmod, chown};
+
+/// A device node to make.
+#[derive(Debug)]
+pub(crate) struct DevicePlan {
+    pub path: PathBuf,
+    /// `S_IFCHR`, `S_IFBLK`, `S_IFIFO` and permissions.
+    pub mode: u32,
+    pub device: u64,
+    pub uid: u32,
+    pub gid: u32,
+    /// The host's node as a detached mount: a user namespace may make none.
+    pub host: Option<OwnedFd>,
+}
+
+/// The standard nodes and those of the spec; one of the spec replaces a standard one.
+pub(crate) fn plan(given: &[LinuxDevice], namespaces: &NamespacePlan) -> Result<Vec<DevicePlan>, Error> {
+    let bind = namespaces.in_user_namespace();
+    let mut out = Vec::with_capacity(given.len() + 6);
+    for &(path, major, minor) in DEFAULT_NODES {
+        if !given.iter().any(|d| d.path() == Path::new(path)) {
+            let device = libc::makedev(major, minor);
+            let host = bind.then(|| host_device(Path::new(path), libc::S_IFCHR, device)).transpose()?;
+            out.push(DevicePlan {
+                path: path.into(),
+                mode: libc::S_IFCHR | 0o666,
+                device,
+                uid: 0,
+                gid: 0,
+                host,
+            });
+        }
+    }
+    for (i, d) in given.iter().enumerate() {
+        let kind = match d.typ() {
+            LinuxDeviceType::C | LinuxDeviceType::U => libc::S_IFCHR,
+            LinuxDeviceType::B => libc::S_IFBLK,
+            LinuxDeviceType::P => libc::S_IFIFO,
+            LinuxDeviceType::A => {
+                return Err(Error::spec(format!("linux.devices[{i}].type"), "must be b, c, u or p"));
+            }
+        };
+        let number = |n: i64, name| {
+            u32::try_from(n).map_err(|_| {
+                Error::spec(format!("linux.devices[{i}].{name}"), format!("{n} is out of range"))
+            })
+        };
+        let device = if kind == libc::S_IFIFO {
+            0
+        } else {
+            libc::makedev(number(d.major(), "major")?, number(d.minor(), "minor")?)
+        };
+        let mode = kind | d.file_mode().unwrap_or(0o666) & 0o7777;
+        let (uid, gid) = (d.uid().unwrap_or(0), d.gid().unwrap_or(0));
+        let mut node = DevicePlan { path: d.path().clone(), mode, device, uid, gid, host: None };
+        if bind && kind != libc::S_IFIFO {
+            node.host = Some(for_user_namespace(&node, namespaces.maps.as_ref())?);
+        }
+        out.push(node);
+    }
+    Ok(out)
+}
+
+/// The host's node at the same path, checked to be that device.
+fn host_device(path: &Path, kind: u32, device: u64) -> Result<OwnedFd, Error> {
+    let tree = mount::open_tree_path(path, false)?;
+    let found = fd::stat(&tree)?;
+    if found.st_mode & libc::S_IFMT != kind || found.st_rdev != device {
+        return Err(Error::spec(
+            "linux.devices",
+            format!("{} of the host is another device", path.display()),
+        ));
+    }
+    Ok(dressed(tree)?)
+}
+
+/// Nobody starts programs from a device.
+fn dressed(tree: OwnedFd) -> crate::sys::Result<OwnedFd> {
+    let set = mount::attr::NOSUID | mount::attr::NOEXEC;
+    mount::set_attributes(&tree, &Attributes { set, ..Default::default() }, false)?;
+    Ok(tree)
+}
+
+/// A node for a container in a user namespace, which may make none: one that we make on a file system of our own,
+/// with the mode and owner that are asked for. Where the kernel does not clone from a file system that is mounted
+/// nowhere (before 6.15), or we do not know the maps, the host's own node has to do.
+fn for_user_namespace(node: &DevicePlan, maps: Option<&(Vec<Range>, Vec<Range>)>) -> Result<OwnedFd, Error> {
+    let host = |n: u32, ranges: &[Range]| {
+        ranges.iter().find(|r| r.inside <= n && n - r.inside < r.count).map(|r| r.outside + (n - r.inside))
+    };
+    let owner = maps.and_then(|(uids, gids)| Some((host(node.uid, uids)?, host(node.gid, gids)?)));
+    match owner.and_then(|owner| make_node(node, owner).ok()) {
+        Some(tree) => Ok(tree),
+        None => host_device(&node.path, node.mode & libc::S_IFMT, node.device),
+    }
+}
+
+fn make_node(node: &DevicePlan, (uid, gid): (u32, u32)) -> crate::sys::Result<OwnedFd> {
+    let name = "node";
+    let home = Root::new(mount::FsContext::new("tmpfs")?.mount(mount::attr::NOSUID | mount::attr::NOEXEC)?);
+    let (dir, _) = home.parent(Path::new(name))?;
+    let kind = FileType::from_raw_mode(node.mode);
+    rustix::fs::mknodat(&dir, name, kind, Mode::empty(), node.device).call("mknodat", || name.into())?;
+    let made = home.resolve_no_follow(Path::new(name))?;
+    chown(&made, uid, gid)?;
+    chmod(&made, node.mode & 0o7777)?;
+    dressed(mount::open_tree(&made, false)?)
+}
