@@ -168,6 +168,11 @@ pub fn attach(ctx: &Context, name: &str, options: &AttachOptions) -> Result<Atta
             return Err(Error::new(Kind::State, "You cannot attach to a stopped container, start it first"));
         }
     }
+    let spec = container.spec(&store)?;
+    if spec.process.tty && spec.process.interactive && options.stdin && options.size.is_none() {
+        return Err(Error::new(Kind::Invalid, "the input device is not a TTY")
+            .hint("the container has a terminal: run attach in one, or with --no-stdin"));
+    }
     let streams = proto::Streams { stdin: options.stdin, stdout: options.stdout, stderr: options.stderr };
     let relay = client::attach(&ctx.paths, container.id(), streams)?;
     super::journal::container(ctx, "attach", &container.row, &[]);

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::error::{Error, Kind};
 use super::resolve::env_merge;
 use super::view::Container;
+use crate::model::container::ContainerSpec;
 use crate::model::process::ProcessOptions;
 use crate::monitor::client::{self, ExecOutcome, ExecStdio};
 use crate::monitor::proto::{self, ExecRequest, TermSize};
@@ -41,7 +42,7 @@ pub fn exec(
     let container = Container::find(ctx, &store, name)?;
     container.active()?;
     let spec = container.spec(&store)?;
-    let request = request(options, &spec.process.env)?;
+    let request = request(options, &without_terminal(&spec))?;
     let tty = request.tty;
     let stdio = match (&options.attach, tty) {
         (None, _) => ExecStdio::Null,
@@ -68,6 +69,13 @@ pub fn exec(
             ExecHandle::Attached(Box::new(Attached::wait(id, wait, &attach)))
         }
     })
+}
+
+/// The container's environment without the terminal type that only its main process has a terminal for.
+fn without_terminal(spec: &ContainerSpec) -> Vec<String> {
+    let asked = spec.options.process.env.iter().any(|(name, _)| name == "TERM");
+    let unasked = |e: &&String| spec.process.tty && !asked && *e == "TERM=xterm";
+    spec.process.env.iter().filter(|e| !unasked(e)).cloned().collect()
 }
 
 fn request(options: &ExecOptions, container_env: &[String]) -> Result<ExecRequest, Error> {

@@ -96,6 +96,19 @@ pub(crate) struct ContainerFilter {
     ports: Vec<(bool, u16, u16, Protocol)>,
 }
 
+/// The images and those that are built on them: theirs begin with the same layers.
+fn with_descendants(store: &Store, ancestors: Vec<Image>) -> Result<Vec<Image>, Error> {
+    if ancestors.is_empty() {
+        return Ok(ancestors);
+    }
+    let built_on = |image: &Image, a: &Image| {
+        let younger = image.layers.len() > a.layers.len() || image.created > a.created;
+        image.id == a.id || (!a.layers.is_empty() && image.layers.starts_with(&a.layers) && younger)
+    };
+    let all = store.list_images()?;
+    Ok(all.into_iter().filter(|image| ancestors.iter().any(|a| built_on(image, a))).collect())
+}
+
 impl ContainerFilter {
     /// Checks the filters and looks up what they name.
     pub(crate) fn compile(ctx: &Context, store: &Store, texts: &[String]) -> Result<Self, Error> {
@@ -150,7 +163,9 @@ impl ContainerFilter {
         let (before, since) = (edge("before")?, edge("since")?);
         // An image or network that does not exist matches nothing; docker says so by an empty list.
         let ancestors = filters.values("ancestor").iter();
-        let ancestors = ancestors.filter_map(|name| super::lookup::image(ctx, store, name).ok()).collect();
+        let ancestors: Vec<Image> =
+            ancestors.filter_map(|name| super::lookup::image(ctx, store, name).ok()).collect();
+        let ancestors = with_descendants(store, ancestors)?;
         let networks = filters
             .values("network")
             .iter()

@@ -32,11 +32,16 @@ pub(crate) fn volume(ctx: &Context, action: &str, name: &str) {
     note(ctx, "volume", action, name, vec![("driver".to_owned(), "local".to_owned())]);
 }
 
-/// Notes that something happened to an image; docker calls it by its name.
+/// Notes that something happened to an image that is called by its name, or has only its id.
 pub(crate) fn image(ctx: &Context, action: &str, name: &str, labels: &[(String, String)]) {
+    named_image(ctx, action, name, name, labels);
+}
+
+/// Notes that an image got or lost a name.
+pub(crate) fn named_image(ctx: &Context, action: &str, id: &str, name: &str, labels: &[(String, String)]) {
     let mut attributes = vec![("name".to_owned(), name.to_owned())];
     attributes.extend(labels.iter().cloned());
-    note(ctx, "image", action, name, attributes);
+    note(ctx, "image", action, id, attributes);
 }
 
 /// Notes that something happened to a network.

@@ -53,7 +53,7 @@ impl Container {
         if matches!(self.phase, Phase::Paused(_)) {
             return Err(Error::new(
                 Kind::State,
-                format!("container {} is paused, unpause the container first", self.row.name),
+                format!("container {} is paused, unpause the container before exec", self.row.id),
             ));
         }
         self.running()

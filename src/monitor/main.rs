@@ -121,10 +121,11 @@ fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> R
             return Ok(());
         }
     };
-    let told = wire::send_document(&channel, &Reply::Ready(Box::new(running)), &[]);
     let attach = made.attach;
     let limited = made.limited;
+    // First: who hears that it runs finds its start among the events.
     let mut server = Server::new(made.parts).map_err(|e| Failure::internal("setting the loop up", &e))?;
+    let told = wire::send_document(&channel, &Reply::Ready(Box::new(running)), &[]);
     if limited {
         server.watch_memory();
     }

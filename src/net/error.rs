@@ -18,7 +18,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The host port is in use.
-    #[error("port {}/{} on {} is already in use{}", .mapping.host_port, proto(.mapping.protocol), .mapping.host_ip, by(.holder))]
+    #[error("port {}/{} on {} is already in use: port is already allocated{}", .mapping.host_port, proto(.mapping.protocol), .mapping.host_ip, by(.holder))]
     AddrInUse {
         /// The mapping that was wanted.
         mapping: PortMapping,

@@ -28,7 +28,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// A directory without any device below it.
-    #[error("no device nodes below {path}")]
+    #[error("{path:?}: not a device node, and there is none below it")]
     Empty {
         /// Host path.
         path: PathBuf,

@@ -24,9 +24,20 @@ const MAX_SIZE: u64 = 2 << 20;
 /// # Errors
 /// What the kernel says.
 pub fn append(paths: &Paths, event: &Event) -> Result<()> {
+    append_all(paths, std::slice::from_ref(event))
+}
+
+/// Appends events that belong together.
+///
+/// # Errors
+/// What the kernel says.
+pub fn append_all(paths: &Paths, all: &[Event]) -> Result<()> {
     let path = paths.events();
-    let mut line = to_json(&path, event)?;
-    line.push(b'\n');
+    let mut line = Vec::new();
+    for event in all {
+        line.extend(to_json(&path, event)?);
+        line.push(b'\n');
+    }
     let open = || OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
     let mut file = match open() {
         Ok(file) => file,
@@ -110,7 +121,7 @@ fn fits(event: &Event, key: &str, value: &str) -> bool {
         "container" | "volume" | "network" | "image" => {
             let own = event.kind == key
                 && (event.id.starts_with(value)
-                    || attribute(event, "name") == Some(value)
+                    || attribute(event, "name").is_some_and(|n| n == value || image_fits(n, value))
                     || image_fits(&event.id, value));
             own || attribute(event, key)
                 .is_some_and(|a| a == value || (key == "image" && image_fits(a, value)))

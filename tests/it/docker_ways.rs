@@ -229,3 +229,114 @@ fn a_network_goes_though_stopped_containers_name_it() {
     let alias = s.rcon(["network", "connect", "--alias", "x", "bridge", "c"]);
     assert!(alias.fails(1).contains("only supported for user-defined"), "{}", alias.stderr);
 }
+
+/// `TYPE ACTION ID-OR-NAME` of the events that a filter lets through.
+fn events(s: &Sandbox, filter: &str) -> Vec<String> {
+    let format = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}";
+    let done = s.rcon(["events", "--since", "0", "--until", "0s", "--filter", filter, "--format", format]);
+    done.ok().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn events_tell_of_networks_volumes_names_and_copies() {
+    let s = sandbox("dw-events");
+    s.rcon(["network", "create", "n1"]).ok();
+    s.rcon(["run", "-d", "--name", "c", "--network", "n1", "-v", "vol:/v", "busybox", "sleep", "1000"]).ok();
+    // Its start is there as soon as anyone knows of it.
+    assert_eq!(events(&s, "container=c"), ["container create c", "container start c"]);
+    s.rcon(["cp", "c:/etc/passwd", "-"]).ok();
+    s.rcon(["rm", "-f", "-t", "0", "c"]).ok();
+    assert!(events(&s, "container=c").contains(&"container archive-path c".to_owned()));
+    let of = |kind: &str| {
+        events(&s, kind).iter().map(|e| e.split(' ').nth(1).unwrap_or("").to_owned()).collect::<Vec<_>>()
+    };
+    eventually("the end is told of", || of("network=n1").len() == 3);
+    assert_eq!(of("network=n1"), ["create", "connect", "disconnect"]);
+    assert_eq!(of("volume=vol"), ["create", "mount", "unmount"]);
+    s.rcon(["tag", "busybox", "other"]).ok();
+    s.rcon(["rmi", "other"]).ok();
+    assert_eq!(events(&s, "image=other"), ["image tag other:latest", "image untag other:latest"]);
+    let future = s.rcon(["events", "--since", "2099-01-01T00:00:00Z", "--until", "2098-01-01T00:00:00Z"]);
+    assert!(future.fails(1).contains("cannot be after `until`"), "{}", future.stderr);
+    let field = s.rcon(["events", "--format", "{{.badField}}"]);
+    assert!(field.fails(1).contains("can't evaluate field"), "{}", field.stderr);
+}
+
+#[test]
+fn terminals_are_asked_for_where_there_is_none() {
+    let s = sandbox("dw-tty");
+    s.rcon(["run", "-dit", "--name", "c", "busybox", "cat"]).ok();
+    let attach = s.rcon(["attach", "c"]);
+    assert!(attach.fails(1).contains("the input device is not a TTY"), "{}", attach.stderr);
+    assert_eq!(s.rcon(["exec", "c", "sh", "-c", "echo \"<$TERM>\""]).ok(), "<>");
+    assert_eq!(s.rcon(["exec", "-e", "TERM=x", "c", "sh", "-c", "echo $TERM"]).ok(), "x");
+    s.rcon(["pause", "c"]).ok();
+    let paused = s.rcon(["exec", "c", "true"]);
+    assert!(paused.stderr.contains("is paused, unpause the container before exec"), "{}", paused.stderr);
+    s.rcon(["unpause", "c"]).ok();
+}
+
+#[test]
+fn commits_of_the_just_ended_and_their_changes() {
+    let s = sandbox("dw-commit");
+    for n in 0..8 {
+        // It ends while the commit begins.
+        let id = s.rcon(["run", "-d", "busybox", "true"]).ok().to_owned();
+        s.rcon(["commit", &id, &format!("racing:{n}")]).ok();
+    }
+    let changes = [
+        "CMD [\"cat\", \"/etc/group\"]",
+        "ENTRYPOINT [\"/bin/env\"]",
+        "EXPOSE 8080",
+        "VOLUME /data",
+        "HEALTHCHECK --interval=2s CMD true",
+    ];
+    let flags: Vec<&str> = changes.iter().flat_map(|c| ["-c", c]).collect();
+    s.rcon(["create", "--name", "c", "busybox"]).ok();
+    let words = ["commit", "-a", "Some One", "-m", "a message", "--pause=false"];
+    s.rcon(words.iter().chain(&flags).chain(&["c", "made"])).ok();
+    let shown = |template: &str| s.rcon(["image", "inspect", "-f", template, "made"]).ok().to_owned();
+    assert_eq!(shown("{{.Config.Cmd}}{{.Config.Entrypoint}}"), "[cat /etc/group][/bin/env]");
+    assert_eq!(shown("{{.Config.ExposedPorts}} {{.Config.Volumes}}"), "map[8080/tcp:{}] map[/data:{}]");
+    assert_eq!(shown("{{.Author}}|{{.Comment}}"), "Some One|a message");
+    assert_eq!(shown("{{json .Config.Healthcheck.Test}}"), r#"["CMD-SHELL","true"]"#);
+    let tar = s.dir().join("root.tar").display().to_string();
+    s.rcon(["export", "-o", &tar, "c"]).ok();
+    let import = ["import", "-m", "from a file", "-c", "CMD [\"echo\", \"imported\"]", &tar, "flat:1"];
+    s.rcon(import).ok();
+    assert_eq!(s.rcon(["run", "--rm", "flat:1"]).ok(), "imported");
+    assert!(s.rcon(["history", "--format", "{{.Comment}}", "flat:1"]).ok().contains("from a file"));
+    // A container of an image that is built on another has that one for an ancestor, too.
+    s.rcon(["create", "--name", "built", "made"]).ok();
+    let names = |image: &str| {
+        let filter = format!("ancestor={image}");
+        s.rcon(["ps", "-a", "--format", "{{.Names}}", "--filter", &filter]).stdout
+    };
+    assert_eq!(names("made"), "built\n");
+    assert!(names("busybox").starts_with("built\nc\n"), "{}", names("busybox"));
+}
+
+#[test]
+fn words_that_scripts_look_for() {
+    let s = sandbox("dw-words");
+    sleeper(&s, &["-p", "8080:80"]);
+    let dir = s.dir().display().to_string();
+    for (flags, why) in [
+        (["-p", "8080:80"].as_slice(), "port is already allocated"),
+        (&["--expose", "80000"], "invalid range format for --expose"),
+        (&["--cpu-period", "-3"], "CPU cfs period can not be less than 1ms"),
+        (&["--memory-swappiness", "101"], "Valid memory swappiness range is 0-100"),
+        (&["--device", dir.as_str()], "not a device node"),
+        (&["-w", "/bin/busybox"], "is not a directory"),
+        (&["--network", "container"], "invalid container format container:<name|id>"),
+    ] {
+        let mut all = vec!["run", "--rm"];
+        all.extend_from_slice(flags);
+        all.extend_from_slice(&["busybox", "true"]);
+        let done = s.rcon(all);
+        assert!(done.fails(125).contains(why), "{flags:?}: {}", done.stderr);
+    }
+    let shared = ["run", "--rm", "--tmpfs", "/t:shared", "busybox", "grep", " /t ", "/proc/self/mountinfo"];
+    assert!(s.rcon(shared).ok().contains("shared:"));
+    assert!(s.rcon(["logout", "127.0.0.1:1"]).ok().starts_with("Not logged in to 127.0.0.1:1"));
+}

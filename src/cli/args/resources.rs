@@ -29,7 +29,7 @@ pub struct ResourceArgs {
     pub cpu_shares: Option<u64>,
     /// Period of the CPU quota, microseconds
     #[arg(long, value_name = "N")]
-    pub cpu_period: Option<u64>,
+    pub cpu_period: Option<i64>,
     /// CPU time per period, microseconds
     #[arg(long, value_name = "N")]
     pub cpu_quota: Option<i64>,
@@ -93,7 +93,7 @@ impl ResourceArgs {
             None | Some(-1) => None,
             Some(n) => Some(u64::try_from(n).ok().filter(|n| *n <= 100).ok_or_else(|| {
                 Failure::usage(format!(
-                    "invalid value: {n}, valid memory swappiness range is 0-100 (-1 for the default)"
+                    "Valid memory swappiness range is 0-100 (-1 for the default), not {n}"
                 ))
             })?),
         };
@@ -117,7 +117,8 @@ impl ResourceArgs {
             oom_kill_disable: self.oom_kill_disable.then_some(true),
             nano_cpus: self.cpus.filter(|c| c.0 > 0),
             cpu_shares: self.cpu_shares.filter(|n| *n > 0),
-            cpu_period: self.cpu_period.filter(|n| *n > 0),
+            // What is negative is out of range, and is told so with the other numbers that are.
+            cpu_period: self.cpu_period.filter(|n| *n != 0).map(|n| u64::try_from(n).unwrap_or(u64::MAX)),
             cpu_quota: self.cpu_quota.filter(|n| *n != 0),
             cpu_rt_period: self.cpu_rt_period.filter(|n| *n > 0),
             cpu_rt_runtime: self.cpu_rt_runtime.filter(|n| *n != 0),

@@ -124,7 +124,7 @@ fn open(path: Option<&str>) -> Result<File, Failure> {
         None => {
             let stdin = std::io::stdin();
             if stdin.is_terminal() {
-                return Err(Failure::new("requested load from stdin, but stdin is a terminal")
+                return Err(Failure::new("requested load from stdin, but stdin is empty: it is a terminal")
                     .hint("name a file, or redirect the input"));
             }
             let fd = stdin.as_fd().try_clone_to_owned();

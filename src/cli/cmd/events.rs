@@ -55,6 +55,14 @@ fn run(args: EventsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         None | Some("" | "json") => None,
         Some(text) => Some(Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"))?),
     };
+    if let (Some(since), Some(until)) = (options.since, options.until)
+        && since > until
+    {
+        return Err(Failure::new(format!("`since` time ({since}) cannot be after `until` time ({until})")));
+    }
+    if let Some(template) = &template {
+        known_fields(template)?;
+    }
     let as_json = args.format.as_deref() == Some("json");
     let mut failure: Option<Failure> = None;
     crate::engine::events::events(ctx.engine()?, &options, &mut |event| {
@@ -70,6 +78,22 @@ fn run(args: EventsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         failure.is_none() && !ui.closed()
     })?;
     failure.map_or(Ok(Exit::OK), Err)
+}
+
+/// A field that no event has is told of at once, not with the first event.
+fn known_fields(template: &Template) -> Result<(), Failure> {
+    let some = Event {
+        time: jiff::Timestamp::UNIX_EPOCH,
+        kind: String::new(),
+        action: String::new(),
+        id: "0".repeat(64),
+        attributes: Vec::new(),
+        inspect: None,
+    };
+    match template.execute(&data(&some)) {
+        Err(e) if e.is_unknown_field() => Err(e.into()),
+        _ => Ok(()),
+    }
 }
 
 /// docker's line: time, type, action, id, attributes sorted by name.

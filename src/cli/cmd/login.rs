@@ -5,8 +5,9 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use crate::cli::Ctx;
 use crate::cli::args::boolean;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
+use crate::engine::error::Kind;
 use crate::engine::images::{self, Stored};
 
 use crate::model::create::RegistryOptions;
@@ -165,7 +166,16 @@ fn logout(args: LogoutArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Ok(Exit::OK);
     }
     let registry = args.registry.unwrap_or_else(|| DEFAULT.to_owned());
-    images::logout(Some(&registry), file.as_deref())?;
+    match images::logout(Some(&registry), file.as_deref()) {
+        // docker's: whoever is not logged in has what was asked for.
+        Err(e) if e.kind() == Kind::NotFound && ctx.manner == Manner::Docker => {
+            ui.line(format_args!("Not logged in to {registry}"));
+            return Ok(Exit::OK);
+        }
+        other => {
+            other?;
+        }
+    }
     ui.line(format_args!("Removed login credentials for {registry}"));
     Ok(Exit::OK)
 }

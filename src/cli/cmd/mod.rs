@@ -241,7 +241,7 @@ fn to_output(
     let Some(path) = path.filter(|p| *p != "-") else {
         let mut out = std::io::stdout();
         if out.is_terminal() {
-            return Err(Failure::new("refusing to write an archive to a terminal")
+            return Err(Failure::new("cowardly refusing to write an archive to a terminal")
                 .hint("name a file with -o, or redirect the output"));
         }
         write(&mut out)?;

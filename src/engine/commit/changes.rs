@@ -9,14 +9,40 @@ fn invalid(change: &str, why: &str) -> Error {
     Error::new(Kind::Invalid, format!("invalid --change {change:?}: {why}"))
 }
 
-/// Applies one instruction to an image's config.
-pub(crate) fn apply(config: &mut Map<String, Value>, change: &str) -> Result<(), Error> {
+/// Applies instructions to an image's config, in their order.
+pub(crate) fn apply_all(config: &mut Map<String, Value>, changes: &[String]) -> Result<(), Error> {
+    let mut command = None;
+    for change in changes {
+        apply(config, change)?;
+        match instruction(change).0.to_ascii_uppercase().as_str() {
+            "CMD" => command = config.get("Cmd").cloned(),
+            // As in a Dockerfile: it takes away the parent's Cmd, not one that was said here.
+            "ENTRYPOINT" => {
+                if let Some(own) = &command {
+                    config.insert("Cmd".to_owned(), own.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The word of an instruction and what follows it.
+fn instruction(change: &str) -> (&str, &str) {
     let (word, rest) = change.trim().split_once([' ', '\t']).unwrap_or((change.trim(), ""));
     // podman also takes `CMD=…`.
-    let (word, rest) = match word.split_once('=') {
-        Some((w, r)) if KNOWN.contains(&w.to_ascii_uppercase().as_str()) => (w, r),
+    match word.split_once('=') {
+        Some((w, _)) if KNOWN.contains(&w.to_ascii_uppercase().as_str()) => {
+            change.trim().split_once('=').unwrap_or((word, rest))
+        }
         _ => (word, rest.trim()),
-    };
+    }
+}
+
+/// Applies one instruction to an image's config.
+fn apply(config: &mut Map<String, Value>, change: &str) -> Result<(), Error> {
+    let (word, rest) = instruction(change);
     let mut put = |key: &str, value: Value| {
         config.insert(key.to_owned(), value);
     };
@@ -32,6 +58,7 @@ pub(crate) fn apply(config: &mut Map<String, Value>, change: &str) -> Result<(),
         }
         "USER" => put("User", rest.into()),
         "WORKDIR" => put("WorkingDir", rest.into()),
+        "HEALTHCHECK" => put("Healthcheck", health_check(change, rest)?),
         "STOPSIGNAL" => {
             crate::model::lifecycle::parse_signal(rest)?;
             put("StopSignal", rest.into());
@@ -64,8 +91,57 @@ pub(crate) fn apply(config: &mut Map<String, Value>, change: &str) -> Result<(),
     Ok(())
 }
 
-const KNOWN: &[&str] =
-    &["CMD", "ENTRYPOINT", "ENV", "EXPOSE", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"];
+const KNOWN: &[&str] = &[
+    "CMD",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "HEALTHCHECK",
+    "LABEL",
+    "ONBUILD",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// `HEALTHCHECK [OPTIONS] CMD command` or `HEALTHCHECK NONE`.
+fn health_check(change: &str, text: &str) -> Result<Value, Error> {
+    let mut check = Map::new();
+    let mut rest = text.trim();
+    while let Some(option) = rest.strip_prefix("--") {
+        let (option, after) = option.split_once(char::is_whitespace).unwrap_or((option, ""));
+        let (name, value) = option.split_once('=').ok_or_else(|| invalid(change, "want --NAME=VALUE"))?;
+        let key = match name {
+            "interval" => "Interval",
+            "timeout" => "Timeout",
+            "start-period" => "StartPeriod",
+            "start-interval" => "StartInterval",
+            "retries" => "Retries",
+            _ => return Err(invalid(change, &format!("unknown option --{name}"))),
+        };
+        let number = if key == "Retries" {
+            let retries = value.parse::<u32>();
+            retries.map_err(|_| invalid(change, "--retries wants a number"))?.into()
+        } else {
+            let length = crate::model::units::parse_duration(value)?;
+            u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).into()
+        };
+        check.insert(key.to_owned(), number);
+        rest = after.trim_start();
+    }
+    let (word, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let test: Vec<String> = match (word.to_ascii_uppercase().as_str(), after.trim()) {
+        ("NONE", "") => vec!["NONE".to_owned()],
+        ("CMD", after) if !after.is_empty() => match serde_json::from_str::<Vec<String>>(after) {
+            Ok(words) => std::iter::once("CMD".to_owned()).chain(words).collect(),
+            Err(_) => vec!["CMD-SHELL".to_owned(), after.to_owned()],
+        },
+        _ => return Err(invalid(change, "want CMD and a command, or NONE")),
+    };
+    check.insert("Test".to_owned(), test.into());
+    Ok(Value::Object(check))
+}
 
 fn object<'a>(config: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
     let slot = config.entry(key).or_insert_with(|| json!({}));
@@ -142,9 +218,8 @@ mod tests {
     fn changed(changes: &[&str]) -> Value {
         let mut config = Map::new();
         config.insert("Env".to_owned(), json!(["A=1", "B=2"]));
-        for change in changes {
-            apply(&mut config, change).expect("known");
-        }
+        let changes: Vec<String> = changes.iter().map(|c| (*c).to_owned()).collect();
+        apply_all(&mut config, &changes).expect("known");
         Value::Object(config)
     }
 
@@ -166,6 +241,25 @@ mod tests {
         assert_eq!(all["Volumes"], json!({ "/data": {} }));
         let shell = changed(&["ENTRYPOINT echo hi"]);
         assert_eq!(shell["Entrypoint"], json!(["/bin/sh", "-c", "echo hi"]));
+        let both = changed(&["CMD=[\"x\"]", "ENTRYPOINT [\"e\"]"]);
+        assert_eq!((&both["Cmd"], &both["Entrypoint"]), (&json!(["x"]), &json!(["e"])));
+        assert_eq!(changed(&["ENTRYPOINT [\"e\"]"])["Cmd"], Value::Null);
+    }
+
+    #[test]
+    fn health_checks_are_dockers() {
+        let check = changed(&["HEALTHCHECK --interval=1s --timeout=30s --retries=5 \t CMD cat /status"]);
+        let want = json!({
+            "Interval": 1_000_000_000_u64, "Timeout": 30_000_000_000_u64, "Retries": 5,
+            "Test": ["CMD-SHELL", "cat /status"],
+        });
+        assert_eq!(check["Healthcheck"], want);
+        assert_eq!(changed(&["HEALTHCHECK NONE"])["Healthcheck"], json!({ "Test": ["NONE"] }));
+        let words = changed(&["HEALTHCHECK CMD [\"a\", \"b\"]"]);
+        assert_eq!(words["Healthcheck"]["Test"], json!(["CMD", "a", "b"]));
+        for bad in ["HEALTHCHECK", "HEALTHCHECK CMD", "HEALTHCHECK --x=1 CMD a", "HEALTHCHECK sleep"] {
+            assert!(apply(&mut Map::new(), bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

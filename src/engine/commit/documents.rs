@@ -51,9 +51,7 @@ pub(super) fn config(
         _ => Map::new(),
     };
     settings(spec, &mut own);
-    for change in &options.changes {
-        changes::apply(&mut own, change)?;
-    }
+    changes::apply_all(&mut own, &options.changes)?;
     config["config"] = Value::Object(own);
     config["created"] = now.clone().into();
     if let Some(author) = &options.author {

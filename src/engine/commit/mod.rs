@@ -110,9 +110,13 @@ fn layer(
     pause: bool,
 ) -> Result<StagedLayer, Error> {
     let paused = pause && matches!(container.phase, Phase::Running(_));
-    if paused {
-        client::pause(&ctx.paths, container.id())?;
-    }
+    let paused = match paused.then(|| client::pause(&ctx.paths, container.id())) {
+        None => false,
+        Some(Ok(())) => true,
+        // It ended meanwhile, and stands still for good.
+        Some(Err(_)) if !Container::find(ctx, store, container.id().as_str())?.alive() => false,
+        Some(Err(e)) => return Err(e.into()),
+    };
     let staged = stage(ctx, store, spec);
     if paused {
         // It may have been killed or unpaused by someone else; the layer is made all the same.

@@ -23,9 +23,6 @@ use crate::sys::root::{Root, lexical};
 use pack::Packer;
 use plan::{Found, Landing, landing};
 
-/// Links that a target may lead through.
-const MAX_LINKS: u32 = 40;
-
 /// How to copy.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CopyOptions {
@@ -62,6 +59,23 @@ impl std::fmt::Display for End {
     }
 }
 
+/// Which way a copy goes at an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Out,
+    In,
+}
+
+impl Way {
+    /// docker's word for the event.
+    fn action(self) -> &'static str {
+        match self {
+            Self::Out => "archive-path",
+            Self::In => "extract-to-dir",
+        }
+    }
+}
+
 /// An end, opened: the root beneath which its path is looked up.
 struct Place {
     rootfs: Option<Rootfs>,
@@ -77,7 +91,7 @@ struct Place {
 }
 
 impl Place {
-    fn open(ctx: &Context, end: &End, below_workdir: bool) -> Result<Self, Error> {
+    fn open(ctx: &Context, end: &End, way: Way, below_workdir: bool) -> Result<Self, Error> {
         let (mut maps, mut read_only) = (None, None);
         let (rootfs, host, text, path) = match end {
             End::Host(text) => {
@@ -89,6 +103,7 @@ impl Place {
             End::Container { name, path } => {
                 let store = ctx.store()?;
                 let container = Container::find(ctx, &store, name)?;
+                super::journal::container(ctx, way.action(), &container.row, &[("path", path.clone())]);
                 let spec = container.spec(&store)?;
                 let rootfs = Rootfs::open(ctx, &container, &spec)?;
                 if let Some(running) = container.phase.running() {
@@ -121,19 +136,6 @@ impl Place {
             (None, Some(host)) => Ok((host, self.path.clone())),
             (None, None) => Err(Error::new(Kind::Internal, "an end of the copy is not open")),
         }
-    }
-
-    /// A target that is a link to nothing: what it names is made, as by `cp`, and not the link replaced.
-    fn follow_dangling(&mut self) -> Result<(), Error> {
-        for _ in 0..MAX_LINKS {
-            let (root, path) = self.root()?;
-            if self.directory || look(root, &path) != Found::Nothing {
-                return Ok(());
-            }
-            let Ok(link) = root.read_link(&path) else { return Ok(()) };
-            self.path = lexical(&self.path.parent().unwrap_or(Path::new("/")).join(link));
-        }
-        Err(Error::new(Kind::Invalid, "the destination is a link that leads to too many others"))
     }
 
     fn close(self) -> Result<(), Error> {
@@ -196,10 +198,9 @@ pub fn cp(ctx: &Context, from: &End, to: &End, options: &CopyOptions) -> Result<
     if matches!((from, to), (End::Host(_), End::Host(_))) {
         return Err(Error::new(Kind::Invalid, "must specify at least one container source or destination"));
     }
-    let source = Place::open(ctx, from, options.below_workdir)?;
-    let mut target = Place::open(ctx, to, options.below_workdir)?;
-    let followed = target.follow_dangling();
-    let moved = followed.and_then(|()| transfer(&source, &target, from, to, options));
+    let source = Place::open(ctx, from, Way::Out, options.below_workdir)?;
+    let target = Place::open(ctx, to, Way::In, options.below_workdir)?;
+    let moved = transfer(&source, &target, from, to, options);
     let closed = source.close().and(target.close());
     let bytes = moved?;
     closed?;
@@ -316,7 +317,7 @@ pub fn unpack(
     options: &CopyOptions,
 ) -> Result<u64, Error> {
     let end = End::Container { name: name.to_owned(), path: path.to_owned() };
-    let place = Place::open(ctx, &end, options.below_workdir)?;
+    let place = Place::open(ctx, &end, Way::In, options.below_workdir)?;
     let done = (|| {
         if let Some(why) = place.read_only {
             return Err(Error::new(Kind::Invalid, format!("copying to {end}: {why}")));
@@ -346,7 +347,7 @@ pub fn pack(
     options: &CopyOptions,
 ) -> Result<u64, Error> {
     let end = End::Container { name: name.to_owned(), path: path.to_owned() };
-    let place = Place::open(ctx, &end, options.below_workdir)?;
+    let place = Place::open(ctx, &end, Way::Out, options.below_workdir)?;
     let done = (|| {
         let (root, path) = place.root()?;
         let packer =

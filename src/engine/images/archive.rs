@@ -126,9 +126,7 @@ pub fn import(ctx: &Context, tar: &mut dyn Read, options: &ImportOptions) -> Res
     let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
     let platform = platform.unwrap_or_else(Platform::host);
     let mut own = Map::new();
-    for change in &options.changes {
-        changes::apply(&mut own, change)?;
-    }
+    changes::apply_all(&mut own, &options.changes)?;
     let store = ctx.store()?;
     let imported = watched(&NoProgress, |progress| archive::import_layer(&store, tar, progress))
         .map_err(|e| e.context("importing"))?;

@@ -119,7 +119,7 @@ fn conflict(text: String) -> Error {
 
 fn untag(ctx: &Context, store: &Store, image: &Image, key: &str) -> Result<Vec<Removal>, Error> {
     store.untag_image(key)?;
-    journal::image(ctx, "untag", &familiar(key), &image.config.labels);
+    journal::named_image(ctx, "untag", image.id.as_str(), &familiar(key), &image.config.labels);
     let mut done = vec![Removal::Untagged(familiar(key))];
     let after = store.image(&image.id)?;
     done.extend(
@@ -141,7 +141,7 @@ fn untag_all(ctx: &Context, store: &Store, image: &Image) -> Result<Vec<Removal>
 pub(super) fn delete(ctx: &Context, store: &Store, image: &Image) -> Result<(Vec<Removal>, u64), Error> {
     let removed = store.remove_image(&image.id)?;
     for name in &image.names {
-        journal::image(ctx, "untag", &familiar(name), &image.config.labels);
+        journal::named_image(ctx, "untag", image.id.as_str(), &familiar(name), &image.config.labels);
     }
     journal::image(ctx, "delete", image.id.as_str(), &image.config.labels);
     let mut done: Vec<Removal> = removed.untagged.iter().map(|n| Removal::Untagged(familiar(n))).collect();

@@ -26,7 +26,7 @@ pub fn tag(ctx: &Context, source: &str, names: &[String]) -> Result<(), Error> {
     let (image, _) = find_by(&Names::new(), &store, source)?;
     for target in targets {
         store.tag_image(&image.id, &target.to_string())?;
-        journal::image(ctx, "tag", &target.familiar(), &image.config.labels);
+        journal::named_image(ctx, "tag", image.id.as_str(), &target.familiar(), &image.config.labels);
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub fn untag(ctx: &Context, image: &str, names: &[String]) -> Result<(), Error> 
     }
     for name in gone {
         store.untag_image(&name)?;
-        journal::image(ctx, "untag", &super::familiar(&name), &found.config.labels);
+        journal::named_image(ctx, "untag", found.id.as_str(), &super::familiar(&name), &found.config.labels);
     }
     Ok(())
 }

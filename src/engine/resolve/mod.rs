@@ -119,7 +119,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         hostname,
         domainname,
         network,
-        cgroup_parent: o.cgroup_parent.clone().unwrap_or_default(),
+        cgroup_parent: o.cgroup_parent.as_deref().map_or_else(String::new, cgroup_parent),
         cgroups: o.cgroups.as_deref() != Some("disabled"),
         security,
         sysctls,
@@ -210,4 +210,9 @@ fn host_users(inputs: &Inputs<'_>) -> Result<Vec<String>, Error> {
 
 fn requires(inputs: &Inputs<'_>) -> Result<Vec<ContainerId>, Error> {
     inputs.options.requires.iter().map(|name| Ok(inputs.world.container(name)?.id)).collect()
+}
+
+/// `..` leads no higher than the root of the cgroups, as docker has it.
+fn cgroup_parent(text: &str) -> String {
+    if text.split('/').any(|part| part == "..") { mounts::clean(text) } else { text.to_owned() }
 }

@@ -161,7 +161,8 @@ pub fn parse_expose(text: &str) -> Result<(u16, u16, Protocol), ParseError> {
     let bad = |why: &str| ParseError::new("port to expose", text, why);
     let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let protocol = protocol.parse().map_err(|_| bad("want tcp, udp or sctp"))?;
-    let (first, last) = range(ports).ok_or_else(|| bad("want PORT[-PORT][/PROTOCOL]"))?;
+    let (first, last) =
+        range(ports).ok_or_else(|| bad("invalid range format for --expose: want PORT[-PORT][/PROTOCOL]"))?;
     if first == 0 {
         return Err(bad("the port must not be 0"));
     }
@@ -223,9 +224,11 @@ fn exclusive_mode(text: &str) -> Result<Option<NetworkMode>, ParseError> {
             "host" => NetworkMode::Host,
             "private" => NetworkMode::Private,
             "pasta" | "slirp4netns" => return bad("it is for rootless containers only"),
+            "container" => return bad("invalid container format container:<name|id>"),
             _ => return Ok(None),
         },
-        Some(("container" | "ns", "")) => return bad("a name or path is missing after the colon"),
+        Some(("container", "")) => return bad("invalid container format container:<name|id>"),
+        Some(("ns", "")) => return bad("a path is missing after the colon"),
         Some(("container", name)) => NetworkMode::Container(name.to_owned()),
         Some(("ns", path)) => NetworkMode::Path(path.to_owned()),
         Some(("pasta" | "slirp4netns", _)) => return bad("it is for rootless containers only"),

@@ -86,8 +86,7 @@ impl Server {
         if oom && self.oom.take().is_some() {
             self.event("oom", &[]);
         }
-        let seconds = ran.as_secs().to_string();
-        self.event("die", &[("exitCode", code.to_string()), ("execDuration", seconds)]);
+        self.tell_end(code, ran.as_secs());
         self.process = None;
         self.input = Vec::new();
         self.input_ends = false;

@@ -12,6 +12,7 @@ mod networks;
 mod probes;
 mod requests;
 mod streams;
+mod told;
 
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -25,9 +26,8 @@ use super::restart::Restart;
 use super::undo::Undo;
 use crate::model::container::{Exited, Phase, Running};
 use crate::model::digest::Digest;
-use crate::model::event::Event;
+use crate::model::mount::MountKind;
 use crate::runtime::cgroup::OomWatch;
-use crate::storage::events;
 use crate::sys::event::{Epoll, Events, SignalFd, interest};
 use crate::sys::memory::Reclaimable;
 use crate::sys::{socket, tty};
@@ -66,6 +66,8 @@ pub(super) struct Keep {
     pub(super) timeout: u64,
     pub(super) auto_remove: bool,
     pub(super) anonymous: Vec<String>,
+    /// Its volumes, name and target.
+    pub(super) volumes: Vec<(String, String)>,
     /// `--rmi`: the image goes with the container, unless others use it.
     pub(super) remove_image: Option<Digest>,
     pub(super) on_unhealthy: crate::model::lifecycle::HealthAction,
@@ -77,6 +79,8 @@ impl Keep {
     pub(super) fn of(handoff: &Handoff) -> Self {
         let spec = &handoff.spec;
         let life = &spec.lifecycle;
+        let named = spec.mounts.iter().filter(|m| m.kind == MountKind::Volume);
+        let named = named.filter_map(|m| Some((m.name.clone()?, m)));
         let once = spec.process.interactive && handoff.attach.is_some_and(|a| a.stdin);
         Self {
             name: spec.name.clone(),
@@ -92,6 +96,7 @@ impl Keep {
             timeout: life.timeout,
             auto_remove: life.auto_remove,
             anonymous: spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect(),
+            volumes: named.map(|(name, m)| (name, m.target.clone())).collect(),
             remove_image: spec.root.image_id.clone().filter(|_| life.remove_image),
             on_unhealthy: life.health_on_failure,
             recorder: handoff.recorder && life.auto_remove,
@@ -230,7 +235,7 @@ impl Server {
         self.follow_network()?;
         self.stalled = false;
         self.paused = false;
-        self.event("start", &[]);
+        self.tell_start();
         Ok(())
     }
 
@@ -420,25 +425,6 @@ impl Server {
     /// A trouble that no client is there to hear.
     fn note(&self, text: &str) {
         super::note(&self.world.paths, &self.world.id, text);
-    }
-
-    /// Writes an event of this container to the journal. A journal that cannot be written stops nobody.
-    fn event(&self, action: &str, more: &[(&str, String)]) {
-        let mut attributes: Vec<(String, String)> =
-            vec![("image".to_owned(), self.keep.image.clone()), ("name".to_owned(), self.keep.name.clone())];
-        attributes.extend(more.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
-        attributes.extend(self.keep.labels.iter().cloned());
-        let event = Event {
-            time: jiff::Timestamp::now(),
-            kind: "container".to_owned(),
-            action: action.to_owned(),
-            id: self.world.id.as_str().to_owned(),
-            attributes,
-            inspect: None,
-        };
-        if let Err(e) = events::append(&self.world.paths, &event) {
-            self.note(&format!("event {action}: {e}"));
-        }
     }
 
     fn resize_main(&self, size: super::proto::TermSize) -> bool {

@@ -221,6 +221,9 @@ fn user_mount(m: &MountSpec, facts: &ResolvedFacts) -> Result<oci::Mount, Error>
         // Device nodes go to /dev, so they must work there.
         let careful = ["nosuid", "nodev", "noexec"].into_iter().filter(|f| *f != "nodev" || target != "/dev");
         options.extend(careful.map(str::to_owned));
+        if propagation != "rprivate" {
+            options.push(propagation.clone());
+        }
     }
     options.extend(flags.iter().filter(|f| *f != "ro" && *f != "rw").cloned());
     match idmap.as_deref() {

@@ -35,6 +35,9 @@ pub(in crate::runtime) fn make_working_directory(plan: &Plan<'_>, root: &Root) -
         // Whether it can be entered is seen when it is.
         Ok(_) => Ok(()),
         Err(e) if e.is(libc::EACCES) || e.is(libc::ELOOP) => Ok(()),
+        Err(e) if e.is(libc::ENOTDIR) => {
+            Err(e).during(|| format!("the working directory {path:?} is not a directory"))
+        }
         Err(e) => Err(e).during(|| format!("making the working directory {path:?}")),
     }
 }

@@ -25,7 +25,8 @@ enum Flow {
 }
 
 /// Objects whose keys are the user's: a missing key is no mistake in the template.
-const OPEN: [&str; 22] = [
+const OPEN: [&str; 23] = [
+    "Attributes",
     "Labels",
     "Annotations",
     "Ports",

@@ -124,8 +124,13 @@ pub(super) fn print_value(value: &Value) -> String {
         Value::Object(map) => {
             let mut all: Vec<(&String, &Value)> = map.iter().collect();
             all.sort_by_key(|(k, _)| *k);
+            // The values of docker's sets (ports, volumes) are empty structs, which Go prints as braces.
+            let element = |k: &String, v: &Value| match v {
+                Value::Object(o) if o.is_empty() && k.contains('/') => "{}".to_owned(),
+                other => print_value(other),
+            };
             let fields: Vec<String> =
-                all.into_iter().map(|(k, v)| format!("{k}:{}", print_value(v))).collect();
+                all.into_iter().map(|(k, v)| format!("{k}:{}", element(k, v))).collect();
             format!("map[{}]", fields.join(" "))
         }
     }

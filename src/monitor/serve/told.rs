@@ -1,0 +1,71 @@
+//! What the journal is told: events of the container, of its networks and of its volumes.
+
+use super::Server;
+use crate::model::container::AttachmentState;
+use crate::model::event::Event;
+use crate::storage::events;
+
+type Attributes = Vec<(String, String)>;
+
+impl Server {
+    /// Writes an event of this container to the journal. A journal that cannot be written stops nobody.
+    pub(super) fn event(&self, action: &str, more: &[(&str, String)]) {
+        self.append(&[self.own_event(action, more)]);
+    }
+
+    /// The container runs: its networks and volumes are in use.
+    pub(super) fn tell_start(&self) {
+        let mut all = self.surroundings("connect", "mount");
+        all.push(self.own_event("start", &[]));
+        self.append(&all);
+    }
+
+    /// The container has ended.
+    pub(super) fn tell_end(&self, code: i32, seconds: u64) {
+        let more = [("exitCode", code.to_string()), ("execDuration", seconds.to_string())];
+        let mut all = vec![self.own_event("die", &more)];
+        all.extend(self.surroundings("disconnect", "unmount"));
+        self.append(&all);
+    }
+
+    fn own_event(&self, action: &str, more: &[(&str, String)]) -> Event {
+        let mut attributes: Attributes =
+            vec![("image".to_owned(), self.keep.image.clone()), ("name".to_owned(), self.keep.name.clone())];
+        attributes.extend(more.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+        attributes.extend(self.keep.labels.iter().cloned());
+        event("container", action, self.world.id.as_str(), attributes)
+    }
+
+    fn surroundings(&self, network: &str, volume: &str) -> Vec<Event> {
+        let container = || ("container".to_owned(), self.world.id.as_str().to_owned());
+        let connected = |state: &AttachmentState| {
+            let kind = ("type".to_owned(), "bridge".to_owned());
+            let attributes = vec![container(), ("name".to_owned(), state.network.clone()), kind];
+            event("network", network, &state.network_id, attributes)
+        };
+        let mounted = |(name, target): &(String, String)| {
+            let driver = ("driver".to_owned(), "local".to_owned());
+            let attributes = vec![container(), ("destination".to_owned(), target.clone()), driver];
+            event("volume", volume, name, attributes)
+        };
+        let networks = self.running.network.iter().map(connected);
+        networks.chain(self.keep.volumes.iter().map(mounted)).collect()
+    }
+
+    fn append(&self, all: &[Event]) {
+        if let Err(e) = events::append_all(&self.world.paths, all) {
+            self.note(&format!("writing events: {e}"));
+        }
+    }
+}
+
+fn event(kind: &str, action: &str, id: &str, attributes: Attributes) -> Event {
+    Event {
+        time: jiff::Timestamp::now(),
+        kind: kind.to_owned(),
+        action: action.to_owned(),
+        id: id.to_owned(),
+        attributes,
+        inspect: None,
+    }
+}
