@@ -5,7 +5,7 @@
 //! named. Long commands call [`Store::checkpoint`], which first makes the files durable that rows speak of.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
@@ -14,8 +14,17 @@ use super::error::{Error, Result};
 use super::paths::{Paths, ensure_private};
 use super::{reserve, schema};
 
-/// How long a writer waits for other writers before it gives up.
-const BUSY_LIMIT: Duration = Duration::from_secs(20);
+/// How long a writer waits for another that writes nothing before it gives up. While others come and go it waits:
+/// on a slow machine fifty of them take longer than any limit that would still tell of one that hangs.
+const BUSY_LIMIT: Duration = if cfg!(test) { Duration::from_millis(400) } else { Duration::from_secs(20) };
+
+/// A wait for the database's lock.
+struct Waiting {
+    began: Instant,
+    /// When the log was last seen to change, and how it was then.
+    moved: Instant,
+    log: (u64, Option<SystemTime>),
+}
 
 /// WAL size above which [`Store::checkpoint`] does something. The first process to open the database reads
 /// the whole log, so a small one keeps every command fast.
@@ -81,6 +90,8 @@ impl Store {
     fn configure(&self) -> Result<()> {
         let setup = || {
             self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            // Or SQLite would wait by itself, up to 100 ms a time: we do, in smaller steps.
+            self.conn.busy_timeout(Duration::ZERO)?;
             self.conn.set_prepared_statement_cache_capacity(64);
             self.conn.execute_batch(&format!(
                 "PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; PRAGMA wal_autocheckpoint={SAFETY_CHECKPOINT_PAGES};"
@@ -95,12 +106,12 @@ impl Store {
         doing: &'static str,
         mut body: impl FnMut(&Transaction<'_>) -> Result<T>,
     ) -> Result<T> {
-        let started = Instant::now();
+        let mut waiting = None;
         loop {
             let tx = match Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate) {
                 Ok(tx) => tx,
                 Err(e) if is_busy(&e) => {
-                    self.back_off(started, doing)?;
+                    self.back_off(&mut waiting, doing)?;
                     continue;
                 }
                 Err(e) => return Err(self.error(doing, e)),
@@ -108,7 +119,9 @@ impl Store {
             let done =
                 body(&tx).and_then(|value| tx.commit().map(|()| value).map_err(|e| self.error(doing, e)));
             match done {
-                Err(Error::Database { source, .. }) if is_busy(&source) => self.back_off(started, doing)?,
+                Err(Error::Database { source, .. }) if is_busy(&source) => {
+                    self.back_off(&mut waiting, doing)?;
+                }
                 Err(Error::Database { source, .. }) if is_full(&source) && reserve::release(&self.paths) => {}
                 other => return other,
             }
@@ -125,11 +138,11 @@ impl Store {
     }
 
     fn retry<T>(&self, doing: &'static str, mut body: impl FnMut() -> rusqlite::Result<T>) -> Result<T> {
-        let started = Instant::now();
+        let mut waiting = None;
         loop {
             match body() {
                 Ok(value) => return Ok(value),
-                Err(e) if is_busy(&e) => self.back_off(started, doing)?,
+                Err(e) if is_busy(&e) => self.back_off(&mut waiting, doing)?,
                 Err(e) if is_full(&e) && reserve::release(&self.paths) => {}
                 Err(e) => return Err(self.error(doing, e)),
             }
@@ -137,11 +150,19 @@ impl Store {
     }
 
     /// Sleeps 0.2 to 10 ms, longer the longer we wait already; jitter keeps waiters from marching in step.
-    fn back_off(&self, started: Instant, doing: &'static str) -> Result<()> {
-        let waited = started.elapsed();
-        if waited > BUSY_LIMIT {
-            let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-            return Err(Error::Busy { path: self.paths.database(), doing, waited_ms });
+    fn back_off(&self, waiting: &mut Option<Waiting>, doing: &'static str) -> Result<()> {
+        let waiting = waiting.get_or_insert_with(|| {
+            let now = Instant::now();
+            Waiting { began: now, moved: now, log: log_state(&self.paths) }
+        });
+        let waited = waiting.began.elapsed();
+        if waiting.moved.elapsed() > BUSY_LIMIT {
+            let log = log_state(&self.paths);
+            if log == waiting.log {
+                let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+                return Err(Error::Busy { path: self.paths.database(), doing, waited_ms });
+            }
+            (waiting.moved, waiting.log) = (Instant::now(), log);
         }
         // xorshift32: good enough to spread sleepers, needs no dependency.
         let mut x = self.jitter.get();
@@ -195,9 +216,14 @@ impl Store {
 
 /// Bytes of the write-ahead log.
 fn log_size(paths: &Paths) -> u64 {
+    log_state(paths).0
+}
+
+/// Size of the write-ahead log and when it was written to: it changes with every transaction.
+fn log_state(paths: &Paths) -> (u64, Option<SystemTime>) {
     let mut log = paths.database().into_os_string();
     log.push("-wal");
-    std::fs::metadata(log).map_or(0, |m| m.len())
+    std::fs::metadata(log).map_or((0, None), |m| (m.len(), m.modified().ok()))
 }
 
 /// Makes the database's file for the owner only; SQLite gives its log the same mode.

@@ -5,6 +5,7 @@ mod crash;
 mod garbage;
 mod images;
 mod measure;
+mod waiting;
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,0 +1,36 @@
+//! Waiting for the database: as long as others come and go, but not for one that hangs.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const CHANGE: &str = "CREATE TABLE IF NOT EXISTS wait_test (n); INSERT INTO wait_test VALUES (1);";
+
+#[test]
+fn one_that_hangs_is_not_waited_for() {
+    let (_dir, holder) = store("wait-hangs");
+    holder.conn.execute_batch("BEGIN IMMEDIATE").expect("begin");
+    let other = Store::open(&holder.paths).expect("open");
+    let failed = other.write("trying", |_| Ok(())).expect_err("locked");
+    assert!(matches!(failed, Error::Busy { .. }), "{failed}");
+}
+
+#[test]
+fn others_that_come_and_go_are_waited_for() {
+    let (_dir, holder) = store("wait-goes");
+    let paths = holder.paths.clone();
+    let waiter = std::thread::spawn(move || {
+        let store = Store::open(&paths).expect("open");
+        let began = Instant::now();
+        store.write("trying", |_| Ok(())).map(|()| began.elapsed())
+    });
+    let began = Instant::now();
+    holder.conn.execute_batch(&format!("BEGIN IMMEDIATE; {CHANGE}")).expect("begin");
+    while began.elapsed() < Duration::from_millis(1500) {
+        std::thread::sleep(Duration::from_millis(100));
+        // One step: nobody gets in between often.
+        holder.conn.execute_batch(&format!("COMMIT; BEGIN IMMEDIATE; {CHANGE}")).expect("again");
+    }
+    holder.conn.execute_batch("COMMIT").expect("commit");
+    waiter.join().expect("no panic").expect("its turn came");
+}
