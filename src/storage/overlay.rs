@@ -44,7 +44,7 @@ pub struct Shift<'a> {
 /// those of the image. `container` is the directory with `upper` and `work` in it.
 ///
 /// # Errors
-/// As [`mount`]; also a file system without idmapped mounts, or a kernel that takes no detached layers (before 6.15).
+/// As [`mount`]; also a file system without idmapped mounts, or a kernel whose overlays take none (before 5.19).
 pub fn mount_mapped(
     lowers: &[PathBuf],
     container: Option<&Path>,
@@ -73,37 +73,73 @@ fn mapped(
         sys::mount::set_attributes(&tree, &change, false)?;
         return Ok(tree);
     }
-    let fs = FsContext::new("overlay")?;
-    let mut held = Vec::with_capacity(lowers.len() + 3);
-    for lower in lowers {
-        let tree = shift(lower)?;
-        fs.set_fd("lowerdir+", &tree)?;
-        held.push(tree);
+    let trees = lowers.iter().map(|lower| shift(lower)).collect::<sys::error::Result<Vec<_>>>()?;
+    // One mount for both, as overlay demands of upper and work directory.
+    let base = container.map(shift).transpose()?;
+    // Overlay works in its upper directory with the file ids of who mounts it, which must be ids that the mapped
+    // mount knows.
+    let made = match sys::caps::with_file_ids(uid, gid, || of_detached(&trees, base.as_ref(), options)) {
+        Err(e) if e.is(rustix::io::Errno::INVAL.raw_os_error()) => {
+            let what = || format!("overlay of {} layers", lowers.len());
+            sys::visit::in_own_mounts(what, || {
+                let places = attach_all(&trees, base.as_ref())?;
+                sys::caps::with_file_ids(uid, gid, || of_attached(&places, base.is_some(), options))
+            })
+        }
+        other => other,
+    }?;
+    if container.is_some() {
+        let change = Attributes { clear: attr::RDONLY, ..Attributes::default() };
+        sys::mount::set_attributes(&made, &change, false)?;
     }
-    if let Some(container) = container {
-        // One mount for both, as overlay demands of upper and work directory.
-        let base = shift(container)?;
+    Ok(made)
+}
+
+/// Of detached layers, which Linux 6.15 and newer take.
+fn of_detached(trees: &[OwnedFd], base: Option<&OwnedFd>, options: Options) -> sys::error::Result<OwnedFd> {
+    let fs = FsContext::new("overlay")?;
+    for tree in trees {
+        fs.set_fd("lowerdir+", tree)?;
+    }
+    let mut held = Vec::new();
+    if let Some(base) = base {
         for (key, name) in [("upperdir", "upper"), ("workdir", "work")] {
-            let dir = sys::root::Root::new(sys::fd::dup(&base, 3)?).resolve_no_links(Path::new(name))?;
+            let dir = sys::root::Root::new(sys::fd::dup(base, 3)?).resolve_no_links(Path::new(name))?;
             fs.set_fd(key, &dir)?;
             held.push(dir);
         }
-        // A detached mount is taken apart when its first descriptor is closed.
-        held.push(base);
         if options.volatile {
             fs.flag("volatile")?;
         }
     }
-    // Overlay works in its upper directory with the file ids of who mounts it, which must be ids that the mapped
-    // mount knows.
-    let made = sys::caps::with_file_ids(uid, gid, || finish(fs, None, options, &mut held));
-    made.and_then(|made| {
-        if container.is_some() {
-            let change = Attributes { clear: attr::RDONLY, ..Attributes::default() };
-            sys::mount::set_attributes(&made, &change, false)?;
+    finish(fs, None, options, &mut held)
+}
+
+/// Attaches the layers, in a mount namespace of our own, and gives their places: the layers', then that of what holds
+/// the upper and work directories.
+fn attach_all(trees: &[OwnedFd], base: Option<&OwnedFd>) -> sys::error::Result<Vec<PathBuf>> {
+    let scratch = Path::new(sys::visit::SCRATCH);
+    let made = FsContext::new("tmpfs")?.mount(0)?;
+    sys::mount::move_mount_to_path(&made, scratch)?;
+    let mut places = Vec::with_capacity(trees.len() + 1);
+    for (n, tree) in trees.iter().chain(base).enumerate() {
+        let place = scratch.join(n.to_string());
+        std::fs::create_dir(&place).map_err(|e| {
+            sys::Error::new("mkdir", place.display().to_string(), e.raw_os_error().unwrap_or_default())
+        })?;
+        sys::mount::move_mount_to_path(tree, &place)?;
+        places.push(place);
+    }
+    Ok(places)
+}
+
+fn of_attached(places: &[PathBuf], writable: bool, options: Options) -> sys::error::Result<OwnedFd> {
+    match places.split_last() {
+        Some((base, lowers)) if writable => {
+            assemble(lowers, Some((&base.join("upper"), &base.join("work"))), options)
         }
-        Ok(made)
-    })
+        _ => assemble(places, None, options),
+    }
 }
 
 /// A read-only overlay of `lowers`, top first. One layer alone becomes a read-only bind of it.

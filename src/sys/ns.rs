@@ -7,6 +7,7 @@ use rustix::fs::OFlags;
 
 use super::error::{Context, Error, Result, check};
 use super::fd;
+use super::process::PidFd;
 
 /// A kind of namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +110,20 @@ fn join_raw(raw: i32, flags: u64, what: &str) -> Result<()> {
     // SAFETY: integers only.
     let r = unsafe { libc::setns(raw, flags as i32) };
     check(r, "setns", || format!("{what}, {flags:#x}")).map(drop)
+}
+
+/// Makes the root of our mount namespace our root directory, out of whatever `chroot` we are in, and tells whether that
+/// was another one. A process that may not do so stays where it is: without CAP_SYS_CHROOT nobody below it leaves
+/// a `chroot` either.
+pub fn leave_chroot() -> Result<bool> {
+    let place = |()| rustix::fs::stat("/").call("stat", || "/".into()).map(|s| (s.st_dev, s.st_ino));
+    let before = place(())?;
+    let own = PidFd::open(rustix::process::getpid().as_raw_pid())?;
+    match join_process(own.as_fd(), Kind::Mount.flag()) {
+        Err(e) if e.is(libc::EPERM) => return Ok(false),
+        other => other?,
+    }
+    Ok(place(())? != before)
 }
 
 /// Leaves into new namespaces (`CLONE_NEW…` flags).

@@ -104,3 +104,32 @@ fn kernel_parameters_of_the_host_are_not_a_containers() {
     assert_eq!(run(&s, &["--sysctl", "net.ipv4.ip_forward=1"], read), (0, "1\n".to_owned()));
     assert_eq!(run(&s, &["--sysctl", "kernel.shmmax=4096"], "cat /proc/sys/kernel/shmmax").1, "4096\n");
 }
+
+/// An engine in a `chroot` (a build machine's, a rescue system's): the file system around it is neither where an exec
+/// lands nor what a second `chroot` leads to.
+#[test]
+fn an_engine_in_a_chroot_shows_nothing_of_what_is_around_it() {
+    let s = Sandbox::with_images("chroot", &["debian"]);
+    let around = s.dir().join("around");
+    std::fs::create_dir(&around).unwrap();
+    let inside = |args: &str| {
+        let mut command = std::process::Command::new("unshare");
+        let (dir, rcon) = (around.display(), crate::support::rcon_binary());
+        let script = format!("mount --rbind / {dir} && exec chroot {dir} {} {args}", rcon.display());
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script]);
+        command.envs(s.command().get_envs().filter_map(|(k, v)| Some((k, v?))));
+        s.finish(command)
+    };
+    let script = s.dir().join("out.pl");
+    let out = r#"mkdir "/jail"; chroot "/jail"; chdir ".." for 1..50; chroot "."; exec "/bin/cat", "/etc/hostname";"#;
+    std::fs::write(&script, out).unwrap();
+    let flags = format!("--network none -h box -v {}:/out.pl debian", script.display());
+    inside(&format!("run -d --name c {flags} sleep 100")).ok();
+    for words in
+        ["exec c cat /etc/hostname", "exec c perl /out.pl", &format!("run --rm {flags} perl /out.pl")]
+    {
+        let done = inside(words);
+        assert_eq!(done.ok(), "box", "{words}");
+    }
+    s.rcon(["rm", "-f", "-t", "0", "c"]).ok();
+}

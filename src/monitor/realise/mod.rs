@@ -47,8 +47,6 @@ pub(super) struct World {
     pub(super) ids: Option<ids::Ids>,
     /// What our starter had, and what our processes are to have; `None` where we have it too.
     pub(super) oom_score_adj: Option<i32>,
-    /// The root, detached; kept only where it may be needed for a restart.
-    pub(super) root: Option<OwnedFd>,
     pub(super) cgroup: Option<Cgroup>,
     /// Leased addresses: network and address.
     pub(super) addresses: Vec<(String, std::net::IpAddr)>,
@@ -128,7 +126,6 @@ impl World {
             run_dir: Some(run_dir),
             ids: None,
             oom_score_adj: None,
-            root: None,
             cgroup: None,
             addresses: Vec::new(),
             ports: Vec::new(),

@@ -5,30 +5,14 @@ use std::path::{Path, PathBuf};
 
 use super::Start;
 use super::ids::Ids;
-use crate::model::lifecycle::RestartPolicy;
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::storage::overlay;
 use crate::sys::mount;
 
 impl Start<'_> {
-    /// Mounts the root. Where the container may be restarted a clone is kept, so that the next start needs
-    /// no new overlay (and none that would meet the dying one).
-    pub(super) fn mount_root(&mut self) -> Result<OwnedFd, Failure> {
-        if let Some(kept) = &self.world.root {
-            return clone(kept);
-        }
-        let root = self.new_root()?;
-        if self.handoff.spec.lifecycle.restart != RestartPolicy::No {
-            self.world.root = Some(clone(&root)?);
-            self.undo.push("unmounting the root file system", |world| {
-                world.root = None;
-                Ok(())
-            });
-        }
-        Ok(root)
-    }
-
-    fn new_root(&self) -> Result<OwnedFd, Failure> {
+    /// The root of this start. A restart mounts it anew: when the last process of the start before was reaped, its
+    /// mount namespace and so the overlay were gone.
+    pub(super) fn mount_root(&self) -> Result<OwnedFd, Failure> {
         let spec = &self.handoff.spec;
         let paths = &self.world.paths;
         if let Some(mounted) = self.mounted_on_host()? {
@@ -72,7 +56,8 @@ impl Start<'_> {
     fn new_mapped_root(&self, ids: &Ids) -> Result<OwnedFd, Failure> {
         let spec = &self.handoff.spec;
         let paths = &self.world.paths;
-        let hint = "the file system must allow idmapped mounts, and the kernel detached layers (6.15)";
+        let hint =
+            "the file system must allow idmapped mounts, and the kernel mounts an overlay of them (5.19)";
         if let Some(directory) = &spec.root.directory {
             let step = || format!("using {directory} as the root file system");
             return ids
@@ -85,9 +70,4 @@ impl Start<'_> {
             |e| Failure::internal("mounting the root file system with its ids mapped", &e).hint(hint),
         )
     }
-}
-
-/// A detached clone of a detached mount: the same file system, attachable on its own.
-pub(super) fn clone(kept: &OwnedFd) -> Result<OwnedFd, Failure> {
-    mount::open_tree(kept, true).map_err(|e| Failure::internal("cloning the root file system", &e))
 }

@@ -10,8 +10,8 @@ use crate::monitor::proto::{Failure, FailureKind};
 use crate::runtime::user::User;
 use crate::storage::{overlay, paths, tree, volumes};
 use crate::sys::fd::{self, OpenFlags};
-use crate::sys::mount;
 use crate::sys::root::Root;
+use crate::sys::visit;
 
 /// Detached mounts by destination.
 pub(super) type Sources = Vec<(String, OwnedFd)>;
@@ -171,13 +171,10 @@ fn missing(wish: &MountSpec, error: &crate::sys::Error) -> Failure {
 
 /// A path inside a volume or image, which its content must not lead out of (rule R1).
 fn inside(base: OwnedFd, subpath: &str, wish: &MountSpec) -> Result<OwnedFd, Failure> {
-    // A detached mount is there as long as its first descriptor: until the part is cloned.
-    let base = Root::new(base);
-    let place = base.resolve(Path::new(subpath)).map_err(|e| {
-        Failure::of(FailureKind::NotFound, format!("opening {subpath} for the mount at {}", wish.target), &e)
-    })?;
-    mount::open_tree(place, true)
-        .map_err(|e| Failure::internal(format!("mounting {subpath} at {}", wish.target), &e))
+    visit::clone_part(base, Path::new(subpath)).map_err(|e| {
+        let kind = if e.is(libc::ENOENT) { FailureKind::NotFound } else { FailureKind::Internal };
+        Failure::of(kind, format!("opening {subpath} for the mount at {}", wish.target), &e)
+    })
 }
 
 /// Fills an empty volume from the image, as docker does at the first mount.

@@ -7,16 +7,21 @@ use crate::runtime::plan::Plan;
 use crate::runtime::sync::{During, Step};
 use crate::sys::fd;
 use crate::sys::mount::{self, Attributes, Propagation, attr};
+use crate::sys::ns;
 use crate::sys::root::Root;
 
 /// Attaches the container's root and gives the handle beneath which everything else is looked up.
 ///
 /// A root that has a path is attached there, where hooks that enter the mount namespace look for it; one that
-/// has none, or whose path a user namespace cannot walk, on top of `/`, where only this namespace sees it.
+/// has none, or whose path a user namespace or one out of a `chroot` cannot walk, on top of `/`, where only this
+/// namespace sees it.
 pub(in crate::runtime) fn attach(plan: &Plan<'_>) -> Step<Root> {
     let what = || "attaching the root file system".into();
     let rootfs = &plan.rootfs;
-    let at_path = plan.rootfs_path.map(|path| mount::move_mount_to_path(rootfs, path));
+    // Of an engine in a `chroot` the container would keep the file system around it: an exec would land there, and
+    // a second `chroot` would lead there. The path then has another meaning.
+    let moved = plan.own_mounts && ns::leave_chroot().during(what)?;
+    let at_path = plan.rootfs_path.filter(|_| !moved).map(|path| mount::move_mount_to_path(rootfs, path));
     match at_path {
         Some(Err(e)) if plan.own_mounts && e.is(libc::EACCES) => {
             mount::move_mount_to_path(rootfs, Path::new("/")).during(what)?;
