@@ -159,6 +159,7 @@ impl From<crate::storage::Error> for Error {
             E::Ambiguous { .. } | E::VolumeOptions { .. } => Kind::Invalid,
             E::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => Kind::Denied,
             E::Busy { .. } => Kind::Unavailable,
+            E::NoQuota { .. } => Kind::Unsupported,
             _ => Kind::Internal,
         };
         let message = match &e {
@@ -186,6 +187,10 @@ impl From<crate::storage::Error> for Error {
             Some(_) => Self::with_source(kind, message, Cause(e)),
             None => Self::new(kind, message),
         };
+        if kind == Kind::Unsupported {
+            error =
+                error.hint("--storage-opt needs xfs or ext4 mounted with prjquota below the storage root");
+        }
         if broken {
             error =
                 error.hint("rcon system check --repair makes a new one of what can be read and of the files");

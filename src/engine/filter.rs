@@ -258,7 +258,7 @@ pub(crate) fn has_label(labels: &[(String, String)], wanted: &str) -> bool {
 fn status_is(phase: &Phase, word: &str) -> bool {
     match word {
         "stopped" => phase.status() == "exited",
-        "configured" | "initialized" => phase.status() == "created",
+        "configured" => phase.status() == "created",
         _ => phase.status() == word,
     }
 }
@@ -269,7 +269,9 @@ pub(crate) fn health_word(phase: &Phase, has_check: bool) -> &str {
         return "none";
     }
     match phase {
-        Phase::Running(r) | Phase::Paused(r) => r.health.as_ref().map_or("starting", |h| h.status.as_str()),
+        Phase::Initialized(r) | Phase::Running(r) | Phase::Paused(r) => {
+            r.health.as_ref().map_or("starting", |h| h.status.as_str())
+        }
         Phase::Exited(e) | Phase::Restarting(e) => {
             e.health.as_ref().map_or("unhealthy", |h| h.status.as_str())
         }

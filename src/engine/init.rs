@@ -3,9 +3,14 @@
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::select::{Done, Selection, targets};
+use super::start;
+use super::view::Container;
+use crate::model::container::Phase;
 use crate::model::id::ContainerId;
+use crate::storage::Store;
 
-/// Refused for each container that exists: there is no such half-started state in rcon.
+/// Initializes each container: file system, namespaces, network and process are there, and the process waits for the
+/// start. One that is initialized already is no error.
 ///
 /// # Errors
 /// Only what concerns the selection as a whole.
@@ -15,15 +20,25 @@ pub fn init(
     report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
-    for target in targets(ctx, &store, which, |c| !c.alive())? {
-        let result = target.found.and_then(|c| {
-            Err(Error::new(
-                Kind::Unsupported,
-                format!("container {} cannot be initialised without being started", c.row.name),
-            )
-            .hint("a start takes milliseconds: rcon prepares a container when it starts it"))
-        });
+    for target in targets(ctx, &store, which, |c| matches!(c.phase, Phase::Created))? {
+        let result = target.found.and_then(|c| one(ctx, &store, &c));
         report(Done { given: target.given, result });
     }
     Ok(())
+}
+
+fn one(ctx: &Context, store: &Store, container: &Container) -> Result<ContainerId, Error> {
+    match &container.phase {
+        Phase::Initialized(_) => {}
+        Phase::Created | Phase::Failed { .. } | Phase::Exited(_) => {
+            start::spawn(ctx, store, container, None, true)?;
+            super::journal::container(ctx, "init", &container.row, &[]);
+        }
+        other @ (Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_) | Phase::Removing) => {
+            let text =
+                format!("container {} is {} and cannot be initialized", container.row.name, other.status());
+            return Err(Error::new(Kind::State, text));
+        }
+    }
+    Ok(container.id().clone())
 }

@@ -38,7 +38,8 @@ pub(super) fn named(text: &str) -> Result<i32, Error> {
 
 fn one(ctx: &Context, container: &Container, signal: i32) -> Result<ContainerId, Error> {
     let id = container.id();
-    if container.phase.running().is_none() && !matches!(container.phase, Phase::Restarting(_)) {
+    let waits = matches!(container.phase, Phase::Initialized(_));
+    if (waits || container.phase.running().is_none()) && !matches!(container.phase, Phase::Restarting(_)) {
         return Err(Error::new(
             Kind::State,
             format!("cannot kill container: {}: container {id} is not running", container.row.name),

@@ -5,13 +5,14 @@ use super::attach::{AttachOptions, Attached};
 use super::context::Context;
 use super::error::Error;
 use super::rm;
+use super::view::Container;
 use crate::model::container::{ContainerSpec, Running};
 use crate::model::lifecycle::RestartPolicy;
 use crate::model::mount::MountKind;
 use crate::model::network::Network;
 use crate::model::volume::Volume;
 use crate::monitor::client::{self, Ahead, SpawnRequest};
-use crate::monitor::proto::{Streams, TermSize};
+use crate::monitor::proto::{BeginWish, Streams, TermSize};
 use crate::storage::Store;
 use crate::storage::containers::{Desired, Stored, Summary};
 use crate::storage::volatile::RunDir;
@@ -24,6 +25,8 @@ pub(super) struct Launch<'a> {
     pub(super) attach: Option<&'a AttachOptions>,
     /// A monitor that was started ahead.
     pub(super) ahead: Option<Ahead>,
+    /// Only initialized, not started.
+    pub(super) wait: bool,
     /// The caller deletes the record when the relay is over.
     pub(super) recorder: bool,
     /// Started by the `run` that made it: only that one has descriptors to hand on.
@@ -52,19 +55,46 @@ pub(super) fn launch(
         extra_hosts: &[],
         passthrough: if passthrough { Some(super::stdio::own()?) } else { None },
         recorder: what.recorder,
+        wait: what.wait,
         ahead: what.ahead,
         preserved: super::stdio::preserved(&if what.fresh { spec.process.preserved() } else { Vec::new() })?,
         notify_socket: spec.lifecycle.sdnotify.as_ref().and(ctx.config.notify_socket.clone()),
     });
     match started {
         Ok(started) => {
-            if spec.lifecycle.restart != RestartPolicy::No {
+            if !what.wait && spec.lifecycle.restart != RestartPolicy::No {
                 store.set_desired(&spec.id, Desired::Running)?;
             }
             let attached = started.attached.map(|relay| Attached::main(spec.id.clone(), relay, what.attach));
             Ok((started.running, attached))
         }
         Err(e) => Err(failed(ctx, store, what.row, named(store, e.into()))),
+    }
+}
+
+/// Starts a container that was initialized.
+pub(super) fn begin(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    attach: Option<&AttachOptions>,
+) -> Result<Option<Attached>, Error> {
+    let spec = container.spec(store)?;
+    let wish = BeginWish {
+        attach: attach.map(|a| Streams { stdin: a.stdin, stdout: a.stdout, stderr: a.stderr }),
+        size: attach.and_then(|a| a.size).map(|(rows, cols)| TermSize { rows, cols }),
+    };
+    if attach.is_some() {
+        super::journal::container(ctx, "attach", &container.row, &[]);
+    }
+    match client::begin(&ctx.paths, container.id(), wish, spec.process.tty) {
+        Ok((_, relay)) => {
+            if spec.lifecycle.restart != RestartPolicy::No {
+                store.set_desired(&spec.id, Desired::Running)?;
+            }
+            Ok(relay.map(|relay| Attached::main(spec.id.clone(), relay, attach)))
+        }
+        Err(e) => Err(failed(ctx, store, &container.row, named(store, e.into()))),
     }
 }
 

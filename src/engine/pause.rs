@@ -31,7 +31,7 @@ fn freeze(ctx: &Context, container: &Container) -> Result<ContainerId, Error> {
     if matches!(container.phase, Phase::Paused(_)) {
         return Err(Error::new(Kind::Conflict, format!("container {id} is already paused")));
     }
-    container.running()?;
+    container.active()?;
     client::pause(&ctx.paths, id)?;
     journal::container(ctx, "pause", &container.row, &[]);
     Ok(id.clone())

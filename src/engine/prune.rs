@@ -61,7 +61,11 @@ pub fn containers(ctx: &Context, filters: &[String]) -> Result<Pruned, Error> {
 fn idle(c: &Container) -> bool {
     match c.phase {
         Phase::Created | Phase::Failed { .. } | Phase::Exited(_) => true,
-        Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_) | Phase::Removing => false,
+        Phase::Initialized(_)
+        | Phase::Running(_)
+        | Phase::Paused(_)
+        | Phase::Restarting(_)
+        | Phase::Removing => false,
     }
 }
 

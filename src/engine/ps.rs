@@ -233,7 +233,7 @@ fn times(phase: &Phase) -> (Option<jiff::Timestamp>, Option<jiff::Timestamp>, i3
         Phase::Running(r) | Phase::Paused(r) => (Some(r.started), None, 0),
         Phase::Exited(e) | Phase::Restarting(e) => (Some(e.started), Some(e.at), e.code),
         Phase::Failed { code, .. } => (None, None, *code),
-        Phase::Created | Phase::Removing => (None, None, 0),
+        Phase::Created | Phase::Initialized(_) | Phase::Removing => (None, None, 0),
     }
 }
 
@@ -241,7 +241,7 @@ fn restarts(phase: &Phase) -> u32 {
     match phase {
         Phase::Running(r) | Phase::Paused(r) => r.restarts,
         Phase::Exited(e) | Phase::Restarting(e) => e.restarts,
-        Phase::Created | Phase::Failed { .. } | Phase::Removing => 0,
+        Phase::Created | Phase::Initialized(_) | Phase::Failed { .. } | Phase::Removing => 0,
     }
 }
 
@@ -263,6 +263,7 @@ pub(crate) fn status(phase: &Phase, health: Option<&str>, now: jiff::Timestamp) 
         Phase::Restarting(e) => format!("Restarting ({}) {} ago", e.code, since(e.at)),
         Phase::Exited(e) => format!("Exited ({}) {} ago", e.code, since(e.at)),
         Phase::Created | Phase::Failed { .. } => "Created".to_owned(),
+        Phase::Initialized(_) => "Initialized".to_owned(),
         Phase::Removing => "Removal In Progress".to_owned(),
     }
 }

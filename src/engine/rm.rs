@@ -104,7 +104,7 @@ fn end(
     ending: Option<Removal>,
 ) -> Result<(), Error> {
     let id = container.id();
-    if !options.force {
+    if !options.force && !matches!(container.phase, Phase::Initialized(_)) {
         let (state, advice) = match container.phase {
             Phase::Paused(_) => ("paused", "unpause and stop the container"),
             Phase::Restarting(_) => ("restarting", "stop the container"),

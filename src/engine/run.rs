@@ -93,6 +93,7 @@ fn with(
         attach: run.attach.as_ref(),
         ahead: ahead.take(),
         recorder: true,
+        wait: false,
         fresh: true,
     };
     let (running, attached) = launch::launch(ctx, &store, run_dir, what)?;

@@ -30,7 +30,8 @@ pub fn start(
     let by_policy = which.filters.iter().any(|f| f.starts_with("restart-policy="));
     let wanted = |c: &Container| {
         let halted = by_policy && c.row.restart == RestartPolicy::UnlessStopped;
-        !c.alive() && (!halted || c.row.desired != Desired::Stopped)
+        let at_rest = !c.alive() || matches!(c.phase, Phase::Initialized(_));
+        at_rest && (!halted || c.row.desired != Desired::Stopped)
     };
     for target in targets(ctx, &store, which, wanted)? {
         let result = target.found.and_then(|c| one(ctx, &store, &c, None).map(|_| c.id().clone()));
@@ -62,6 +63,7 @@ pub(super) fn one(
 ) -> Result<Option<Attached>, Error> {
     match &container.phase {
         Phase::Running(_) | Phase::Restarting(_) => return Ok(None),
+        Phase::Initialized(_) => return launch::begin(ctx, store, container, attach),
         Phase::Paused(_) => {
             return Err(Error::new(Kind::State, "cannot start a paused container, try unpause instead"));
         }
@@ -73,6 +75,17 @@ pub(super) fn one(
         }
         Phase::Created | Phase::Failed { .. } | Phase::Exited(_) => {}
     }
+    spawn(ctx, store, container, attach, false)
+}
+
+/// Spawns the monitor of a container that does not run; with `wait` it stops before the command is executed.
+pub(super) fn spawn(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    attach: Option<&AttachOptions>,
+    wait: bool,
+) -> Result<Option<Attached>, Error> {
     let spec = container.spec(store)?;
     requirements(ctx, store, &spec)?;
     let mut networks = Vec::new();
@@ -97,6 +110,7 @@ pub(super) fn one(
         attach,
         ahead: None,
         recorder: false,
+        wait,
         fresh: false,
     };
     let (_, attached) = launch::launch(ctx, store, run_dir, what)?;

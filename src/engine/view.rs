@@ -50,6 +50,10 @@ impl Container {
 
     /// As [`Container::running`], refusing a paused one too.
     pub(crate) fn active(&self) -> Result<&Running, Error> {
+        if matches!(self.phase, Phase::Initialized(_)) {
+            let text = format!("container {} is initialized and not running", self.row.name);
+            return Err(Error::new(Kind::State, text).hint("start it first"));
+        }
         if matches!(self.phase, Phase::Paused(_)) {
             return Err(Error::new(
                 Kind::State,
@@ -59,9 +63,12 @@ impl Container {
         self.running()
     }
 
-    /// Its monitor lives: running, paused, or waiting for a restart.
+    /// Its monitor lives: running, paused, or waiting for its start or a restart.
     pub(crate) fn alive(&self) -> bool {
-        matches!(self.phase, Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_))
+        matches!(
+            self.phase,
+            Phase::Initialized(_) | Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_)
+        )
     }
 
     /// Its resolved spec.

@@ -116,6 +116,11 @@ fn for_end(ctx: &Context, id: &ContainerId, what: WaitFor) -> Result<i32, Error>
             Err(e) if e.kind() == Kind::NotFound => return Ok(last),
             Err(e) => return Err(e),
         };
+        if matches!(container.phase, Phase::Initialized(_)) {
+            // Its monitor waits itself, for the start.
+            std::thread::sleep(POLL);
+            continue;
+        }
         if !container.alive() {
             last = code(&container.phase);
             match what {
@@ -162,7 +167,7 @@ fn code(phase: &Phase) -> i32 {
     match phase {
         Phase::Exited(e) | Phase::Restarting(e) => e.code,
         Phase::Failed { code, .. } => *code,
-        Phase::Running(_) | Phase::Paused(_) | Phase::Removing => -1,
+        Phase::Initialized(_) | Phase::Running(_) | Phase::Paused(_) | Phase::Removing => -1,
         Phase::Created => 0,
     }
 }

@@ -127,6 +127,18 @@ pub struct RootSpec {
     pub read_only: bool,
     /// With a read-only root: tmpfs on /tmp, /var/tmp, /run, /dev/shm writable.
     pub read_only_tmpfs: bool,
+    /// How far the writable layer may grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<RootQuota>,
+}
+
+/// Limits of a writable layer (`--storage-opt`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RootQuota {
+    /// `size`: bytes.
+    pub size: Option<u64>,
+    /// `inodes`: files, directories and links.
+    pub inodes: Option<u64>,
 }
 
 /// Life of a container, resolved.
@@ -217,6 +229,8 @@ pub enum Phase {
         /// When.
         at: jiff::Timestamp,
     },
+    /// All is made but that its command is executed (podman's `init`).
+    Initialized(Running),
     /// Its process runs.
     Running(Running),
     /// Its process is frozen.
@@ -332,11 +346,13 @@ pub struct HealthResult {
 }
 
 impl Phase {
-    /// docker's word for the state: `created`, `running`, `paused`, `restarting`, `exited`, `removing`.
+    /// docker's word for the state: `created`, `running`, `paused`, `restarting`, `exited`, `removing`; podman's
+    /// `initialized`.
     #[must_use]
     pub fn status(&self) -> &'static str {
         match self {
             Self::Created | Self::Failed { .. } => "created",
+            Self::Initialized(_) => "initialized",
             Self::Running(_) => "running",
             Self::Paused(_) => "paused",
             Self::Restarting(_) => "restarting",
@@ -345,11 +361,11 @@ impl Phase {
         }
     }
 
-    /// The running view, if its process runs or is paused.
+    /// The running view, if its process is there: it runs, is paused or waits for its start.
     #[must_use]
     pub fn running(&self) -> Option<&Running> {
         match self {
-            Self::Running(r) | Self::Paused(r) => Some(r),
+            Self::Initialized(r) | Self::Running(r) | Self::Paused(r) => Some(r),
             Self::Created | Self::Failed { .. } | Self::Restarting(_) | Self::Exited(_) | Self::Removing => {
                 None
             }

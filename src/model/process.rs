@@ -111,8 +111,11 @@ pub struct ProcessSpec {
     pub umask: u32,
     /// Badness adjustment, if any.
     pub oom_score_adj: Option<i32>,
-    /// Run our init as pid 1.
+    /// Run an init as pid 1.
     pub init: bool,
+    /// The host's program that is the init; ours where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init_path: Option<String>,
     /// `no_new_privs`.
     pub no_new_privileges: bool,
     /// Descriptors 3 to 2 + n are kept.
@@ -123,6 +126,19 @@ pub struct ProcessSpec {
 }
 
 impl ProcessSpec {
+    /// Where an init of the host's is in the container.
+    pub const INIT: &str = "/run/podman-init";
+
+    /// What is executed: with an init of the host's that one, with the command behind it.
+    #[must_use]
+    pub fn command(&self) -> Vec<String> {
+        let mut all = self.argv.clone();
+        if self.init && self.init_path.is_some() {
+            all.splice(0..0, [Self::INIT.to_owned(), "--".to_owned()]);
+        }
+        all
+    }
+
     /// Numbers of the descriptors that the starter hands on.
     #[must_use]
     pub fn preserved(&self) -> Vec<u32> {

@@ -1,6 +1,6 @@
 //! The end of a container in the records: the only time at which a monitor opens the database.
 
-use super::proto::{Announce, Failure};
+use super::proto::{Announce, Failure, Handoff};
 use super::realise::{World, checkpoint};
 use super::serve::Keep;
 use crate::model::container::{ContainerSpec, Exited};
@@ -74,6 +74,22 @@ pub(crate) fn delete(
         .filter(|e| !e.is_not_found() && !matches!(e, crate::storage::Error::InUse { .. }))
         .map(|e| e.to_string())
         .collect()
+}
+
+/// A container that was initialized is not going to be started: it is as it was made, or with `--rm` not any more.
+/// Returns what went wrong.
+pub(super) fn unstarted(handoff: &Handoff) -> Vec<String> {
+    let (spec, paths) = (&handoff.spec, &handoff.paths);
+    let done = Store::open(paths).map(|store| {
+        if spec.lifecycle.auto_remove {
+            let anonymous: Vec<String> =
+                spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect();
+            delete(&store, &spec.id, &anonymous, None)
+        } else {
+            store.set_stored(&spec.id, &Stored::Created).err().map(|e| e.to_string()).into_iter().collect()
+        }
+    });
+    done.unwrap_or_else(|e| vec![e.to_string()])
 }
 
 /// The starter ended, or was killed, before it handed its container over: what it had made of it goes, unless the row was

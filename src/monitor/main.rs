@@ -5,17 +5,19 @@ use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 
 use super::health::Checker;
+use super::initialized::Waiting;
 use super::log::Log;
-use super::proto::{Announce, Failure, FailureKind, Handoff, Reply, Streams, VERSION};
-use super::realise::{Given, Process, Start, World};
+use super::proto::{Announce, BeginWish, Failure, FailureKind, Handoff, Reply, Streams, TermSize, VERSION};
+use super::realise::{Gate, Given, Process, Start, World};
 use super::restart::Restart;
-use super::serve::{Keep, Parts, Server};
+use super::serve::{Keep, Parts, Server, nothing};
 use super::undo::Undo;
 use super::{finish, note, wire};
 use crate::model::container::Running;
 use crate::storage::Store;
 use crate::storage::volatile::RunDir;
 use crate::sys::event::SignalFd;
+use crate::sys::process::PidFd;
 use crate::sys::{fd, limits, ns, socket};
 
 /// First argument that marks a monitor.
@@ -110,17 +112,32 @@ struct Made {
     parts: Parts,
     attach: Option<Streams>,
     limited: bool,
+    /// Who has started what was only initialized, with the size of the terminal.
+    starter: Option<(OwnedFd, Option<TermSize>)>,
+}
+
+/// A start that failed, and who is to be told beside the first starter.
+struct Unmade {
+    failure: Failure,
+    starter: Option<OwnedFd>,
+    /// Nobody wants it any more: no failure of the container.
+    unwanted: Option<OwnedFd>,
 }
 
 fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(), Failure> {
-    let answer = make(handoff, given, run_dir);
+    let answer = make(handoff, given, run_dir, &channel);
     let (made, running) = match answer {
         Ok(made) => made,
-        Err(failure) => {
-            let _gone = wire::send_document(&channel, &Reply::Failed(failure), &[]);
+        Err(unmade) => {
+            if let Some(connection) = unmade.unwanted {
+                let _gone = wire::send_document(&connection, &Reply::Exited(nothing()), &[]);
+            }
+            let channel = unmade.starter.unwrap_or(channel);
+            let _gone = wire::send_document(&channel, &Reply::Failed(unmade.failure), &[]);
             return Ok(());
         }
     };
+    let (channel, size) = made.starter.unwrap_or((channel, None));
     let attach = made.attach;
     let limited = made.limited;
     // First: who hears that it runs finds its start among the events.
@@ -128,6 +145,9 @@ fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> R
     let told = wire::send_document(&channel, &Reply::Ready(Box::new(running)), &[]);
     if limited {
         server.watch_memory();
+    }
+    if let Some(size) = size {
+        server.resize_main(size);
     }
     match (told, attach) {
         // Who started it is gone and has not heard that it runs: nobody wants it.
@@ -140,10 +160,16 @@ fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> R
 
 /// Makes the container real. What was handed over is let go at the end of it, and so is its part of the stack.
 #[inline(never)]
-fn make(handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(Made, Running), Failure> {
+fn make(
+    handoff: Handoff,
+    given: Given,
+    run_dir: RunDir,
+    channel: &OwnedFd,
+) -> Result<(Made, Running), Unmade> {
     let oom_score_adj = shield();
+    let alone = |failure| Unmade { failure, starter: None, unwanted: None };
     let signals =
-        SignalFd::new(SIGNALS).map_err(|e| Failure::internal("preparing to receive signals", &e))?;
+        SignalFd::new(SIGNALS).map_err(|e| alone(Failure::internal("preparing to receive signals", &e)))?;
     let mut world = World::new(&handoff, run_dir);
     world.oom_score_adj = oom_score_adj;
     let mut undo = Undo::default();
@@ -153,19 +179,29 @@ fn make(handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(Made, Runnin
     });
     let mut given = given;
     world.fresh_netns = given.netns.take();
-    let outcome = prepare(&handoff, &given, &mut world, &mut undo);
+    let mut later = Later::default();
+    let outcome = prepare(&handoff, &given, (&mut world, &mut undo), (channel, &signals, &mut later));
     let (listener, log, process, running) = match outcome {
         Ok(made) => made,
         Err(mut failure) => {
+            if handoff.wait && later.begun.is_none() {
+                // Before the run directory goes, or it would look like a monitor that was lost.
+                failure.undo.extend(finish::unstarted(&handoff));
+            }
             failure.undo.extend(undo.unwind_to(&mut world, 0));
-            return Err(failure);
+            let starter = later.begun.map(|(connection, _)| connection);
+            return Err(Unmade { failure, starter, unwanted: later.unwanted });
         }
     };
     // From here on the run directory goes only after the end has been recorded.
     undo.forget("removing the run directory");
     let spec = &handoff.spec;
+    let mut keep = Keep::of(&handoff);
+    let attach = later.begun.as_ref().map_or(handoff.attach, |(_, wish)| wish.attach);
+    keep.stdin_once = spec.process.interactive && attach.is_some_and(|a| a.stdin);
+    keep.name = later.renamed.unwrap_or(keep.name);
     let parts = Parts {
-        keep: Keep::of(&handoff),
+        keep,
         checker: Checker::of(spec),
         restart: Restart::new(spec.lifecycle.restart, handoff.restarts),
         world,
@@ -177,22 +213,44 @@ fn make(handoff: Handoff, given: Given, run_dir: RunDir) -> Result<(Made, Runnin
         running: running.clone(),
     };
     let limited = spec.resources.memory.is_some();
-    Ok((Made { parts, attach: handoff.attach, limited }, running))
+    let starter = later.begun.map(|(connection, wish)| (connection, wish.size));
+    Ok((Made { parts, attach, limited, starter }, running))
 }
 
 type Prepared = (OwnedFd, Option<Log>, Process, Running);
 
+/// What came while a container was initialized.
+#[derive(Default)]
+struct Later {
+    begun: Option<(OwnedFd, BeginWish)>,
+    unwanted: Option<OwnedFd>,
+    renamed: Option<String>,
+}
+
 fn prepare(
     handoff: &Handoff,
     given: &Given,
-    world: &mut World,
-    undo: &mut Undo<World>,
+    (world, undo): (&mut World, &mut Undo<World>),
+    (channel, signals, later): (&OwnedFd, &SignalFd, &mut Later),
 ) -> Result<Prepared, Failure> {
     let log = Log::open(&handoff.paths, &handoff.spec)?;
     let path = handoff.paths.control_socket(&handoff.spec.id);
     let listener = socket::listen(&path, socket::Kind::SeqPacket, 0o600)
         .map_err(|e| Failure::internal("opening the control socket", &e))?;
-    let (process, running) = Start { handoff, world, undo, given }.run()?;
+    let mut waiting = Waiting {
+        starter: channel,
+        listener: &listener,
+        signals,
+        begun: None,
+        unwanted: None,
+        renamed: None,
+    };
+    let mut wait = |running: &Running, init: &PidFd| waiting.wait(running, init);
+    let gate: Option<Gate<'_>> = if handoff.wait { Some(&mut wait) } else { None };
+    let started = Start { handoff, world, undo, given, gate }.run();
+    let Waiting { begun, unwanted, renamed, .. } = waiting;
+    *later = Later { begun, unwanted, renamed };
+    let (process, running) = started?;
     Ok((listener, log, process, running))
 }
 

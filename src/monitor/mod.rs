@@ -15,6 +15,7 @@ pub mod detach;
 mod failure;
 pub(crate) mod finish;
 pub mod health;
+mod initialized;
 mod journal;
 mod log;
 pub mod main;

@@ -118,6 +118,18 @@ pub struct Handoff {
     /// apart. Where it is gone by then, or does not answer, the monitor deletes it.
     #[serde(default)]
     pub recorder: bool,
+    /// Make all, and wait for [`Request::Begin`] before the command is executed.
+    #[serde(default)]
+    pub wait: bool,
+}
+
+/// How an initialized container is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct BeginWish {
+    /// Streams of the client that starts it; `None` when detached.
+    pub attach: Option<Streams>,
+    /// First size of the terminal.
+    pub size: Option<TermSize>,
 }
 
 /// What the recorder answers to [`Reply::Ending`].
@@ -142,6 +154,8 @@ pub struct Hello {
 pub enum Request {
     /// Turn this connection into streams of the main process; answered by [`Reply::Attached`].
     Attach(Streams),
+    /// Start the container that was only initialized; answered as a handoff is.
+    Begin(BeginWish),
     /// Start a process in the container.
     Exec(Box<ExecRequest>),
     /// Set the size of the main process's terminal, or of an exec's.

@@ -232,7 +232,10 @@ impl Store {
             std::io::Write::write_all(&mut file::create_new(&path)?, &bytes)
                 .map_err(|e| Error::io("write", &path, e))?;
             match spec.root.layers.last() {
-                Some(top) => super::overlay::make_upper(&dir, &self.paths.layer_diff(top)),
+                Some(top) => {
+                    super::overlay::make_upper(&dir, &self.paths.layer_diff(top))?;
+                    spec.root.quota.map_or(Ok(()), |quota| super::quota::set(&dir, &spec.id, quota))
+                }
                 None => Ok(()),
             }
         };

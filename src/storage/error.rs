@@ -45,6 +45,15 @@ pub enum Error {
     /// The caller broke it off.
     #[error("interrupted")]
     Interrupted,
+    /// The writable layer cannot be limited.
+    #[error("the file system of {path} has no quotas of projects in force", path = .path.display())]
+    NoQuota {
+        /// Directory of the container.
+        path: PathBuf,
+        /// The kernel's answer.
+        #[source]
+        source: crate::sys::Error,
+    },
     /// SQLite refused a statement.
     #[error("the state database {path} failed while {doing}", path = .path.display())]
     Database {

@@ -29,6 +29,7 @@ pub mod overlay;
 pub mod paths;
 mod phase;
 mod pull;
+mod quota;
 mod recipe;
 pub mod repair;
 mod reserve;

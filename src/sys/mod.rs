@@ -27,6 +27,7 @@ pub mod ns;
 pub mod probe;
 pub mod proc;
 pub mod process;
+pub mod quota;
 pub mod root;
 pub mod rtnl;
 pub mod seccomp;

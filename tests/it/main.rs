@@ -15,6 +15,7 @@ mod habits;
 mod image_damage;
 mod image_files;
 mod image_push;
+mod init_cmd;
 mod limits;
 mod main_job;
 mod monitor_crash;

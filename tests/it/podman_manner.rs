@@ -424,3 +424,40 @@ fn a_copy_goes_through_a_link_to_nothing() {
     s.rcon(["cp", file, "c:/d/loop"]).fails(1);
     assert!(!std::path::Path::new("/made").exists());
 }
+
+#[test]
+fn an_init_of_the_host_s_runs_first() {
+    let s = Sandbox::with_images("initpath", &["busybox"]);
+    // A program for the container's own libc: a shell script says who started it.
+    let init = s.dir().join("own-init");
+    std::fs::write(&init, "#!/bin/sh\necho init $$ with $1; shift; exec \"$@\"\n").expect("a file");
+    sh(&format!("chmod 755 {}", init.display()));
+    let flag = ["--init-path", init.to_str().expect("a path")];
+    for more in [&[][..], &["--read-only"], &["--tmpfs", "/run"]] {
+        assert_eq!(
+            run(&s, &[&flag, more].concat(), "echo command $$"),
+            "init 1 with --\ncommand 1",
+            "{more:?}"
+        );
+    }
+    assert_eq!(run(&s, &[&flag[..], &["--init=false"]].concat(), "echo command"), "command");
+    s.rcon(["run", "--rm", "--init-path", "/no/where", "busybox", "true"]).fails(125);
+}
+
+#[test]
+fn a_writable_layer_is_limited_where_the_file_system_can() {
+    let s = Sandbox::with_images("quota", &["busybox"]);
+    // The tests live on tmpfs, which has no projects.
+    let told = s.rcon(["create", "--name", "c", "--storage-opt", "size=64m", "busybox"]).fails(1).to_owned();
+    assert!(told.contains("has no quotas of projects") && told.contains("prjquota"), "{told}");
+    s.rcon(["inspect", "c"]).fails(1);
+    assert!(s.rcon(["create", "--storage-opt", "colour=red", "busybox"]).fails(1).contains("colour"));
+}
+
+#[test]
+fn an_empty_name_is_no_name() {
+    let s = Sandbox::with_images("noname", &["busybox"]);
+    let id = s.rcon(["create", "--name=", "busybox"]).ok().to_owned();
+    assert!(s.inspect(&id, "{{.Name}}").contains('_'));
+    assert!(["v1", "v2"].contains(&s.rcon(["info", "--format", "{{.Host.CgroupsVersion}}"]).ok()));
+}

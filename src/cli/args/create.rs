@@ -143,7 +143,11 @@ impl CreateArgs {
             labels: self.life.labels()?,
             annotations: self.life.annotations()?,
             // docker shows names with a slash in front, so scripts hand them back like that.
-            name: self.life.name.map(|n| n.strip_prefix('/').map(str::to_owned).unwrap_or(n)),
+            name: self
+                .life
+                .name
+                .map(|n| n.strip_prefix('/').map(str::to_owned).unwrap_or(n))
+                .filter(|n| !n.is_empty()),
             secrets: self.storage.storage.secret,
             timezone: self.first.tz,
             passwd: self.first.passwd,

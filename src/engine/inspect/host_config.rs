@@ -50,7 +50,7 @@ fn general(spec: &ContainerSpec, all: &mut Map<String, Value>) {
     put("Init", if spec.process.init { true.into() } else { Value::Null });
     put("PublishAllPorts", o.network.publish_all.into());
     put("ReadonlyRootfs", spec.root.read_only.into());
-    put("StorageOpt", Value::Null);
+    put("StorageOpt", if o.storage_opts.is_empty() { Value::Null } else { text_map(&o.storage_opts) });
     put("Tmpfs", tmpfs(spec));
     put("ShmSize", spec.shm_size.into());
     put("Sysctls", if spec.sysctls.is_empty() { Value::Null } else { text_map(&spec.sysctls) });

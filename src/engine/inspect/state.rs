@@ -26,6 +26,10 @@ pub(super) fn state(ctx: &Context, phase: &Phase, spec: &ContainerSpec) -> Value
         "StoppedByUser": false,
     });
     match phase {
+        Phase::Initialized(r) => {
+            running(ctx, r, spec, &mut value);
+            value["StartedAt"] = NEVER.into();
+        }
         Phase::Running(r) | Phase::Paused(r) => running(ctx, r, spec, &mut value),
         Phase::Exited(e) | Phase::Restarting(e) => exited(e, &mut value),
         Phase::Failed { code, error, at } => {
@@ -63,7 +67,7 @@ fn exited(e: &Exited, value: &mut Value) {
 fn health(phase: &Phase, spec: &ContainerSpec) -> Option<Value> {
     spec.lifecycle.health.as_ref()?;
     let known = match phase {
-        Phase::Running(r) | Phase::Paused(r) => r.health.clone(),
+        Phase::Initialized(r) | Phase::Running(r) | Phase::Paused(r) => r.health.clone(),
         Phase::Exited(e) | Phase::Restarting(e) => e.health.clone(),
         Phase::Created | Phase::Failed { .. } | Phase::Removing => None,
     };
@@ -85,7 +89,7 @@ fn health(phase: &Phase, spec: &ContainerSpec) -> Option<Value> {
 
 pub(super) fn restarts(phase: &Phase) -> u32 {
     match phase {
-        Phase::Running(r) | Phase::Paused(r) => r.restarts,
+        Phase::Initialized(r) | Phase::Running(r) | Phase::Paused(r) => r.restarts,
         Phase::Exited(e) | Phase::Restarting(e) => e.restarts,
         Phase::Created | Phase::Failed { .. } | Phase::Removing => 0,
     }

@@ -24,11 +24,12 @@ mod tests;
 mod userns;
 mod world;
 
-use crate::model::container::{ContainerSpec, RootSpec};
+use crate::model::container::{ContainerSpec, RootQuota, RootSpec};
 use crate::model::create::CreateOptions;
 use crate::model::id::ContainerId;
 use crate::model::image::Image;
 use crate::model::security::DeviceRequest;
+use crate::model::units::ByteSize;
 
 use super::config::Config;
 use super::error::{Error, Kind};
@@ -104,7 +105,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         id: inputs.id.clone(),
         name: inputs.name.clone(),
         created: inputs.now,
-        root: root(inputs),
+        root: RootSpec { quota: quota(o)?, ..root(inputs) },
         process,
         resources,
         mounts: mounts.mounts,
@@ -142,6 +143,28 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
     Ok(Resolved { spec, volumes: mounts.volumes, directories: mounts.directories, warnings })
 }
 
+/// `--storage-opt`.
+fn quota(o: &CreateOptions) -> Result<Option<RootQuota>, Error> {
+    if o.storage_opts.is_empty() {
+        return Ok(None);
+    }
+    if o.rootfs.is_some() {
+        return Err(invalid("--storage-opt limits a writable layer, which --rootfs does not have"));
+    }
+    let mut quota = RootQuota::default();
+    for (key, value) in &o.storage_opts {
+        let bad = || invalid(format!("invalid value {value:?} of --storage-opt {key}"));
+        match key.as_str() {
+            "size" => quota.size = Some(value.parse::<ByteSize>().map_err(|_| bad())?.0),
+            "inodes" => quota.inodes = Some(value.parse().map_err(|_| bad())?),
+            other => {
+                return Err(invalid(format!("unknown --storage-opt {other:?}")).hint("known: size, inodes"));
+            }
+        }
+    }
+    Ok(Some(quota))
+}
+
 fn root(inputs: &Inputs<'_>) -> RootSpec {
     let o = inputs.options;
     let read_only = o.read_only.unwrap_or(inputs.config.containers.read_only);
@@ -151,6 +174,7 @@ fn root(inputs: &Inputs<'_>) -> RootSpec {
         layers: inputs.image.map(|i| i.layers.clone()).unwrap_or_default(),
         directory: o.rootfs.clone(),
         read_only,
+        quota: None,
         read_only_tmpfs: read_only && o.read_only_tmpfs.unwrap_or(true),
     }
 }

@@ -1,7 +1,7 @@
 //! The process: argv by docker's entrypoint rules, environment, user, directory, limits.
 
 use super::security::capabilities;
-use super::{Inputs, invalid};
+use super::{Inputs, PathKind, invalid};
 use crate::engine::error::Error;
 use crate::engine::host::Host;
 use crate::model::image::ImageConfig;
@@ -70,6 +70,7 @@ pub(super) fn resolve(
         umask: umask.or(inputs.config.containers.umask).unwrap_or(0o022),
         oom_score_adj,
         init: init.unwrap_or(inputs.config.containers.init),
+        init_path: init_path(inputs)?,
         no_new_privileges: inputs.options.security.no_new_privileges,
         preserve_fds: *preserve_fds,
         preserve_fd: preserve_fd.clone(),
@@ -174,6 +175,18 @@ fn cwd(own: Option<&str>, image: &str) -> Result<String, Error> {
         )));
     }
     Ok(super::mounts::clean(dir))
+}
+
+/// `--init-path`: a file of the host, which is mounted.
+fn init_path(inputs: &Inputs<'_>) -> Result<Option<String>, Error> {
+    let Some(given) = inputs.options.init_path.as_deref().filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let path = inputs.world.cwd().join(given);
+    if inputs.world.path(&path) != PathKind::File {
+        return Err(invalid(format!("--init-path {given}: there is no such file")));
+    }
+    Ok(Some(path.display().to_string()))
 }
 
 fn limits(own: &[Rlimit], defaults: &[String], host: &Host) -> Result<Vec<Rlimit>, Error> {

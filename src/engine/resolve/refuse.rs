@@ -21,18 +21,12 @@ pub(super) fn check(o: &CreateOptions) -> Result<(), Error> {
             "containers run by the runtime that is part of rcon",
         ));
     }
-    if !o.storage_opts.is_empty() {
-        return Err(unsupported("--storage-opt", "the overlay driver here has no per-container quota"));
-    }
     podman_only(o)?;
     modes(o)?;
     Ok(())
 }
 
 fn podman_only(o: &CreateOptions) -> Result<(), Error> {
-    if o.init_path.is_some() {
-        return Err(unsupported("--init-path", "--init runs the small init that is part of rcon"));
-    }
     if o.process.group_add.iter().any(|g| g == "keep-groups") {
         return Err(unsupported("--group-add=keep-groups", "it only makes sense rootless"));
     }

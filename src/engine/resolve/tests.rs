@@ -467,14 +467,24 @@ fn what_cannot_be_honoured_is_refused_by_name() {
     type Wish = fn(&mut CreateOptions);
     let mapped = |text: &str| Some(crate::model::namespace::UserNsMode::Other(text.to_owned()));
     assert!(with(nginx(), |o| o.namespaces.user = mapped("nomap")).is_err());
-    let cases: [(&str, Wish); 2] = [
-        ("--runtime kata", |o| o.runtime = Some("kata".to_owned())),
-        ("--storage-opt", |o| o.storage_opts = vec![("size".to_owned(), "1G".to_owned())]),
-    ];
+    let cases: [(&str, Wish); 1] = [("--runtime kata", |o| o.runtime = Some("kata".to_owned()))];
     for (flag, wish) in cases {
         let e = with(nginx(), wish).expect_err(flag);
         assert_eq!(e.kind(), ErrorKind::Unsupported, "{flag}");
         assert!(e.to_string().starts_with(flag), "{e}");
+    }
+}
+
+#[test]
+fn the_writable_layer_has_limits() {
+    let quota = |key: &str, value: &str| {
+        let pair = (key.to_owned(), value.to_owned());
+        with(nginx(), |o| o.storage_opts = vec![pair]).map(|r| r.spec.root.quota.expect("a quota"))
+    };
+    assert_eq!(quota("size", "1g").expect("a size").size, Some(1 << 30));
+    assert_eq!(quota("inodes", "100").expect("inodes").inodes, Some(100));
+    for (key, value) in [("size", "x"), ("inodes", "-1"), ("dm.basesize", "1g")] {
+        assert_eq!(quota(key, value).expect_err("refused").kind(), ErrorKind::Invalid, "{key}={value}");
     }
 }
 

@@ -201,6 +201,8 @@ fn podman_host(ctx: &Context, host: &Facts) -> Value {
         "databaseBackend": "sqlite",
         "cgroupManager": host.cgroup_driver,
         "cgroupVersion": format!("v{}", host.cgroup_version),
+        // The name of the field in podman's templates.
+        "cgroupsVersion": format!("v{}", host.cgroup_version),
         "cpus": ctx.host.cpus(),
         "distribution": { "distribution": host.os_id, "version": host.os_version },
         "eventLogger": "file",

@@ -3,11 +3,12 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use super::super::proto::{
-    ConnectWish, ExecInfo, Hello, Reply, Request, StopWish, Streams, TermSize, UpdateWish, VERSION, WaitFor,
+    BeginWish, ConnectWish, ExecInfo, Hello, Reply, Request, StopWish, Streams, TermSize, UpdateWish,
+    VERSION, WaitFor,
 };
 use super::super::wire::{self, WireError};
 use super::{Attached, ClientError};
-use crate::model::container::{Exited, Health, HealthResult, Phase};
+use crate::model::container::{Exited, Health, HealthResult, Phase, Running};
 use crate::model::id::ContainerId;
 use crate::storage::Paths;
 use crate::sys::socket;
@@ -22,6 +23,33 @@ pub fn attach(paths: &Paths, id: &ContainerId, streams: Streams) -> Result<Attac
         Reply::Attached { tty } => {
             Ok(Attached { socket: connection, paths: paths.clone(), id: id.clone(), exec: None, tty })
         }
+        other => Err(unexpected(id, &other)),
+    }
+}
+
+/// Starts a container that was initialized.
+///
+/// # Errors
+/// As [`super::spawn`].
+pub fn begin(
+    paths: &Paths,
+    id: &ContainerId,
+    wish: BeginWish,
+    tty: bool,
+) -> Result<(Running, Option<Attached>), ClientError> {
+    let connection = open(paths, id, Request::Begin(wish), &[])?;
+    match answer(paths, id, &connection)? {
+        Reply::Ready(running) => {
+            let attached = wish.attach.map(|_| Attached {
+                socket: connection,
+                paths: paths.clone(),
+                id: id.clone(),
+                exec: None,
+                tty,
+            });
+            Ok((*running, attached))
+        }
+        Reply::Failed(failure) => Err(ClientError::Refused(failure)),
         other => Err(unexpected(id, &other)),
     }
 }

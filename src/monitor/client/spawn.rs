@@ -43,6 +43,8 @@ pub struct SpawnRequest<'a> {
     pub preserved: Vec<OwnedFd>,
     /// `NOTIFY_SOCKET` of the caller.
     pub notify_socket: Option<String>,
+    /// Make all and wait before the command is executed, until [`super::begin`].
+    pub wait: bool,
     /// The caller deletes the record at the end, when the relay says [`super::Ended::Ending`].
     pub recorder: bool,
     /// A monitor that was started ahead; `None` starts one now.
@@ -150,6 +152,7 @@ impl Ahead {
             preserved: u32::try_from(request.preserved.len()).unwrap_or(u32::MAX),
             notify_socket: request.notify_socket.clone(),
             recorder: request.recorder,
+            wait: request.wait,
         };
         let mut fds: Vec<BorrowedFd<'_>> = vec![request.run_dir.lock()];
         fds.extend(request.passthrough.iter().flatten().map(AsFd::as_fd));

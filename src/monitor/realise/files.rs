@@ -9,6 +9,7 @@ use super::{Start, on_host};
 use crate::model::container::{ContainerSpec, SecretUse};
 use crate::model::id::ContainerId;
 use crate::model::network::{DnsOptions, Network, NetworkModeSpec};
+use crate::model::process::ProcessSpec;
 use crate::monitor::notify::{self, Notify};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::net::hosts;
@@ -47,6 +48,10 @@ impl Start<'_> {
         self.passwd(root, user)?;
         self.secrets(&mut out)?;
         self.marks(root, &mut out)?;
+        let process = &self.handoff.spec.process;
+        if let Some(program) = process.init_path.as_ref().filter(|_| process.init) {
+            out.push((program.into(), ProcessSpec::INIT.to_owned(), true));
+        }
         Ok(out)
     }
 

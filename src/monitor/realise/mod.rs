@@ -108,7 +108,12 @@ pub(super) struct Start<'a> {
     pub(super) world: &'a mut World,
     pub(super) undo: &'a mut Undo<World>,
     pub(super) given: &'a Given,
+    /// Called when all is made but that the command is executed; an error takes it apart again.
+    pub(super) gate: Option<Gate<'a>>,
 }
+
+/// What waits between a container that is made and one that runs.
+pub(super) type Gate<'a> = &'a mut dyn FnMut(&Running, &PidFd) -> Result<(), Failure>;
 
 impl World {
     /// Writes the phase for others to see.

@@ -95,7 +95,7 @@ impl Start<'_> {
             parent_death_signal: Some(libc::SIGKILL),
             new_keyring: true,
             start_on: StartOn::Go,
-            init: spec.process.init,
+            init: spec.process.init && spec.process.init_path.is_none(),
         })
         .map_err(|e| Failure::runtime("starting the container's process", &e))?;
         drop((root, joined));
@@ -110,6 +110,7 @@ impl Start<'_> {
         checkpoint(&self.world.paths, "network");
         let made = self
             .go(&mut created, ends)
+            .and_then(|(running, stdio)| Ok((self.hold(running, &created)?, stdio)))
             .and_then(|(running, stdio)| self.executed(created, running, stdio))?;
         self.hooks_of_life(&document, made.0.identity.pid)?;
         Ok(made)
@@ -201,7 +202,7 @@ impl Start<'_> {
         }
     }
 
-    /// Waits for the process to be ready, writes the state.
+    /// Waits for the process to be ready.
     fn go(&mut self, created: &mut Created, ends: Ends) -> Result<(Running, Stdio), Failure> {
         let init = process::identity(created.pid());
         created.wait_ready().map_err(|e| Failure::runtime("preparing the container", &e))?;
@@ -226,9 +227,20 @@ impl Start<'_> {
             health: crate::monitor::health::Checker::of(&self.handoff.spec).map(|c| c.health().clone()),
             restarts: self.handoff.restarts,
         };
+        Ok((running, stdio))
+    }
+
+    /// Writes the state; with a gate, waits there first.
+    fn hold(&mut self, running: Running, created: &Created) -> Result<Running, Failure> {
+        let mut running = running;
+        if let Some(gate) = &mut self.gate {
+            self.world.write_phase(&Phase::Initialized(running.clone()))?;
+            gate(&running, created.pidfd())?;
+            running.started = jiff::Timestamp::now();
+        }
         self.world.write_phase(&Phase::Running(running.clone()))?;
         checkpoint(&self.world.paths, "state");
-        Ok((running, stdio))
+        Ok(running)
     }
 
     /// `poststart` runs now; what it needs to run when the process has ended is kept for `poststop`.

@@ -253,6 +253,7 @@ impl Server {
             preserved: 0,
             notify_socket: None,
             recorder: false,
+            wait: false,
             spec,
         };
         let start = Start {
@@ -260,6 +261,7 @@ impl Server {
             world: &mut self.world,
             undo: &mut self.undo,
             given: &Given::default(),
+            gate: None,
         };
         let (process, running) = start.run()?;
         self.checker = crate::monitor::health::Checker::of(&handoff.spec);

@@ -32,6 +32,7 @@ use crate::sys::event::{Epoll, Events, SignalFd, interest};
 use crate::sys::memory::Reclaimable;
 use crate::sys::{socket, tty};
 use clients::{Clients, Role};
+pub(super) use requests::nothing;
 
 const LISTENER: u64 = 1;
 const SIGNALS: u64 = 2;
@@ -427,7 +428,7 @@ impl Server {
         super::note(&self.world.paths, &self.world.id, text);
     }
 
-    fn resize_main(&self, size: super::proto::TermSize) -> bool {
+    pub(super) fn resize_main(&self, size: super::proto::TermSize) -> bool {
         let console = self.process.as_ref().and_then(|p| p.stdio.console.as_ref());
         console.is_some_and(|console| tty::set_size(console, size.rows, size.cols).is_ok())
     }

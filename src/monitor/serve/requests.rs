@@ -97,6 +97,7 @@ impl Server {
                 self.clients.reply(slot, &Reply::Attached { tty: self.keep.tty });
                 Ok(None)
             }
+            Request::Begin(_) => Err(state("it runs already")),
             Request::Exec(wish) => self.start_exec(slot, *wish, fds).map(|()| None),
             Request::Resize { exec, size } => {
                 let done = match exec {
@@ -292,7 +293,7 @@ pub(super) fn state(why: &str) -> Failure {
 }
 
 /// The answer to a wait for health: nothing ended.
-pub(super) fn nothing() -> Exited {
+pub(in crate::monitor) fn nothing() -> Exited {
     let now = jiff::Timestamp::now();
     Exited {
         code: 0,

@@ -30,7 +30,7 @@ pub fn process_of(
     }
     out.set_terminal(Some(p.tty))
         .set_user(who)
-        .set_args(Some(p.argv.clone()))
+        .set_args(Some(p.command()))
         .set_env(Some(environment(&p.env, &user.home)))
         .set_cwd(p.cwd.clone().into())
         .set_capabilities(Some(capabilities(&p.capabilities, host, user.uid)?))

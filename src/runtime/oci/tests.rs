@@ -29,6 +29,7 @@ fn spec() -> ContainerSpec {
             directory: None,
             read_only: false,
             read_only_tmpfs: true,
+            quota: None,
         },
         process: ProcessSpec {
             argv: words(&["sh", "-c", "true"]),
