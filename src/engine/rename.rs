@@ -15,6 +15,9 @@ pub fn rename(ctx: &Context, name: &str, new: &str) -> Result<(), Error> {
     let store = ctx.store()?;
     let container = Container::find(ctx, &store, name)?;
     let new = new.strip_prefix('/').unwrap_or(new);
+    if new.is_empty() {
+        return Err(Error::new(Kind::Invalid, "new name cannot be blank"));
+    }
     check_name("container name", new).map_err(|_| {
         Error::new(
             Kind::Invalid,

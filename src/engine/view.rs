@@ -21,6 +21,9 @@ pub(crate) struct Container {
 impl Container {
     /// Finds a container by name, id or unique prefix.
     pub(crate) fn find(ctx: &Context, store: &Store, name: &str) -> Result<Self, Error> {
+        if name.is_empty() {
+            return Err(Error::new(Kind::Invalid, "invalid container name or ID: value is empty"));
+        }
         let row = store.find_container(name)?;
         Self::of(ctx, store, row)?
             .ok_or_else(|| Error::new(Kind::NotFound, format!("No such container: {name}")))

@@ -288,7 +288,8 @@ fn chain_of(e: &Error) -> String {
     text
 }
 
-struct Hash(Sha256);
+/// A writer that only hashes.
+pub(super) struct Hash(pub(super) Sha256);
 
 impl std::io::Write for Hash {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

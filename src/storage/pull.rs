@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode};
+use sha2::{Digest as _, Sha256};
 
 use super::db::Store;
 use super::error::{Error, Result};
@@ -18,10 +19,10 @@ use super::images::{self, Document};
 use super::layers::{self, Blob, Layer, Wanted};
 use super::lock::{self, FileLock};
 use super::paths::{Paths, ensure_private};
-use super::recipe::Recorder;
+use super::recipe::{self, KEPT, Recorder};
 use super::unpack::{self, Limits};
 use super::{file, gc, overlay, tree};
-use crate::model::digest::ChainId;
+use crate::model::digest::{ChainId, DiffId, Digest};
 use crate::model::image::Image;
 
 /// Whether to go on waiting for a layer that another process makes; the second argument is true the first time.
@@ -224,6 +225,7 @@ impl Pull {
         if !has_root && let Some(parent) = &layer.parent {
             inherit_root(&self.paths.layer_diff(parent), &staging.path.join("diff"))?;
         }
+        try_recipe(&staging.path, &layer.diff_id)?;
         staging.settle(&self.paths.layer(&layer.chain))?;
         Ok(layer)
     }
@@ -260,7 +262,8 @@ impl LayerWriter {
             .map_err(|e| Error::io("change the mode of", &diff, e))?;
         let recipe = staging.path.join("tar.recipe");
         let record = |e: std::io::Error| Error::io("write", &recipe, e);
-        let mut recorder = Recorder::new(file::create_new(&recipe)?).map_err(record)?;
+        let kept = staging.path.join(KEPT);
+        let mut recorder = Recorder::new(file::create_new(&recipe)?, kept).map_err(record)?;
         let options = unpack::Options {
             limits,
             whiteouts: true,
@@ -284,6 +287,28 @@ impl LayerWriter {
         };
         Ok(StagedLayer { layer, has_root: done.has_root, staging })
     }
+}
+
+/// A recipe that tells of replaced entries is trusted only if it gives the archive back: its paths may have meant one
+/// file in several ways. One that does not goes, with what was kept for it.
+fn try_recipe(layer: &Path, wanted: &DiffId) -> Result<()> {
+    let (recipe, kept) = (layer.join("tar.recipe"), layer.join(KEPT));
+    if !kept.exists() {
+        return Ok(());
+    }
+    let diff = layer.join("diff");
+    let diff = tree::open_dir(CWD, &diff).map_err(|e| Error::io("open", &diff, e))?;
+    let mut hash = gc::Hash(Sha256::new());
+    let rebuilt = recipe::rebuild(&recipe, diff.as_fd(), &mut hash);
+    if rebuilt.is_ok() && Digest::sha256(hash.0.finalize().into()) == *wanted {
+        return Ok(());
+    }
+    match std::fs::remove_file(&recipe) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("remove", &recipe, e)),
+        _ => {}
+    }
+    tree::remove(&kept)?;
+    Ok(())
 }
 
 impl StagedLayer {

@@ -2,19 +2,26 @@
 //! again byte for byte for push and save, without keeping it.
 //!
 //! A zstd stream of records: a tag byte, then for [`LITERAL`] a length and the bytes, for [`FILE`] a path, an
-//! offset and a length (content of that file of the layer), for [`END`] the archive's length. Numbers are LEB128.
+//! offset and a length (content of that file of the layer), for [`MOVED`] a path and a number (what was there up to
+//! here is below `kept` under that number: a later entry of the archive took its place), for [`END`] the archive's
+//! length. Numbers are LEB128.
 //! The idea is that of tar-split; the form is ours.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 
 const LITERAL: u8 = 0;
 const FILE: u8 = 1;
 const END: u8 = 2;
+const MOVED: u8 = 3;
+
+/// Folder beside the recipe with what the archive holds and the layer does not show.
+pub(super) const KEPT: &str = "kept";
 
 /// Bytes gathered before they go to the compressor.
 const GATHER: usize = 64 * 1024;
@@ -28,14 +35,46 @@ pub(super) struct Recorder {
     pending: Vec<u8>,
     total: u64,
     lost: Option<String>,
+    /// Where replaced files are kept; made when there is one.
+    kept: PathBuf,
+    moved: u64,
 }
 
 impl Recorder {
-    /// Records into a new file.
-    pub(super) fn new(file: File) -> io::Result<Self> {
+    /// Records into a new file; what is replaced is kept in a folder of its own.
+    pub(super) fn new(file: File, kept: PathBuf) -> io::Result<Self> {
         // Level 1: headers are so alike that more effort gives little.
         let out = zstd::stream::write::Encoder::new(file, 1)?;
-        Ok(Self { out, pending: Vec::with_capacity(GATHER), total: 0, lost: None })
+        Ok(Self { out, pending: Vec::with_capacity(GATHER), total: 0, lost: None, kept, moved: 0 })
+    }
+
+    /// Moves what a later entry replaces out of the layer. `false`: it stays, and the archive is lost.
+    pub(super) fn keep(&mut self, dir: BorrowedFd<'_>, name: &CStr, path: &[u8]) -> io::Result<bool> {
+        if self.lost.is_some() {
+            return Ok(false);
+        }
+        if self.moved == 0 {
+            rustix::fs::mkdir(&self.kept, Mode::from_raw_mode(0o700))?;
+        }
+        let to = self.kept.join(self.moved.to_string());
+        if rustix::fs::renameat(dir, name, CWD, &to).is_err() {
+            self.lose("an entry that is in it twice could not be kept");
+            return Ok(false);
+        }
+        self.flush()?;
+        let mut record = vec![MOVED];
+        number(&mut record, path.len() as u64);
+        record.extend_from_slice(path);
+        number(&mut record, self.moved);
+        self.moved += 1;
+        self.out.write_all(&record)?;
+        Ok(true)
+    }
+
+    /// Whether anything was kept: such a recipe is to be tried before it is trusted.
+    #[cfg(test)]
+    pub(super) fn has_kept(&self) -> bool {
+        self.moved > 0
     }
 
     /// Bytes that are only in the archive.
@@ -128,7 +167,8 @@ pub(super) fn rebuild(recipe: &Path, diff: BorrowedFd<'_>, out: &mut dyn Write) 
     let mut input = BufReader::new(zstd::stream::read::Decoder::new(file).map_err(damaged)?);
     let mut buffer = vec![0; 256 * 1024];
     let mut total = 0;
-    loop {
+    let kept = Kept::open(recipe)?;
+    for index in 0_u64.. {
         match byte(&mut input)? {
             LITERAL => {
                 let len = read_number(&mut input, MOST)?;
@@ -141,7 +181,14 @@ pub(super) fn rebuild(recipe: &Path, diff: BorrowedFd<'_>, out: &mut dyn Write) 
                 let path = read_path(&mut input)?;
                 let (offset, len) = (read_number(&mut input, u64::MAX)?, read_number(&mut input, u64::MAX)?);
                 total += len;
-                content(diff, &path, (offset, len), &mut buffer, out)?;
+                match kept.as_ref().and_then(|k| k.place(&path, index).map(|at| (k, at))) {
+                    Some((k, at)) => content(k.dir.as_fd(), &at, (offset, len), &mut buffer, out)?,
+                    None => content(diff, &path, (offset, len), &mut buffer, out)?,
+                }
+            }
+            MOVED => {
+                read_path(&mut input)?;
+                read_number(&mut input, u64::MAX)?;
             }
             END => {
                 let want = read_number(&mut input, u64::MAX)?;
@@ -153,6 +200,52 @@ pub(super) fn rebuild(recipe: &Path, diff: BorrowedFd<'_>, out: &mut dyn Write) 
             }
             _ => return Err(RebuildError::Recipe("unknown record".into())),
         }
+    }
+    Err(RebuildError::Recipe("it has no end".into()))
+}
+
+/// What later entries replaced, and up to which record it was in its place.
+struct Kept {
+    dir: OwnedFd,
+    moves: Vec<(u64, Vec<u8>, u64)>,
+}
+
+impl Kept {
+    /// Reads the moves out of a recipe; `None` where nothing was replaced.
+    fn open(recipe: &Path) -> Result<Option<Self>, RebuildError> {
+        let damaged = |e: io::Error| RebuildError::Recipe(e.to_string());
+        let Ok(dir) = super::tree::open_dir(CWD, recipe.with_file_name(KEPT)) else { return Ok(None) };
+        let file = File::open(recipe).map_err(damaged)?;
+        let mut input = BufReader::new(zstd::stream::read::Decoder::new(file).map_err(damaged)?);
+        let mut moves = Vec::new();
+        for index in 0_u64.. {
+            match byte(&mut input)? {
+                LITERAL => {
+                    let len = read_number(&mut input, MOST)?;
+                    io::copy(&mut (&mut input).take(len), &mut io::sink()).map_err(damaged)?;
+                }
+                FILE => {
+                    read_path(&mut input)?;
+                    read_number(&mut input, u64::MAX)?;
+                    read_number(&mut input, u64::MAX)?;
+                }
+                MOVED => moves.push((index, read_path(&mut input)?, read_number(&mut input, u64::MAX)?)),
+                _ => break,
+            }
+        }
+        Ok(Some(Self { dir, moves }))
+    }
+
+    /// Where the content is that record `index` means, if it is no longer at `path`.
+    fn place(&self, path: &[u8], index: u64) -> Option<Vec<u8>> {
+        let below = |moved: &[u8]| match path.strip_prefix(moved) {
+            Some(rest) if rest.is_empty() || rest.starts_with(b"/") => Some(rest.to_vec()),
+            _ => None,
+        };
+        let later = self.moves.iter().filter(|(at, ..)| *at > index);
+        later
+            .filter_map(|(_, moved, n)| below(moved).map(|rest| [n.to_string().as_bytes(), &rest].concat()))
+            .next()
     }
 }
 

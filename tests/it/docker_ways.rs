@@ -336,6 +336,27 @@ fn words_that_scripts_look_for() {
         let done = s.rcon(all);
         assert!(done.fails(125).contains(why), "{flags:?}: {}", done.stderr);
     }
+    s.rcon(["create", "--name", "c", "busybox"]).ok();
+    for (args, code, why) in [
+        (["create", "-v", ":/volume", "busybox"].as_slice(), 125, "empty section between colons"),
+        (&["create", "-v", "", "busybox"], 125, "invalid empty volume spec"),
+        (&["rename", "c", ""], 1, "new name cannot be blank"),
+        (&["rename", "", "d"], 1, "invalid container name or ID: value is empty"),
+        (&["rmi", " "], 1, "image name cannot be blank"),
+        (&["push", "127.0.0.1:5000/nothing"], 1, "An image does not exist locally with the tag"),
+    ] {
+        let done = s.rcon(args);
+        assert!(done.fails(code).contains(why), "{args:?}: {}", done.stderr);
+    }
+    // Tags of one repository go together, but for a container that uses the image.
+    s.rcon(["commit", "c", "made"]).ok();
+    s.rcon(["tag", "made", "made:2"]).ok();
+    let id = s.rcon(["images", "-q", "made:2"]).ok().to_owned();
+    s.rcon(["run", "-d", "--name", "user", "made", "sleep", "1000"]).ok();
+    let used = s.rcon(["rmi", &id]);
+    assert!(used.fails(1).contains("image is being used by running container"), "{}", used.stderr);
+    s.rcon(["rm", "-f", "-t", "0", "user"]).ok();
+    s.rcon(["rmi", &id]).ok();
     let shared = ["run", "--rm", "--tmpfs", "/t:shared", "busybox", "grep", " /t ", "/proc/self/mountinfo"];
     assert!(s.rcon(shared).ok().contains("shared:"));
     assert!(s.rcon(["logout", "127.0.0.1:1"]).ok().starts_with("Not logged in to 127.0.0.1:1"));

@@ -154,3 +154,27 @@ fn several_images_packed_streams_and_nonsense() {
     s.rcon(["load", "-i", &bad.display().to_string()]).fails(1);
     assert_eq!(s.rcon(["images", "-q"]).ok(), "");
 }
+
+#[test]
+fn a_layer_that_holds_an_entry_twice_is_saved_as_it_came() {
+    let s = Sandbox::with_images("twice", &["busybox"]);
+    let dir = s.dir().display().to_string();
+    sh(&format!(
+        "cd {dir}; mkdir d; echo first > d/f; tar -cf l.tar d; echo second content > d/f; tar -rf l.tar d/f
+         rm -r d; ln -s /etc d; tar -rf l.tar d"
+    ));
+    let tar = format!("{dir}/l.tar");
+    let id = s.rcon(["import", &tar, "twice:1"]).ok().to_owned();
+    let saved = format!("{dir}/saved.tar");
+    s.rcon(["save", "-o", &saved, "twice:1"]).ok();
+    s.rcon(["rmi", "twice:1"]).ok();
+    s.rcon(["load", "-i", &saved]).ok();
+    assert_eq!(s.rcon(["image", "inspect", "-f", "{{.Id}}", "twice:1"]).ok(), id);
+    // What was loaded is whole, too.
+    s.rcon(["save", "-o", &format!("{dir}/again.tar"), "twice:1"]).ok();
+    let to = s.empty_registry(RegistryKind::Plain, 5002);
+    s.rcon(["push", "-q", "twice:1", &format!("{to}/twice:1")]).ok();
+    s.rcon(["rmi", "-f", &id]).ok();
+    s.rcon(["pull", "-q", &format!("{to}/twice:1")]).ok();
+    assert_eq!(s.rcon(["image", "inspect", "-f", "{{.Id}}", &format!("{to}/twice:1")]).ok(), id);
+}

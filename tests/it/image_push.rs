@@ -28,7 +28,7 @@ fn only_what_is_missing_is_sent_and_blobs_are_linked_from_other_repositories() {
     s.rcon(["pull", "-q", &format!("{to}/c:1")]).ok();
     assert_eq!(s.rcon(["image", "inspect", "--format", "{{.Id}}", &format!("{to}/c:1")]).ok(), id);
     let e = s.rcon(["push", "nosuch"]);
-    assert!(e.fails(1).contains("No such image: nosuch:latest"), "{}", e.stderr);
+    assert!(e.fails(1).contains("An image does not exist locally with the tag: nosuch"), "{}", e.stderr);
     s.rcon(["tag", &id, &format!("{to}/d:x"), &format!("{to}/d:y")]).ok();
     s.rcon(["push", "-a", &format!("{to}/d")]).ok();
     assert!(raw(&format!("{to}/d:x")) == raw(&format!("{to}/d:y")));
@@ -97,7 +97,7 @@ fn login_is_kept_used_and_forgotten() {
     // skopeo reads what we wrote, and we what it wrote.
     sh(&format!("skopeo inspect --tls-verify=false --authfile {file} docker://{image} >/dev/null"));
     s.rcon([&["logout"], &auth[..], &[&to]].concat()).ok();
-    s.rcon([&["logout"], &auth[..], &[&to]].concat()).fails(1);
+    assert!(s.rcon([&["logout"], &auth[..], &[&to]].concat()).ok().starts_with("Not logged in to"));
     sh(&format!("skopeo login --tls-verify=false --authfile {file} -u tester -p secret {to} >/dev/null"));
     s.rcon([&["pull", "-q"], &auth[..], &[&image]].concat()).ok();
     s.rcon([&["logout", "-a"], &auth[..]].concat()).ok();

@@ -160,16 +160,16 @@ fn protected(spec: &ContainerSpec, path: &Path) -> Option<&'static str> {
 
 /// Where a link at the end of `path` leads to beneath `root`, if there is one: a copy goes through it, and leaves it
 /// as it is.
-fn through_links(root: &Root, path: PathBuf) -> PathBuf {
+fn through_links(root: &Root, path: PathBuf) -> Result<PathBuf, Error> {
     const MOST: usize = 40;
-    let mut at = path.clone();
+    let mut at = path;
     for _ in 0..MOST {
         match root.read_link(&at) {
             Ok(target) => at = lexical(&at.parent().unwrap_or(Path::new("/")).join(target)),
-            Err(_) => return at,
+            Err(_) => return Ok(at),
         }
     }
-    path
+    Err(Error::new(Kind::Invalid, "the destination is a link that leads to too many others"))
 }
 
 fn kernel(what: impl Into<String>, e: crate::sys::error::Error) -> Error {
@@ -222,7 +222,7 @@ fn transfer(
         return Err(Error::new(Kind::Invalid, format!("copying to {to}: {why}")));
     }
     let (target_root, target_path) = target.root()?;
-    let target_path = through_links(target_root, target_path);
+    let target_path = through_links(target_root, target_path)?;
     let found = look(target_root, &target_path);
     let landing = landing(&plan::Wish {
         source_directory: packer.is_directory(),

@@ -72,16 +72,9 @@ pub fn ensure(
             if name.parse::<ImageName>().is_err() && !name.contains(['/', ':']) && name.len() == 64 {
                 return Err(no_such_image(name));
             }
-            progress.missing(&shown(name));
+            progress.missing(&super::tagged(name));
             fetch(progress)
         }
-    }
-}
-
-fn shown(name: &str) -> String {
-    match name.parse::<ImageName>() {
-        Ok(n) if n.tag().is_none() && n.digest().is_none() => format!("{name}:latest"),
-        _ => name.to_owned(),
     }
 }
 

@@ -134,11 +134,16 @@ fn stored_name(reference: &ImageRef) -> String {
 }
 
 fn no_such_image(text: &str) -> Error {
-    let shown = match text.parse::<ImageName>() {
-        Ok(n) if n.tag().is_none() && n.digest().is_none() => format!("{text}:latest"),
+    Error::new(Kind::NotFound, format!("No such image: {}", tagged(text)))
+}
+
+/// A name with the tag that it has unsaid.
+fn tagged(text: &str) -> String {
+    let said = text.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+    match text.parse::<ImageName>() {
+        Ok(_) if !said => format!("{text}:latest"),
         _ => text.to_owned(),
-    };
-    Error::new(Kind::NotFound, format!("No such image: {shown}"))
+    }
 }
 
 /// docker's form of a stored name, `docker.io/library/nginx:latest` → `nginx:latest`.

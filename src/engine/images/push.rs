@@ -66,7 +66,12 @@ pub fn push(
     };
     let store = ctx.store()?;
     let names = Names::new();
-    let (image, _) = find_by(&names, &store, source)?;
+    let (image, _) = find_by(&names, &store, source).map_err(|e| match e.kind() {
+        Kind::NotFound => {
+            Error::new(Kind::NotFound, format!("An image does not exist locally with the tag: {source}"))
+        }
+        _ => e,
+    })?;
     let parsed: ImageName = target.parse().map_err(image::Error::from)?;
     let target = parsed.in_registry(DEFAULT_REGISTRY);
     let request = PushRequest {

@@ -27,6 +27,9 @@ pub enum Removal {
 /// # Errors
 /// No such image; a conflict with a container that uses it, or with other names of it, unless forced.
 pub fn rmi(ctx: &Context, name: &str, options: RmiOptions) -> Result<Vec<Removal>, Error> {
+    if name.trim().is_empty() {
+        return Err(Error::new(Kind::Invalid, "image name cannot be blank"));
+    }
     let store = ctx.store()?;
     let (image, by) = find_by(&Names::new(), &store, name)?;
     let users: Vec<Summary> =
@@ -81,12 +84,6 @@ fn by_id(
     users: &[Summary],
     options: RmiOptions,
 ) -> Result<Vec<Removal>, Error> {
-    if image.names.len() > 1 && !options.force {
-        return Err(conflict(format!(
-            "unable to delete {} (must be forced) - image is referenced in multiple repositories",
-            image.id.short()
-        )));
-    }
     let mut running = None;
     for user in users {
         if store.phase(user)?.running().is_some() {
@@ -99,6 +96,20 @@ fn by_id(
             "unable to delete {} (cannot be forced) - image is being used by running container {}",
             image.id.short(),
             user.id.short()
+        )));
+    }
+    // Several tags of one repository go together.
+    let repository = |name: &String| {
+        let tagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));
+        tagged.map_or(name.as_str(), |(repository, _)| repository).to_owned()
+    };
+    let mut repositories: Vec<String> = image.names.iter().map(repository).collect();
+    repositories.sort_unstable();
+    repositories.dedup();
+    if repositories.len() > 1 && !options.force {
+        return Err(conflict(format!(
+            "unable to delete {} (must be forced) - image is referenced in multiple repositories",
+            image.id.short()
         )));
     }
     match users.first() {

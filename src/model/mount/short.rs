@@ -34,6 +34,9 @@ impl MountRequest {
     /// Says which part is wrong.
     pub fn parse_volume(text: &str) -> Result<Self, ParseError> {
         let bad = |why: &str| ParseError::new("volume specification", text, why);
+        if text.is_empty() {
+            return Err(bad("invalid empty volume spec"));
+        }
         let parts: Vec<&str> = text.splitn(3, ':').collect();
         let (source, target, options) = match parts.as_slice() {
             [target] => (None, *target, ""),
@@ -51,7 +54,7 @@ impl MountRequest {
         check_target("volume specification", text, target)?;
         let (kind, source) = match source {
             None => (MountKind::Volume, None),
-            Some("") => return Err(bad("the source is empty")),
+            Some("") => return Err(bad("empty section between colons")),
             Some(s) if s.starts_with(['/', '.']) => (MountKind::Bind, Some(s.to_owned())),
             Some(name) => {
                 check_name("volume name", name)

@@ -39,7 +39,8 @@ fn unpack_a_layer() {
             let options = unpack::Options { whiteouts: true, ..unpack::Options::default() };
             let path = to.join(".recipe");
             let mut recorder =
-                recipe::Recorder::new(std::fs::File::create(&path).expect("create")).expect("recorder");
+                recipe::Recorder::new(std::fs::File::create(&path).expect("create"), to.join(".kept"))
+                    .expect("recorder");
             unpack::unpack_recorded(&mut file, root.as_fd(), &options, Some(&mut recorder)).expect("unpack");
             recorder.finish().expect("finish");
             eprintln!("recipe {} bytes", std::fs::metadata(path).expect("stat").len());

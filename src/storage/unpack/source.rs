@@ -1,7 +1,9 @@
 //! The byte stream of an archive: buffered, counted, and (for layers) recorded so that the exact archive can be
 //! made again.
 
+use std::ffi::CStr;
 use std::io::{ErrorKind, Read};
+use std::os::fd::BorrowedFd;
 
 use super::super::recipe::Recorder;
 use super::UnpackError;
@@ -137,6 +139,19 @@ impl<'a> Source<'a> {
     pub(super) fn record_loss(&mut self, why: &str) {
         if let Some(recorder) = self.recorder.as_deref_mut() {
             recorder.lose(why);
+        }
+    }
+
+    /// Moves what a later entry replaces to where the recipe finds it; `false` where it may just go.
+    pub(super) fn keep(
+        &mut self,
+        dir: BorrowedFd<'_>,
+        name: &CStr,
+        path: &[u8],
+    ) -> Result<bool, UnpackError> {
+        match self.recorder.as_deref_mut() {
+            Some(recorder) => recorder.keep(dir, name, path).map_err(UnpackError::recipe),
+            None => Ok(false),
         }
     }
 

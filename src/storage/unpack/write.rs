@@ -289,8 +289,19 @@ impl<'a> Writer<'a> {
             FileType::Directory if self.options.keep_kinds => {
                 return Err(("replace a directory by something else", Errno::EXIST));
             }
-            FileType::RegularFile if st.st_size > 0 => source.record_loss("an entry is in it twice"),
-            FileType::Directory => source.record_loss("a directory in it is replaced"),
+            FileType::RegularFile if st.st_size == 0 => {}
+            FileType::RegularFile | FileType::Directory => {
+                let path = if parent.is_empty() {
+                    name.to_bytes().to_vec()
+                } else {
+                    [parent, b"/", name.to_bytes()].concat()
+                };
+                let kept = source.keep(dir, name.as_c_str(), &path);
+                if kept.map_err(|_| ("keep what was there", Errno::IO))? {
+                    self.parents.forget();
+                    return Ok(());
+                }
+            }
             _ => {}
         }
         crate::storage::tree::remove_named(dir, name.as_c_str()).map_err(|e| ("remove what was there", e))?;

@@ -51,15 +51,23 @@ const OPEN: [&str; 23] = [
     "Health",
 ];
 
-/// How Go prints the nil that is behind a field, where that is not a list: pointers and maps.
-fn nil_text(pipeline: &Pipeline) -> Option<&'static str> {
+/// How Go prints what is behind a field where the JSON alone does not tell: pointers and maps that are nil, durations.
+fn typed_text(pipeline: &Pipeline, value: &Value) -> Option<String> {
     let [command] = pipeline.commands.as_slice() else { return None };
     let [Operand::Field(path) | Operand::Variable(_, path)] = command.as_slice() else { return None };
+    let nil = || value.is_null();
     match path.last()?.as_str() {
+        "Interval" | "Timeout" | "StartPeriod" | "StartInterval"
+            if path.iter().rev().nth(1).is_some_and(|p| p == "Healthcheck") =>
+        {
+            Some(funcs::go_duration(value.as_u64()?))
+        }
         "Health" | "Healthcheck" | "SizeRootFs" | "SizeRw" | "StopTimeout" | "Init" | "MemorySwappiness"
-        | "PidsLimit" | "BindOptions" | "VolumeOptions" | "TmpfsOptions" | "IPAMConfig" => Some("<nil>"),
+        | "PidsLimit" | "BindOptions" | "VolumeOptions" | "TmpfsOptions" | "IPAMConfig" => {
+            nil().then(|| "<nil>".to_owned())
+        }
         "Labels" | "Options" | "Volumes" | "ExposedPorts" | "Sysctls" | "Tmpfs" | "DriverOpts"
-        | "Annotations" | "StorageOpt" => Some("map[]"),
+        | "Annotations" | "StorageOpt" => nil().then(|| "map[]".to_owned()),
         _ => None,
     }
 }
@@ -83,8 +91,8 @@ impl<'a> Eval<'a> {
                 Node::Action(pipeline) => {
                     let value = self.pipeline(pipeline, dot)?;
                     if pipeline.variables.is_empty() {
-                        let nil = if value == Some(Value::Null) { nil_text(pipeline) } else { None };
-                        self.out.push_str(&nil.map_or_else(|| funcs::print(&value), str::to_owned));
+                        let typed = value.as_ref().and_then(|v| typed_text(pipeline, v));
+                        self.out.push_str(&typed.unwrap_or_else(|| funcs::print(&value)));
                     }
                 }
                 Node::Block { kind, pipeline, body, otherwise } => {

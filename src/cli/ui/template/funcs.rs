@@ -105,6 +105,31 @@ pub(super) fn truth(value: &Val) -> bool {
     }
 }
 
+/// Nanoseconds as Go's `time.Duration` prints itself: `1m30s`, `1.5s`, `200ms`, `0s`.
+pub(super) fn go_duration(nanoseconds: u64) -> String {
+    const SECOND: u64 = 1_000_000_000;
+    let fraction = |whole: u64, rest: u64, width: usize| match rest {
+        0 => whole.to_string(),
+        _ => format!("{whole}.{}", format!("{rest:0width$}").trim_end_matches('0')),
+    };
+    match nanoseconds {
+        0 => "0s".to_owned(),
+        n if n < 1_000 => format!("{n}ns"),
+        n if n < 1_000_000 => format!("{}µs", fraction(n / 1_000, n % 1_000, 3)),
+        n if n < SECOND => format!("{}ms", fraction(n / 1_000_000, n % 1_000_000, 6)),
+        n => {
+            let (seconds, rest) = (n / SECOND, n % SECOND);
+            let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+            let seconds = fraction(seconds % 60, rest, 9);
+            match (hours, minutes) {
+                (0, 0) => format!("{seconds}s"),
+                (0, m) => format!("{m}m{seconds}s"),
+                (h, m) => format!("{h}h{m}m{seconds}s"),
+            }
+        }
+    }
+}
+
 /// A value as Go's `fmt` prints it.
 pub(super) fn print(value: &Val) -> String {
     value.as_ref().map_or_else(|| "<no value>".to_owned(), print_value)

@@ -136,3 +136,16 @@ fn titles_pass_through_functions() {
     let template = Template::parse("{{.ID}}\t{{upper .Names}}\t{{json .ID}}").expect("valid");
     assert_eq!(template.execute_titles(&titles).as_deref(), Ok("CONTAINER ID\tNAMES\tCONTAINER ID"));
 }
+
+#[test]
+fn durations_and_nils_print_as_in_go() {
+    let value = serde_json::json!({
+        "Config": { "Healthcheck": { "Interval": 90_000_000_000_u64, "Timeout": 1_500_000, "StartPeriod": 0 } },
+        "SizeRw": null, "Labels": null, "CapAdd": null, "Ports": { "80/tcp": {} },
+    });
+    let template = "{{.Config.Healthcheck.Interval}} {{.Config.Healthcheck.Timeout}} \
+        {{.Config.Healthcheck.StartPeriod}} {{json .Config.Healthcheck.Interval}} {{.SizeRw}} {{.Labels}} {{.CapAdd}} {{.Ports}}";
+    let line = Template::parse(template).expect("parses").execute(&Data::from(value)).expect("runs");
+    assert_eq!(line, "1m30s 1.5ms 0s 90000000000 <nil> map[] [] map[80/tcp:{}]");
+    assert_eq!(super::funcs::go_duration(3_723_004_000_000), "1h2m3.004s");
+}
