@@ -196,3 +196,24 @@ fn what_is_bounded_is_not_inherited() {
     let done = runtime(&s, ["create", "--bundle", &dir.to_string_lossy(), "bounded"]);
     assert!(done.fails(1).contains("Operation not permitted"), "{done:?}");
 }
+
+#[test]
+fn recursive_words_hold_for_new_file_systems() {
+    let s = Sandbox::new("rt-rro");
+    let script = "grep -E ' /(mnt|mnt/below|proc) ' /proc/self/mountinfo | cut -d' ' -f5,6";
+    let done = run(&s, "rro", script, |spec| {
+        for mount in spec["mounts"].as_array_mut().expect("mounts") {
+            if mount["destination"] == "/proc" {
+                mount["options"] = json!(["rnosuid", "rnoatime"]);
+            }
+        }
+        let more = ["/mnt", "/mnt/below"].map(|place| json!({ "destination": place, "type": "tmpfs", "source": "tmpfs", "options": ["rnodev"] }));
+        let mounts = spec["mounts"].as_array_mut().expect("mounts");
+        mounts.extend(more);
+        let at = mounts.len() - 2;
+        // The one below needs its place in it first.
+        mounts[at]["options"] = json!(["rro"]);
+    });
+    let lines: Vec<&str> = done.ok().lines().collect();
+    assert_eq!(lines, ["/proc rw,nosuid,noatime", "/mnt ro,relatime", "/mnt/below ro,nodev,relatime"]);
+}

@@ -13,6 +13,9 @@ use crate::sys::{Result, fd};
 
 /// Mounts the view on a directory.
 pub(super) fn mount(view: &CgroupView, options: &Options, target: &OwnedFd) -> Result<()> {
+    // Nothing of the container's own is ever mounted below it, so the recursive words are the plain ones.
+    let set = options.set & !options.recursive_clear | options.recursive_set;
+    let options = &Options { set, ..options.clone() };
     match view {
         CgroupView::Unified => {
             let context = FsContext::new("cgroup2")?;

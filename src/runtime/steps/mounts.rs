@@ -14,8 +14,8 @@ use crate::sys::proc::Proc;
 use crate::sys::root::Root;
 use crate::sys::{self, fd};
 
-/// Mounts that become read-only only when everything below them is made.
-pub(in crate::runtime) type Late = Vec<OwnedFd>;
+/// Mounts that become read-only only when everything below them is made, and whether with all below them.
+pub(in crate::runtime) type Late = Vec<(OwnedFd, bool)>;
 
 /// What the mounts need from the steps before.
 pub(in crate::runtime) struct Given<'a> {
@@ -53,8 +53,10 @@ pub(in crate::runtime) fn mount_one(plan: &MountPlan, given: &mut Given<'_>) -> 
             }
             attach(&made, &target, plan)?;
             propagate(&made, plan)?;
-            if plan.options.read_only() {
-                given.late.push(made);
+            deepen(&made, plan)?;
+            let deep = plan.options.recursive_set & attr::RDONLY != 0;
+            if plan.options.read_only() || deep {
+                given.late.push((made, deep));
             }
             Ok(())
         }
@@ -68,9 +70,9 @@ pub(in crate::runtime) fn mount_one(plan: &MountPlan, given: &mut Given<'_>) -> 
 
 /// Makes the mounts read-only that had to wait.
 pub(in crate::runtime) fn make_read_only(late: &Late) -> Step<()> {
-    for one in late {
+    for (one, deep) in late {
         let change = Attributes { set: attr::RDONLY, ..Default::default() };
-        mount::set_attributes(one, &change, false).during(|| "making a mount read-only".into())?;
+        mount::set_attributes(one, &change, *deep).during(|| "making a mount read-only".into())?;
     }
     Ok(())
 }
@@ -98,7 +100,26 @@ fn special(plan: &MountPlan, given: &Given<'_>) -> Step<()> {
     }
     let mut plan_now = plan.options.clone();
     let instance = instance(plan, &mut plan_now)?;
-    attach(&instance, &target, plan)
+    attach(&instance, &target, plan)?;
+    deepen_all(&instance, plan)
+}
+
+/// The words that hold for what is below too, on a file system that is new; to be read-only has to wait.
+fn deepen(made: &OwnedFd, plan: &MountPlan) -> Step<()> {
+    deepen_by(made, plan, plan.options.recursive_set & !attr::RDONLY)
+}
+
+fn deepen_all(made: &OwnedFd, plan: &MountPlan) -> Step<()> {
+    deepen_by(made, plan, plan.options.recursive_set)
+}
+
+fn deepen_by(made: &OwnedFd, plan: &MountPlan, set: u64) -> Step<()> {
+    let clear = plan.options.recursive_clear;
+    if set == 0 && clear == 0 {
+        return Ok(());
+    }
+    mount::set_attributes(made, &Attributes { set, clear, ..Default::default() }, true)
+        .during(|| describe("setting the recursive options of", plan))
 }
 
 fn same_file(a: impl AsFd, b: impl AsFd) -> sys::Result<()> {
@@ -111,7 +132,10 @@ fn same_file(a: impl AsFd, b: impl AsFd) -> sys::Result<()> {
 
 /// A proc mount without options of its own.
 pub(in crate::runtime) fn is_plain_proc(plan: &MountPlan) -> bool {
-    matches!(&plan.what, What::Fs { kind, .. } if kind.as_c_str() == c"proc") && plan.options.data.is_empty()
+    let options = &plan.options;
+    matches!(&plan.what, What::Fs { kind, .. } if kind.as_c_str() == c"proc")
+        && options.data.is_empty()
+        && (options.recursive_set, options.recursive_clear) == (0, 0)
 }
 
 /// A directory as a mount point, made if needed.
@@ -180,7 +204,8 @@ fn remount(plan: &MountPlan, root: &Root) -> Step<()> {
     let target = root.resolve(relative(&plan.destination)).during(|| describe("finding", plan))?;
     let o = &plan.options;
     let change = Attributes { set: o.set, clear: o.clear, ..Default::default() };
-    mount::set_attributes(&target, &change, false).during(|| describe("remounting", plan))
+    mount::set_attributes(&target, &change, false).during(|| describe("remounting", plan))?;
+    deepen_all(&target, plan)
 }
 
 fn describe(deed: &str, plan: &MountPlan) -> String {
