@@ -86,7 +86,11 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
     identity::set_domain(&plan.domain)?;
     security::write_labels(process, &proc)?;
     let kept = Kept::new(plan, &socket, pty.as_ref())?;
-    command::place_descriptors(stdio_of(plan, pty.as_ref()), plan.preserved, first_free(plan))?;
+    let stdio = stdio_of(plan, pty.as_ref());
+    let own = command::nulls_of(&root, stdio);
+    let stdio = [0, 1, 2].map(|i: usize| own[i].as_ref().map_or(stdio[i], AsFd::as_fd));
+    command::place_descriptors(stdio, plan.preserved, first_free(plan))?;
+    drop(own);
     // Numbers that are the program's by now, or closed.
     pty.into_iter().for_each(Pty::leak);
     fd::leak([socket, proc.into_fd(), root.into_fd()]);

@@ -9,6 +9,7 @@
 pub mod bundle;
 pub mod cdi;
 pub mod cgroup;
+pub mod criu;
 pub mod defaults;
 pub mod devices;
 pub mod error;

@@ -34,6 +34,7 @@ mod pull_interrupt;
 mod pull_routes;
 mod runtime_attacks;
 mod runtime_cli;
+mod runtime_criu;
 mod runtime_faults;
 mod runtime_peers;
 mod runtime_spec;

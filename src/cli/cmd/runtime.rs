@@ -1,11 +1,12 @@
 //! `rcon runtime …` and `rcon-runtime …`: the OCI runtime command line, with runc's words, messages
 //! and exit codes, so that containerd, CRI-O, podman and docker can drive it.
 //!
-//! Arguments are in `args`, what needs no running container in `about`, life in `life`, exec in `exec`, the
-//! rest in `query`. The work is in `runtime::manage`; nothing is decided here.
+//! Arguments are in `args`, what needs no running container in `about`, life in `life`, exec in `exec`, criu's part
+//! in `criu`, the rest in `query`. The work is in `runtime::manage`; nothing is decided here.
 
 mod about;
 mod args;
+mod criu;
 mod exec;
 mod life;
 mod log;
@@ -88,15 +89,11 @@ fn run(command: Command, ctx: &mut Ctx<'_>) -> Outcome {
         Command::Ps(a) => query::ps(&a, ctx),
         Command::Events(a) => query::events(&a, ctx),
         Command::Update(a) => resources::update(&a, ctx),
-        Command::Checkpoint(_) => Err(no_criu("checkpoint")),
-        Command::Restore(_) => Err(no_criu("restore")),
+        Command::Checkpoint(a) => criu::checkpoint(*a, ctx),
+        Command::Restore(a) => criu::restore(*a, ctx),
         Command::Features => about::features(ctx),
         Command::Spec(a) => about::spec(&a),
     }
-}
-
-fn no_criu(command: &str) -> Failure {
-    Failure::new(format!("{command} is not supported: this runtime does not work with criu"))
 }
 
 fn not_parsed(e: &clap::Error, ui: &mut Ui) -> Outcome {

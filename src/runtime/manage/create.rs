@@ -3,10 +3,11 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxResources, Process};
+use oci_spec::runtime::Process;
 
+use super::cgroups::{Cgroups, make_cgroup};
 use crate::runtime::bundle::Bundle;
-use crate::runtime::cgroup::{Cgroup, Manager};
+use crate::runtime::cgroup::Cgroup;
 use crate::runtime::seccomp::{self, Filter};
 use crate::runtime::spawn::{self, Created, Rootfs, StartOn, Started, Stdio};
 use crate::runtime::state::{CONFIG, Container, START_SOCKET, State, Status, Store};
@@ -46,17 +47,6 @@ pub struct Request<'a> {
     pub dies_with_us: bool,
 }
 
-/// Who makes the cgroup of a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cgroups {
-    /// We do, by the files of the hierarchies.
-    Files,
-    /// systemd does, at our wish.
-    Systemd,
-    /// It has none, and stays in that of the caller.
-    None,
-}
-
 /// A container that waits to be started by us.
 #[derive(Debug)]
 pub struct Waiting {
@@ -88,10 +78,21 @@ pub fn create_attached(request: &Request<'_>) -> Result<Waiting, Error> {
 }
 
 /// Undoes what was made, unless it is kept.
-struct Undo<'a> {
+pub(in crate::runtime) struct Undo<'a> {
     dir: &'a Path,
     cgroup: Option<&'a Cgroup>,
     armed: bool,
+}
+
+impl<'a> Undo<'a> {
+    pub(in crate::runtime) fn new(dir: &'a Path, cgroup: Option<&'a Cgroup>) -> Self {
+        Self { dir, cgroup, armed: true }
+    }
+
+    /// Nothing is to be undone any more.
+    pub(in crate::runtime) fn disarm(&mut self) {
+        self.armed = false;
+    }
 }
 
 impl Drop for Undo<'_> {
@@ -108,11 +109,11 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
     set_environment(&mut bundle)?;
     check_console(&bundle, request, detached)?;
     let (dir, _lock) = request.store.reserve(request.id)?;
-    let mut early = Undo { dir: &dir, cgroup: None, armed: true };
+    let mut early = Undo::new(&dir, None);
     atomic::create_new(&dir.join(CONFIG), &bundle.text, 0o600)?;
     let cgroup = make_cgroup(&bundle, request)?;
-    early.armed = false;
-    let mut undo = Undo { dir: &dir, cgroup: cgroup.as_ref(), armed: true };
+    early.disarm();
+    let mut undo = Undo::new(&dir, cgroup.as_ref());
     let filter =
         bundle.spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()).map(seccomp::from_oci).transpose()?;
     let preserved = take_preserved(request.preserve_fds)?;
@@ -132,24 +133,35 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
     if let Some(path) = request.pidfd_socket {
         send_pidfd(path, created.pidfd())?;
     }
+    let container = record(request, &bundle, cgroup.as_ref(), created.pid())?;
+    undo.disarm();
+    drop(undo);
+    Ok(Waiting { created, filter, bundle, container, console })
+}
+
+/// Writes down that there is a container, and its pid where that was asked for.
+pub(in crate::runtime) fn record(
+    request: &Request<'_>,
+    bundle: &Bundle,
+    cgroup: Option<&Cgroup>,
+    pid: i32,
+) -> Result<Container, Error> {
     let state = State {
         version: 0,
         id: request.id.to_owned(),
         bundle: bundle.path.clone(),
         rootfs: bundle.rootfs.clone(),
-        init: process::identity(created.pid())?,
-        cgroup: cgroup.as_ref().map(|c| c.path().to_owned()).unwrap_or_default(),
+        init: process::identity(pid)?,
+        cgroup: cgroup.map(|c| c.path().to_owned()).unwrap_or_default(),
         created: jiff::Timestamp::now(),
         owner: crate::sys::probe::effective_uid(),
         systemd: request.cgroups == Cgroups::Systemd,
     };
-    let container = Container::save(dir.clone(), state)?;
+    let container = Container::save(request.store.dir(request.id)?, state)?;
     if let Some(file) = request.pid_file {
-        atomic::write(file, created.pid().to_string().as_bytes(), 0o644, Durability::None)?;
+        atomic::write(file, pid.to_string().as_bytes(), 0o644, Durability::None)?;
     }
-    undo.armed = false;
-    drop(undo);
-    Ok(Waiting { created, filter, bundle, container, console })
+    Ok(container)
 }
 
 fn clone_container(
@@ -240,67 +252,6 @@ fn listen_fds() -> u32 {
     number("LISTEN_FDS").filter(|_| ours).unwrap_or(0)
 }
 
-fn make_cgroup(bundle: &Bundle, request: &Request<'_>) -> Result<Option<Cgroup>, Error> {
-    let linux = bundle.spec.linux().as_ref();
-    let given = linux.and_then(|l| l.cgroups_path().as_ref()).map(|p| p.to_string_lossy().into_owned());
-    let path_given = given.as_ref().is_some_and(|p| !p.is_empty());
-    let systemd = request.cgroups == Cgroups::Systemd;
-    if request.cgroups == Cgroups::None {
-        return without_cgroup(linux);
-    }
-    if systemd && !crate::runtime::cgroup::systemd_runs() {
-        return Err(Error::refused("--systemd-cgroup: systemd not running on this host, leave the flag out"));
-    }
-    let path = match given.filter(|p| !p.is_empty()) {
-        Some(path) if systemd || path.starts_with('/') => path,
-        Some(path) => format!("/{path}"),
-        None if systemd => format!("system.slice:rcon:{}", request.id),
-        None => format!("/{}", request.id),
-    };
-    let resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
-    let asked = resources != LinuxResources::default();
-    let manager = match Manager::detect() {
-        // Nothing is mounted, and nothing is asked for.
-        Err(crate::runtime::cgroup::Error::NotMounted) if !asked => return Ok(None),
-        manager => manager?,
-    };
-    refuse_frozen(&manager, &path)?;
-    match manager.create(&path, &resources) {
-        Err(e) if request.rootless && !path_given && e.is_denied() => {
-            tracing::warn!("no cgroup is made: {e}");
-            Ok(None)
-        }
-        made => Ok(Some(made?)),
-    }
-}
-
-/// No cgroup was wanted; what only a cgroup can hold to is refused.
-fn without_cgroup(linux: Option<&oci_spec::runtime::Linux>) -> Result<Option<Cgroup>, Error> {
-    let mut resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
-    // The rules of devices are in every configuration, and whoever disables cgroups knows that they go with them.
-    if resources.devices().as_ref().is_some_and(|rules| !rules.is_empty()) {
-        tracing::warn!("linux.resources.devices has no effect: the cgroup manager is disabled");
-        resources.set_devices(None);
-    }
-    if resources != LinuxResources::default() {
-        return Err(Error::spec(
-            "linux.resources",
-            "limits need a cgroup, and the cgroup manager is disabled",
-        ));
-    }
-    Ok(None)
-}
-
-/// A cgroup that is frozen already would never let its first process do anything.
-fn refuse_frozen(manager: &Manager, path: &str) -> Result<(), Error> {
-    match manager.open(path) {
-        Ok(there) if there.is_frozen().unwrap_or(false) => {
-            Err(Error::refused(format!("container's cgroup unexpectedly frozen: {path}")))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Descriptors 3 to 2 + n. A number that is not open stays free, as crun has it.
 pub(super) fn take_preserved(count: u32) -> Result<Vec<Option<OwnedFd>>, Error> {
     (3..3 + i32::try_from(count.saturating_add(listen_fds()).min(1024)).unwrap_or(0))
@@ -324,7 +275,7 @@ pub(super) fn lent(preserved: &[Option<OwnedFd>]) -> Vec<Option<BorrowedFd<'_>>>
 }
 
 /// Sends the master of a terminal as runc does: one message, the descriptor, and its name.
-pub(super) fn send_console(path: &Path, master: &OwnedFd) -> Result<(), Error> {
+pub(in crate::runtime) fn send_console(path: &Path, master: &OwnedFd) -> Result<(), Error> {
     let connection = socket::connect(path, socket::Kind::Stream)?;
     socket::send_all(&connection, b"/dev/ptmx", &[master.as_fd()])?;
     Ok(())

@@ -1,7 +1,7 @@
 //! The last steps: working directory, finding the command, placing descriptors, exec.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, OFlags};
@@ -36,6 +36,18 @@ fn change_directory(path: &CStr) -> crate::sys::Result<()> {
 
 fn current_is(path: &CStr) -> bool {
     mount::current_directory().is_ok_and(|now| now == path.to_bytes())
+}
+
+/// The container's own /dev/null for each stream that is the host's: a handle on a file of a mount that it does not
+/// have is a way out of it for nobody, but labels are checked by path, and a checkpoint has no other name for it.
+pub(in crate::runtime) fn nulls_of(root: &Root, stdio: [BorrowedFd<'_>; 3]) -> [Option<OwnedFd>; 3] {
+    stdio.map(|stream| {
+        fd::verify_null(stream).ok()?;
+        let mode = rustix::fs::fcntl_getfl(stream).ok()? & OFlags::ACCMODE;
+        let own = root.open(Path::new("dev/null"), mode | OFlags::CLOEXEC).ok()?;
+        fd::verify_null(&own).ok()?;
+        Some(own)
+    })
 }
 
 /// The first candidate that can be executed.

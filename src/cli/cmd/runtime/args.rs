@@ -98,8 +98,8 @@ pub(super) enum Format {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Not supported: needs criu
-    Checkpoint(Refused),
+    /// Write the processes of a container to files, by criu
+    Checkpoint(Box<super::criu::Checkpoint>),
     /// Create a container
     Create(Create),
     /// Delete what a container holds
@@ -119,8 +119,8 @@ pub(super) enum Command {
     Pause(Id),
     /// Show the processes of a container
     Ps(Ps),
-    /// Not supported: needs criu
-    Restore(Refused),
+    /// Make a container of what checkpoint has written
+    Restore(Box<super::criu::Restore>),
     /// Let a paused container run on
     Resume(Id),
     /// Create and start a container
@@ -133,14 +133,6 @@ pub(super) enum Command {
     State(Id),
     /// Change the limits of a container
     Update(Box<super::resources::Update>),
-}
-
-/// Arguments of a command that is refused by name.
-#[derive(Debug, Args)]
-pub(super) struct Refused {
-    /// Whatever it is called with
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    pub _any: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! create, start, run, kill, delete, pause, resume.
 
 use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::runtime::manage::cgroups::Cgroups;
 use crate::runtime::manage::{
     create as making, delete as deleting, foreground::Foreground, signal as signals,
 };
@@ -10,7 +11,7 @@ use crate::sys::signal;
 use super::args::{CgroupManager, Create, Delete, Id, Kill, Making, Run};
 use super::{Ctx, failure, start_failure};
 
-fn request<'a>(making: &'a Making, ctx: &'a Ctx<'_>, dies_with_us: bool) -> making::Request<'a> {
+pub(super) fn request<'a>(making: &'a Making, ctx: &'a Ctx<'_>, dies_with_us: bool) -> making::Request<'a> {
     making::Request {
         store: &ctx.store,
         id: &making.id,
@@ -21,9 +22,9 @@ fn request<'a>(making: &'a Making, ctx: &'a Ctx<'_>, dies_with_us: bool) -> maki
         pidfd_socket: making.pidfd_socket.as_deref(),
         preserve_fds: making.preserve_fds,
         cgroups: match ctx.global.cgroup_manager() {
-            CgroupManager::Cgroupfs => making::Cgroups::Files,
-            CgroupManager::Systemd => making::Cgroups::Systemd,
-            CgroupManager::Disabled => making::Cgroups::None,
+            CgroupManager::Cgroupfs => Cgroups::Files,
+            CgroupManager::Systemd => Cgroups::Systemd,
+            CgroupManager::Disabled => Cgroups::None,
         },
         rootless: ctx.global.is_rootless(),
         new_keyring: !making.no_new_keyring,

@@ -1,0 +1,147 @@
+//! Checkpoint: the processes of a container become files.
+
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::Spec;
+
+use super::rpc::{Message, Request, Worker};
+use super::{DESCRIPTORS, Options, external_mounts, external_namespaces, field, folder};
+use crate::runtime::Error;
+use crate::runtime::manage::delete;
+use crate::runtime::state::{Container, Status, Store};
+use crate::sys::atomic::{self, Durability};
+use crate::sys::fd;
+use crate::sys::root::Root;
+
+/// What only a checkpoint can be told.
+#[derive(Debug, Default)]
+pub struct Dump {
+    /// What a restore can be told too.
+    pub options: Options,
+    /// Images of an earlier pre-dump, relative to these.
+    pub parent: Option<PathBuf>,
+    /// The container runs on.
+    pub leave_running: bool,
+    /// Memory only, the container runs on.
+    pub pre_dump: bool,
+    /// TCP connections that are being made are left out.
+    pub tcp_skip_in_flight: bool,
+    /// Files that were unlinked get a name for the while.
+    pub link_remap: bool,
+}
+
+const LOG: &str = "dump.log";
+
+/// Writes a checkpoint of a running container, which is deleted then unless it is to run on.
+///
+/// # Errors
+/// [`Error`]; the container runs on then.
+pub fn dump(store: &Store, id: &str, dump: &Dump) -> Result<(), Error> {
+    let container = store.open(id)?;
+    let _lock = container.lock()?;
+    match container.status() {
+        Status::Running | Status::Paused => {}
+        status => {
+            let word = status.word();
+            return Err(Error::refused(format!("a container that is {word} cannot be checkpointed")));
+        }
+    }
+    let parent = parent(dump)?;
+    std::fs::create_dir_all(&dump.options.images)
+        .map_err(|e| crate::sys::Error::from_io("mkdir", dump.options.images.display().to_string(), &e))?;
+    let images = folder(&dump.options.images, true)?;
+    let work = dump.options.work.as_deref().map(|w| folder(w, true)).transpose()?;
+    let spec = container.spec()?;
+    let mut options = dump.options.common(&images, work.as_ref(), LOG);
+    Options::config_file(&spec, &mut options);
+    let root = container.state.rootfs.display().to_string();
+    options
+        .number(field::PID, container.state.init.pid.into())
+        .bytes(field::ROOT, root.as_bytes())
+        .flag(field::LEAVE_RUNNING, dump.leave_running)
+        .flag(field::TCP_SKIP_IN_FLIGHT, dump.tcp_skip_in_flight)
+        .flag(field::LINK_REMAP, dump.link_remap);
+    if let Some(parent) = parent {
+        options.bytes(field::PARENT_IMG, parent.as_bytes()).flag(field::TRACK_MEM, true);
+    } else if dump.pre_dump {
+        options.flag(field::TRACK_MEM, true);
+    }
+    describe(&container, &spec, dump, &mut options)?;
+    let mut worker = Worker::start(&[])?;
+    let kind = if dump.pre_dump { Request::PreDump } else { Request::Dump };
+    worker.ask(kind, &options, |_| Ok(())).map_err(|e| dump.options.explained(LOG, e))?;
+    drop(worker);
+    if dump.leave_running || dump.pre_dump {
+        return Ok(());
+    }
+    delete::destroy(container)
+}
+
+/// Relative to the images, and there.
+fn parent(dump: &Dump) -> Result<Option<String>, Error> {
+    let Some(parent) = dump.parent.as_ref().filter(|p| !p.as_os_str().is_empty()) else { return Ok(None) };
+    if parent.is_absolute() {
+        return Err(Error::refused("--parent-path must be relative to the images"));
+    }
+    std::fs::create_dir_all(&dump.options.images).ok();
+    match std::fs::metadata(dump.options.images.join(parent)) {
+        Ok(found) if found.is_dir() => Ok(Some(parent.display().to_string())),
+        Ok(_) => Err(Error::refused(format!("invalid --parent-path {}: not a directory", parent.display()))),
+        Err(e) => Err(Error::refused(format!("invalid --parent-path {}: {e}", parent.display()))),
+    }
+}
+
+/// What of the container comes from outside, and its cgroup, which criu freezes.
+fn describe(container: &Container, spec: &Spec, dump: &Dump, options: &mut Message) -> Result<(), Error> {
+    for (kind, key, path) in external_namespaces(spec) {
+        let inode = std::fs::metadata(&path)
+            .map_err(|e| crate::sys::Error::from_io("stat", path.display().to_string(), &e))?
+            .ino();
+        options.bytes(field::EXTERNAL, format!("{kind}[{inode}]:{key}").as_bytes());
+    }
+    let cgroup = container.cgroup()?;
+    if let Some(cgroup) = &cgroup {
+        let directories = cgroup.directories();
+        let freezer = directories.iter().find(|(c, _)| c.is_empty() || c.split(',').any(|c| c == "freezer"));
+        if let Some((_, directory)) = freezer {
+            options.bytes(field::FREEZE_CGROUP, directory.as_bytes());
+        }
+    }
+    if dump.pre_dump {
+        return Ok(());
+    }
+    let pid = container.state.init.pid;
+    let root = Root::open_host(Path::new(&format!("/proc/{pid}/root")))?;
+    for (place, _) in external_mounts(spec, cgroup.as_ref(), &root) {
+        options.pair(field::EXT_MNT, &place, &place);
+    }
+    for (path, is_dir) in masks(spec, &root) {
+        if !is_dir {
+            options.pair(field::EXT_MNT, &path, "/dev/null");
+        }
+    }
+    for device in spec.linux().iter().filter_map(|l| l.devices().as_ref()).flatten() {
+        let path = device.path().display().to_string();
+        options.pair(field::EXT_MNT, &path, &path);
+    }
+    let links: Vec<String> = (0..3)
+        .map(|n| std::fs::read_link(format!("/proc/{pid}/fd/{n}")).unwrap_or_default().display().to_string())
+        .collect();
+    let file = dump.options.images.join(DESCRIPTORS);
+    atomic::write(&file, serde_json::json!(links).to_string().as_bytes(), 0o600, Durability::None)?;
+    Ok(())
+}
+
+/// Masked paths that are there, and whether each is a directory.
+fn masks(spec: &Spec, root: &Root) -> Vec<(String, bool)> {
+    let paths = spec.linux().as_ref().and_then(|l| l.masked_paths().as_deref()).unwrap_or_default();
+    let look = |path: &String| {
+        let found = root.resolve(Path::new(path.trim_start_matches('/'))).ok()?;
+        debug_assert!(found.as_raw_fd() > 2);
+        let is_dir = fd::stat(&found).ok()?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        Some((path.clone(), is_dir))
+    };
+    paths.iter().filter_map(look).collect()
+}
