@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use crate::cli::Ctx;
 use crate::cli::client::{self, Listing};
@@ -11,7 +11,7 @@ use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
 use crate::cli::ui::template::Data;
 use crate::cli::ui::{Ui, ports};
-use crate::engine::ps::{ContainerListing, ListOptions};
+use crate::engine::ps::{ContainerListing, ListOptions, ListedSize};
 use crate::model::units::{human_duration, human_size};
 
 /// Flags of `ps`.
@@ -162,14 +162,16 @@ fn list(args: &PsArgs, ctx: &Ctx, ui: &mut Ui) -> Result<(), Failure> {
         return Ok(());
     }
     let now = jiff::Timestamp::now();
-    let rows: Vec<Data> = all.iter().map(|c| row(c, now, !args.no_trunc)).collect();
     let layout = match (args.namespace, args.size) {
         (true, _) => &WITH_NAMESPACES,
         (false, true) => &WITH_SIZE,
         (false, false) => &LAYOUT,
     };
     let style = Style { format: args.format.as_deref(), no_heading: args.noheading };
-    listing::show(ui, layout, style, &rows)
+    // Of thirty fields the plain table shows seven: of many containers only these are made.
+    let wanted = style.is_plain().then_some(layout.columns);
+    let rows = all.iter().map(|c| row(c, now, !args.no_trunc, wanted));
+    listing::show_each(ui, layout, style, rows)
 }
 
 fn sort(all: &mut [ContainerListing], key: &str) {
@@ -185,72 +187,91 @@ fn sort(all: &mut [ContainerListing], key: &str) {
     }
 }
 
-fn row(c: &ContainerListing, now: jiff::Timestamp, cut: bool) -> Data {
-    let seconds = now.as_second() - c.created.as_second();
-    let age = human_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+/// A row with all fields, or with those that are wanted.
+fn row(c: &ContainerListing, now: jiff::Timestamp, cut: bool, wanted: Option<&[&'static str]>) -> Data {
+    let every = LAYOUT.titles.iter().map(|(name, _)| *name).chain(LAYOUT.further.iter().copied());
+    let of = |name: &'static str| (name.to_owned(), field(c, name, now, cut));
+    match wanted {
+        Some(names) => Data { value: names.iter().map(|n| of(n)).collect(), lookups: Map::new() },
+        None => Data { value: every.map(of).collect(), lookups: listing::label_lookup(&c.labels) },
+    }
+}
+
+/// One field of [`LAYOUT`].
+fn field(c: &ContainerListing, name: &str, now: jiff::Timestamp, cut: bool) -> Value {
+    match name {
+        "Command" => quote(&command(c, cut)).into(),
+        "CreatedAt" => created_at(c.created).into(),
+        "ID" => (if cut { c.id.short() } else { c.id.as_str() }).into(),
+        "Image" => tame(image(c, cut)).into(),
+        "Labels" => tame(&listing::labels_text(&c.labels)).into(),
+        "LocalVolumes" => c.mounts.iter().filter(|m| m.volume).count().to_string().into(),
+        "Mounts" => {
+            let shown = |source: &str| if cut { ellipsis(source, 15) } else { source.to_owned() };
+            c.mounts.iter().map(|m| shown(&m.source)).collect::<Vec<_>>().join(",").into()
+        }
+        "Names" => c.name.as_str().into(),
+        "Networks" => c.networks.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>().join(",").into(),
+        "Platform" => c.platform.as_str().into(),
+        // As docker: a container that does not run has no ports.
+        "Ports" => ports::ports(&c.ports, if c.pid == 0 { &[] } else { &c.exposed }).into(),
+        "RunningFor" | "Created" | "CreatedHuman" => age(c, now).into(),
+        "Size" => c.size.map_or_else(|| "0B".to_owned(), size_text).into(),
+        "State" => c.state.into(),
+        "Status" => c.status.as_str().into(),
+        _ => further(c, name),
+    }
+}
+
+/// podman's fields, see [`LAYOUT`].
+fn further(c: &ContainerListing, name: &str) -> Value {
+    let namespace = |kind: &str| {
+        c.namespaces.iter().find(|(n, _)| *n == kind).map_or("", |(_, inode)| inode.as_str()).into()
+    };
+    match name {
+        "AutoRemove" => c.auto_remove.into(),
+        "Exited" => (c.state == "exited").into(),
+        "ExitedAt" => c.exited_at.map_or(0, jiff::Timestamp::as_second).into(),
+        "ExitCode" => c.exit_code.into(),
+        "Health" => c.health.clone().unwrap_or_default().into(),
+        "ImageID" => c.image_id.as_str().into(),
+        "Pid" => c.pid.into(),
+        "Restarts" => c.restarts.into(),
+        "StartedAt" => c.started.map_or(0, jiff::Timestamp::as_second).into(),
+        "CGROUPNS" => namespace("cgroup"),
+        "IPC" => namespace("ipc"),
+        "MNT" => namespace("mnt"),
+        "NET" => namespace("net"),
+        "PIDNS" => namespace("pid"),
+        "USERNS" => namespace("user"),
+        "UTS" => namespace("uts"),
+        // `Pod`, `PodName`: in none.
+        _ => "".into(),
+    }
+}
+
+fn command(c: &ContainerListing, cut: bool) -> String {
     let command = tame(&spoken(&c.command));
-    let command = if cut { ellipsis(&command, 20) } else { command };
-    let mounts: Vec<String> =
-        c.mounts.iter().map(|m| if cut { ellipsis(&m.source, 15) } else { m.source.clone() }).collect();
-    let networks: Vec<&str> = c.networks.iter().map(|(name, _)| name.as_str()).collect();
-    let size = c.size.map_or_else(
-        || "0B".to_owned(),
-        |s| match s.root_fs {
-            0 => human_size(s.rw),
-            all => format!("{} (virtual {})", human_size(s.rw), human_size(all)),
-        },
-    );
-    let image = match c.image.strip_prefix("sha256:").and_then(|id| id.get(..12)) {
+    if cut { ellipsis(&command, 20) } else { command }
+}
+
+fn image(c: &ContainerListing, cut: bool) -> &str {
+    match c.image.strip_prefix("sha256:").and_then(|id| id.get(..12)) {
         Some(short) if cut => short,
         _ => &c.image,
-    };
-    let mut value = json!({
-        "Command": quote(&command),
-        "CreatedAt": created_at(c.created),
-        "ID": if cut { c.id.short() } else { c.id.as_str() },
-        "Image": tame(image),
-        "Labels": tame(&listing::labels_text(&c.labels)),
-        "LocalVolumes": c.mounts.iter().filter(|m| m.volume).count().to_string(),
-        "Mounts": mounts.join(","),
-        "Names": c.name,
-        "Networks": networks.join(","),
-        "Platform": c.platform,
-        // As docker: a container that does not run has no ports.
-        "Ports": ports::ports(&c.ports, if c.pid == 0 { &[] } else { &c.exposed }),
-        "RunningFor": format!("{age} ago"),
-        "Size": size,
-        "State": c.state,
-        "Status": c.status,
-        // podman's fields, see LAYOUT.further
-        "AutoRemove": c.auto_remove,
-        "Created": format!("{age} ago"),
-        "CreatedHuman": format!("{age} ago"),
-        "Exited": c.state == "exited",
-        "ExitedAt": c.exited_at.map_or(0, jiff::Timestamp::as_second),
-        "ExitCode": c.exit_code,
-        "Health": c.health.clone().unwrap_or_default(),
-        "ImageID": c.image_id,
-        "Pid": c.pid,
-        "Pod": "",
-        "PodName": "",
-        "Restarts": c.restarts,
-        "StartedAt": c.started.map_or(0, jiff::Timestamp::as_second),
-    });
-    if let Value::Object(map) = &mut value {
-        for (title, name) in [
-            ("CGROUPNS", "cgroup"),
-            ("IPC", "ipc"),
-            ("MNT", "mnt"),
-            ("NET", "net"),
-            ("PIDNS", "pid"),
-            ("USERNS", "user"),
-            ("UTS", "uts"),
-        ] {
-            let inode = c.namespaces.iter().find(|(n, _)| *n == name).map_or("", |(_, i)| i.as_str());
-            map.insert(title.to_owned(), inode.into());
-        }
     }
-    Data { value, lookups: listing::label_lookup(&c.labels) }
+}
+
+fn age(c: &ContainerListing, now: jiff::Timestamp) -> String {
+    let seconds = now.as_second() - c.created.as_second();
+    format!("{} ago", human_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0))))
+}
+
+fn size_text(s: ListedSize) -> String {
+    match s.root_fs {
+        0 => human_size(s.rw),
+        all => format!("{} (virtual {})", human_size(s.rw), human_size(all)),
+    }
 }
 
 /// The command as docker shows it: arguments with a space in single quotes.

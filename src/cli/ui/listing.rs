@@ -26,44 +26,78 @@ pub struct Style<'a> {
     pub no_heading: bool,
 }
 
+impl Style<'_> {
+    /// Whether it is the plain table, which shows the layout's columns and nothing else.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        matches!(self.format.unwrap_or("").trim_matches(' '), "" | "table")
+    }
+}
+
 /// Prints rows in the given style.
 ///
 /// # Errors
 /// A template that does not parse, or asks for what is not there.
 pub fn show(ui: &mut Ui, layout: &Layout, style: Style<'_>, rows: &[Data]) -> Result<(), Failure> {
+    show_each(ui, layout, style, rows.iter().cloned())
+}
+
+/// [`show`] for many rows: each is made, shown and dropped before the next.
+///
+/// # Errors
+/// As [`show`].
+pub fn show_each(
+    ui: &mut Ui,
+    layout: &Layout,
+    style: Style<'_>,
+    mut rows: impl Iterator<Item = Data>,
+) -> Result<(), Failure> {
+    if style.is_plain() {
+        plain(ui, layout, style.no_heading, rows);
+        return Ok(());
+    }
     let format = style.format.unwrap_or("").trim_matches(' ');
-    match format {
-        "" | "table" => {
-            let default: Vec<String> = layout.columns.iter().map(|c| format!("{{{{.{c}}}}}")).collect();
-            table(ui, layout, &default.join("\t"), style.no_heading, rows)
-        }
-        "json" => {
-            for row in rows {
-                ui.line(json(layout, row));
-            }
-            Ok(())
-        }
-        _ => {
-            // docker takes \t and \n as typed in single quotes of a shell.
-            let format = format.replace("\\t", "\t").replace("\\n", "\n");
-            if let Some(columns) = format.strip_prefix("table ") {
-                return table(ui, layout, columns.trim(), style.no_heading, rows);
-            }
-            let template = Template::parse(&format)?;
-            if rows.is_empty() {
-                return check_fields(layout, &template);
-            }
-            for row in rows {
-                ui.line(template.execute(row)?);
-            }
-            Ok(())
+    if format == "json" {
+        rows.for_each(|row| ui.line(json(layout, &row)));
+        return Ok(());
+    }
+    // docker takes \t and \n as typed in single quotes of a shell.
+    let format = format.replace("\\t", "\t").replace("\\n", "\n");
+    if let Some(columns) = format.strip_prefix("table ") {
+        return table(ui, layout, columns.trim(), style.no_heading, rows);
+    }
+    let template = Template::parse(&format)?;
+    let Some(first) = rows.next() else { return check_fields(layout, &template) };
+    for row in std::iter::once(first).chain(rows) {
+        ui.line(template.execute(&row)?);
+    }
+    Ok(())
+}
+
+/// The table without a template: the layout's columns.
+fn plain(ui: &mut Ui, layout: &Layout, no_heading: bool, rows: impl Iterator<Item = Data>) {
+    let mut table = Table::default();
+    let cell = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    if !no_heading {
+        let titles = titles(layout);
+        table.row(layout.columns.iter().map(|c| cell(&titles[*c])));
+    }
+    for row in rows {
+        let cells: Vec<String> = layout.columns.iter().map(|c| cell(&row.value[*c])).collect();
+        // A cell of several lines would break the table.
+        for line in cells.join("\t").split('\n') {
+            table.row(line.split('\t'));
         }
     }
+    ui.text(&table.render());
 }
 
 /// A template with a field that there is not is wrong even when there is no row to find it out on.
 fn check_fields(layout: &Layout, template: &Template) -> Result<(), Failure> {
-    let blank = Data { value: titles(layout), lookups: lookups(&[]) };
+    let blank = Data { value: titles(layout), lookups: lookups(None) };
     match template.execute_titles(&blank) {
         Err(e @ TemplateError::Run { .. }) if e.is_unknown_field() => Err(e.into()),
         _ => Ok(()),
@@ -85,17 +119,18 @@ fn table(
     layout: &Layout,
     columns: &str,
     no_heading: bool,
-    rows: &[Data],
+    rows: impl Iterator<Item = Data>,
 ) -> Result<(), Failure> {
     let template = Template::parse(columns)?;
     let mut table = Table::default();
+    let mut rows = rows.peekable();
     if !no_heading {
-        let titles = titles(layout);
-        table.row(template.execute_titles(&Data { value: titles, lookups: lookups(rows) })?.split('\t'));
+        let data = Data { value: titles(layout), lookups: lookups(rows.peek()) };
+        table.row(template.execute_titles(&data)?.split('\t'));
     }
     for row in rows {
         // A cell of several lines would break the table.
-        for line in template.execute(row)?.split('\n') {
+        for line in template.execute(&row)?.split('\n') {
             table.row(line.split('\t'));
         }
     }
@@ -115,8 +150,8 @@ fn titles(layout: &Layout) -> Value {
     Value::Object(all)
 }
 
-fn lookups(rows: &[Data]) -> Map<String, Value> {
-    match rows.first() {
+fn lookups(first: Option<&Data>) -> Map<String, Value> {
+    match first {
         Some(row) => row.lookups.clone(),
         None => Map::from_iter([("Label".to_owned(), Value::Object(Map::new()))]),
     }
