@@ -32,6 +32,34 @@ pub(super) fn answer(words: &[String]) -> String {
     list.out
 }
 
+/// Whether docker's or podman's own completion script asks, which is there where we are called by their names: whether
+/// it wants descriptions. Ours put `--` before the words.
+pub(super) fn foreign(words: &[String]) -> Option<bool> {
+    let ours = words.get(1).is_some_and(|word| word == "--");
+    match words.first().map(String::as_str) {
+        Some("__complete") if !ours => Some(true),
+        Some("__completeNoDesc") => Some(false),
+        _ => None,
+    }
+}
+
+/// The answer in their form: candidates, then the directive for the shell behind a colon; and what is said on stderr.
+pub(super) fn foreign_answer(words: &[String], described: bool) -> (String, &'static str) {
+    let own = answer(words);
+    let mut text = String::with_capacity(own.len() + 4);
+    let (mut code, mut note) = (":4", "Completion ended with directive: ShellCompDirectiveNoFileComp");
+    for line in own.lines() {
+        if line == ":file" {
+            (code, note) = (":0", "Completion ended with directive: ShellCompDirectiveDefault");
+            continue;
+        }
+        let word = line.split('\t').next().unwrap_or_default();
+        let _ = writeln!(text, "{}", if described { line } else { word });
+    }
+    let _ = writeln!(text, "{code}");
+    (text, note)
+}
+
 /// Candidates that begin as what is typed.
 struct List {
     prefix: String,

@@ -88,6 +88,22 @@ const TABLE: &[(&str, Option<char>, Kind, &str)] = &[
     ("tls", None, Kind::RefusedSwitch(REMOTE), ""),
     ("tlsverify", None, Kind::RefusedSwitch(REMOTE), ""),
     ("conmon", None, Kind::Refused("rcon's monitor is rcon itself"), ""),
+    ("runtime-flag", None, Kind::Refused("containers run by the runtime that is part of rcon"), ""),
+    ("storage-opt", None, Kind::Refused("rcon's store has no options; --root says where it is"), ""),
+    ("imagestore", None, Kind::Refused("images are kept below --root"), ""),
+    ("volumepath", None, Kind::Refused("volumes are kept below --root"), ""),
+    ("network-config-dir", None, Kind::Refused("networks are kept in the database below --root"), ""),
+    ("transient-store", None, Kind::RefusedSwitch("a --root on a tmpfs is transient"), ""),
+    (
+        "syslog",
+        None,
+        Kind::RefusedSwitch("rcon logs to stderr; the monitor's troubles go to its run directory"),
+        "",
+    ),
+    ("ssh", None, Kind::Refused(REMOTE), ""),
+    ("tls-ca", None, Kind::Refused(REMOTE), ""),
+    ("tls-cert", None, Kind::Refused(REMOTE), ""),
+    ("tls-key", None, Kind::Refused(REMOTE), ""),
 ];
 
 /// Takes global flags off the front of `args`.

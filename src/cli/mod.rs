@@ -109,6 +109,12 @@ fn run(args: Vec<String>, manner: Manner, ui: &mut Ui) -> Outcome {
         let words = rest.get(1..).unwrap_or_default();
         return help::show(if globals.help { &rest } else { words }, ui);
     }
+    if let Some(described) = complete::foreign(&rest) {
+        let (text, note) = complete::foreign_answer(&rest[1..], described);
+        ui.text(&text);
+        ui.note(note);
+        return Ok(Exit::OK);
+    }
     match cmd::find(&rest) {
         cmd::Found::Command { def, depth } => run_command((def, depth), rest, (globals, manner), ui),
         cmd::Found::Group { words } => help::group_called(&rest, words, ui),

@@ -457,3 +457,24 @@ fn an_empty_name_is_no_name() {
     assert!(s.inspect(&id, "{{.Name}}").contains('_'));
     assert!(["v1", "v2"].contains(&s.rcon(["info", "--format", "{{.Host.CgroupsVersion}}"]).ok()));
 }
+
+#[test]
+fn completion_scripts_of_docker_and_podman_are_answered() {
+    let s = Sandbox::with_images("cobra", &["busybox"]);
+    s.rcon(["create", "--name", "findme", "busybox"]).ok();
+    let done = s.rcon(["__completeNoDesc", "rm", "find"]);
+    assert_eq!(done.ok(), "findme\n:4");
+    assert!(done.stderr.contains("ShellCompDirectiveNoFileComp"), "{}", done.stderr);
+    assert!(s.rcon(["__complete", "volume", "ins"]).ok().starts_with("inspect\t"));
+    assert!(s.rcon(["__completeNoDesc", "run", "--ent"]).ok().contains("--entrypoint\n"));
+}
+
+#[test]
+fn times_of_a_check_are_durations_in_templates_and_numbers_in_json() {
+    let s = Sandbox::with_images("durations", &["busybox"]);
+    let check = ["--health-cmd", "true", "--health-interval", "90s", "--health-timeout", "1500ms"];
+    s.rcon([&["create", "--name", "c"], &check[..], &["busybox"]].concat()).ok();
+    let shown = "{{.Config.Healthcheck.Interval}} {{.Config.Healthcheck.Timeout}} {{json .Config.Healthcheck.Interval}}";
+    assert_eq!(s.inspect("c", shown), "1m30s 1.5s 90000000000");
+    assert!(s.rcon(["--syslog", "ps"]).fails(125).contains("--syslog is not supported"));
+}

@@ -58,7 +58,7 @@ fn typed_text(pipeline: &Pipeline, value: &Value) -> Option<String> {
     let nil = || value.is_null();
     match path.last()?.as_str() {
         "Interval" | "Timeout" | "StartPeriod" | "StartInterval"
-            if path.iter().rev().nth(1).is_some_and(|p| p == "Healthcheck") =>
+            if path.iter().rev().nth(1).is_some_and(|p| p == "Healthcheck" || p == "StartupHealthCheck") =>
         {
             Some(funcs::go_duration(value.as_u64()?))
         }
