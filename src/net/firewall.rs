@@ -102,11 +102,12 @@ pub(crate) fn chains() -> Vec<Chain> {
     vec![guard(), publish(), prerouting(), output(), postrouting(), inward(), forward()]
 }
 
+/// `::1`.
+const LOOPBACK6: [u8; 16] = std::net::Ipv6Addr::LOCALHOST.octets();
+
 fn guard() -> Chain {
     let outside = [Expr::Meta(Meta::InputName, R0), Expr::Different(R0, interface("lo"))];
-    let mut one = [0_u8; 16];
-    one[15] = 1;
-    let six = [Expr::Network(24, 16, R0), Expr::Equal(R0, one.to_vec())];
+    let six = [Expr::Network(24, 16, R0), Expr::Equal(R0, LOOPBACK6.to_vec())];
     let drop = [Expr::Verdict(Verdict::Drop)];
     Chain {
         name: "guard",
@@ -144,7 +145,12 @@ fn publish() -> Chain {
             rule([&ipv4(), &one(false, &PUBLISH4)]),
             rule([&ipv4(), &any(false, &ANY4)]),
             rule([&ipv6(), &one(true, &PUBLISH6)]),
-            rule([&ipv6(), &any(true, &ANY6)]),
+            // What is redirected from ::1 gets no answer: `relay` carries it.
+            rule([
+                &ipv6(),
+                &[Expr::Network(24, 16, R0), Expr::Different(R0, LOOPBACK6.to_vec())],
+                &any(true, &ANY6),
+            ]),
         ],
     }
 }

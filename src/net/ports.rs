@@ -1,9 +1,8 @@
 //! Published ports: a host port is reserved by a bound socket that the monitor holds as long as the container
 //! runs, so that no other process takes it and a port in use is found out before the container starts.
 //!
-//! The sockets never carry data: packets are redirected by the firewall before they reach them. TCP ones do not
-//! listen, so a connection that the redirection does not cover (`[::1]` of a container without IPv6) is refused
-//! at once and the client goes on to the next address.
+//! The sockets carry no data: packets are redirected by the firewall before they reach them. What the redirection does
+//! not cover (IPv6 to a container without it, `[::1]`) is [`super::relay`]'s matter: TCP ones listen only there.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -17,7 +16,7 @@ use crate::sys::bind::{self, Transport};
 pub struct Reservation {
     /// The mapping, with `host_port` filled in.
     pub mapping: PortMapping,
-    /// Bound sockets (TCP ones do not listen).
+    /// Bound sockets: the address of the mapping, and `[::]` where that is every address.
     pub sockets: Vec<OwnedFd>,
 }
 

@@ -1,9 +1,11 @@
-//! `-p [::1]:8080:80`: the one published address that packets cannot be redirected from. The kernel takes no answer
-//! from a container for a socket on `::1` (IPv4 has `route_localnet`, IPv6 has nothing of the kind), so a child of the
-//! monitor accepts there and copies bytes. It exists only where such a port is published, and dies with the monitor.
+//! Published addresses that packets cannot be redirected from: `[::1]`, because the kernel takes no answer from a
+//! container for a socket there (IPv4 has `route_localnet`, IPv6 has nothing of the kind), and every IPv6 address of
+//! the host where the container has none. A child of the monitor accepts there and copies bytes. For `-p [::1]:…` it
+//! is started with the container; for `-p 8080:80` with the first client that comes by IPv6, so that nobody pays for
+//! what is not used. It dies with the monitor.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
@@ -53,16 +55,44 @@ fn start(reservation: &Reservation, addresses: &[IpAddr]) -> Result<Relay, Error
             super::error::proto(mapping.protocol)
         )));
     };
+    wait_on(socket).map_err(|e| failed(mapping, e))?;
+    carry(mapping, socket, addresses)
+}
+
+fn failed(mapping: &PortMapping, e: io::Error) -> Error {
+    Error::kernel(format!("listening on [::1]:{}", mapping.host_port), e)
+}
+
+/// The socket on which IPv6 clients of a port that is published on every address come in, unless they are redirected.
+#[must_use]
+pub fn entrance(reservation: &Reservation) -> Option<&OwnedFd> {
+    let mapping = &reservation.mapping;
+    let everywhere =
+        mapping.host_ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED) && mapping.protocol == Protocol::Tcp;
+    reservation.sockets.get(1).filter(|_| everywhere)
+}
+
+/// Lets clients come in; they wait until someone carries their bytes.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn wait_on(socket: &OwnedFd) -> io::Result<()> {
+    bind::listen(socket.as_fd())
+}
+
+/// Starts a relay for a socket on which clients may come in. Single-threaded callers only.
+///
+/// # Errors
+/// The kernel's answer, or a container without any address.
+pub fn carry(mapping: &PortMapping, socket: &OwnedFd, addresses: &[IpAddr]) -> Result<Relay, Error> {
     // What the container has of IPv6 first: it was asked for an IPv6 address.
     let target = addresses.iter().max_by_key(|ip| ip.is_ipv6());
     let target =
         target.ok_or_else(|| Error::Invalid("the container has no address to relay to".to_owned()))?;
     let target = SocketAddr::new(*target, mapping.container_port);
-    let failed = |e: io::Error| Error::kernel(format!("listening on [::1]:{}", mapping.host_port), e);
-    bind::listen(socket.as_fd()).map_err(failed)?;
-    let listener = fd::dup(socket, 3).map_err(|e| failed(io::Error::from_raw_os_error(e.errno)))?;
-    let child = process::clone(&CloneArgs::default(), || serve(listener, target));
-    let child = child.map_err(|e| failed(io::Error::from_raw_os_error(e.errno)))?;
+    let failed = |e: crate::sys::Error| failed(mapping, io::Error::from_raw_os_error(e.errno));
+    let listener = fd::dup(socket, 3).map_err(failed)?;
+    let child = process::clone(&CloneArgs::default(), || serve(listener, target)).map_err(failed)?;
     Ok(Relay { child })
 }
 

@@ -55,11 +55,12 @@ fn bind_with(address: SocketAddr, transport: Transport, reuse: bool) -> io::Resu
     Ok((fd, port))
 }
 
-/// Lets a bound TCP socket take connections.
+/// Lets a bound TCP socket take connections. It listens, which excludes others; its ended connections do not.
 ///
 /// # Errors
 /// The kernel's answer.
 pub fn listen(socket: BorrowedFd<'_>) -> io::Result<()> {
+    sockopt::set_socket_reuseaddr(socket, true)?;
     Ok(rustix::net::listen(socket, 128)?)
 }
 

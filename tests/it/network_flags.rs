@@ -77,6 +77,25 @@ fn a_network_with_ipv6_reaches_and_is_reached() {
         sh("timeout 2 bash -c 'exec 3<>/dev/tcp/::1/18081; head -n1 <&3' 2>/dev/null || true")
             .contains("hello")
     });
+    // A port of every address is had by IPv6, too; who carries it is started for the first that comes so.
+    start(&s, "every", &["-p", "18083:80"], SERVE);
+    let carriers = || sh("pgrep -c rcon-relay || true").trim().parse::<u32>().expect("a number");
+    let before = carriers();
+    let ask = |at: &str| {
+        sh(&format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{at}/18083; head -n1 <&3' 2>/dev/null || true"))
+    };
+    eventually("it answers on 127.0.0.1", || !ask("127.0.0.1").is_empty());
+    assert_eq!(carriers(), before);
+    eventually("it answers on [::1]", || !ask("::1").is_empty());
+    assert_eq!(carriers(), before + 1);
+    // Over a change of its networks, and over a restart.
+    s.rcon(["network", "connect", "six", "every"]).ok();
+    s.rcon(["network", "disconnect", "bridge", "every"]).ok();
+    eventually("it answers on [::1] still", || !ask("::1").is_empty());
+    s.rcon(["restart", "-t", "0", "every"]).ok();
+    eventually("it answers on [::1] again", || !ask("::1").is_empty());
+    s.rcon(["rm", "-f", "-t", "0", "every"]).ok();
+    eventually("nobody carries it any more", || carriers() == before);
     let udp = s.rcon(["run", "--rm", "-p", "[::1]:18082:80/udp", "busybox", "true"]);
     assert!(udp.fails(125).contains("[::1]"), "{}", udp.stderr);
     s.rcon(["stop", "-t", "0", "a"]).ok();

@@ -48,6 +48,7 @@ const PROBE: u64 = 11;
 const CLIENTS: u64 = 1 << 32;
 const EXECS: u64 = 2 << 32;
 const CONSOLES: u64 = 3 << 32;
+const RELAYS: u64 = 4 << 32;
 const KIND: u64 = !0 << 32;
 
 /// Quiet time after which memory is given back.
@@ -142,6 +143,8 @@ pub(super) struct Server {
     removing: bool,
     last: Option<Exited>,
     oom: Option<OomWatch>,
+    /// Children that carry what came in by IPv6.
+    carriers: Vec<crate::net::relay::Relay>,
     watcher: Option<crate::net::Watcher>,
     /// When nothing has happened until then, memory is given back.
     rest_at: Option<Instant>,
@@ -203,6 +206,7 @@ impl Server {
             removing: false,
             last: None,
             oom: None,
+            carriers: Vec::new(),
             watcher: None,
             rest_at: None,
             reclaimable: None,
@@ -291,6 +295,7 @@ impl Server {
             CLIENTS => self.client_event(slot, what),
             EXECS => self.exec_ended(slot),
             CONSOLES => self.console_event(slot, what),
+            RELAYS => self.carry_port(slot),
             _ => match token {
                 LISTENER => self.accept(),
                 SIGNALS => self.signalled(),

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::{DNS, Server, WATCH};
+use super::{DNS, RELAYS, Server, WATCH};
 use crate::monitor::proto::Failure;
 use crate::monitor::{finish, realise};
 use crate::net::{self, dns::Zone, hosts};
@@ -56,6 +56,7 @@ impl Zone for Leased<'_> {
 impl Server {
     /// Follows the responder and the firewall of a container that has a network of ours.
     pub(super) fn follow_network(&mut self) -> Result<(), crate::sys::Error> {
+        self.follow_ports();
         if let Some(dns) = &self.world.dns {
             // Over a restart it is the same one, followed already.
             let _again = self.epoll.add(dns.fd(), DNS, interest::READ);
@@ -70,6 +71,33 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// Waits for clients that come by IPv6 to ports that are published on every address. Who carried them so far goes:
+    /// the container may have another address now.
+    pub(super) fn follow_ports(&mut self) {
+        self.carriers.clear();
+        for (slot, port) in (RELAYS..).zip(&self.world.ports) {
+            let Some(socket) = net::relay::entrance(port) else { continue };
+            // Without it clients are refused there and go on to IPv4. Over a restart it is followed already.
+            if net::relay::wait_on(socket).is_ok() {
+                let _again = self.epoll.add(socket, slot, interest::READ);
+            }
+        }
+    }
+
+    /// The first client of a port has come by IPv6.
+    pub(super) fn carry_port(&mut self, slot: usize) {
+        let Some(port) = self.world.ports.get(slot) else { return };
+        let Some(socket) = net::relay::entrance(port) else { return };
+        let _now_its_own = self.epoll.remove(socket);
+        let v4 = self.running.network.iter().filter_map(|a| a.ip).map(|(ip, _)| IpAddr::V4(ip));
+        let v6 = self.running.network.iter().filter_map(|a| a.ip6).map(|(ip, _)| IpAddr::V6(ip));
+        let addresses: Vec<IpAddr> = v4.chain(v6).collect();
+        match net::relay::carry(&port.mapping, socket, &addresses) {
+            Ok(relay) => self.carriers.push(relay),
+            Err(e) => self.note(&format!("publishing port {} for IPv6: {e}", port.mapping.host_port)),
+        }
     }
 
     /// The responder has something to do.

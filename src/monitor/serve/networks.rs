@@ -139,6 +139,7 @@ impl Server {
         applied.attachments.push(made.clone());
         self.running.network.push(made);
         self.publish();
+        self.follow_ports();
     }
 
     pub(super) fn disconnect(&mut self, network: &str) -> Result<(), Failure> {
@@ -162,6 +163,7 @@ impl Server {
         }
         self.release_addresses(network);
         self.publish();
+        self.follow_ports();
         self.rename_hosts(&gone, &[]);
         Ok(())
     }
