@@ -10,6 +10,7 @@ mod cli;
 mod confinement;
 mod crash;
 mod docker_ways;
+mod engine_attacks;
 mod errors;
 mod habits;
 mod image_damage;
