@@ -37,7 +37,10 @@ fn modes(o: &CreateOptions) -> Result<(), Error> {
     match o.cgroups.as_deref() {
         None | Some("" | "enabled" | "disabled" | "no-conmon") => {}
         Some("split") => {
-            return Err(unsupported("--cgroups=split", "the container's cgroup is never the caller's own"));
+            return Err(unsupported(
+                "--cgroups=split",
+                "the caller's own cgroup would have to be emptied for it; --cgroup-parent names any other",
+            ));
         }
         Some(other) => {
             return Err(invalid(format!(
