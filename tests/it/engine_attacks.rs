@@ -125,7 +125,7 @@ fn a_working_directory_behind_a_link_is_not_made_on_the_host() {
 fn what_is_no_user_is_not_root() {
     let s = Sandbox::new("eat-user");
     let dir = bundle(&s, "user", "sleep 1000", |spec| {
-        spec["process"]["user"] = json!({ "uid": 1000, "gid": 1000 })
+        spec["process"]["user"] = json!({ "uid": 1000, "gid": 1000 });
     });
     create(&s, &dir, "user");
     runtime(&s, ["start", "user"]).ok();
@@ -164,7 +164,7 @@ fn what_is_no_user_is_not_root() {
 fn a_limit_of_two_mebibytes_still_starts() {
     let s = Sandbox::new("eat-small");
     let done = run(&s, "small", "echo small", |spec| {
-        spec["linux"]["resources"]["memory"] = json!({ "limit": 2 << 20 })
+        spec["linux"]["resources"]["memory"] = json!({ "limit": 2 << 20 });
     });
     assert_eq!(done.ok(), "small");
 }

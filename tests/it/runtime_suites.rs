@@ -217,3 +217,25 @@ fn recursive_words_hold_for_new_file_systems() {
     let lines: Vec<&str> = done.ok().lines().collect();
     assert_eq!(lines, ["/proc rw,nosuid,noatime", "/mnt ro,relatime", "/mnt/below ro,nodev,relatime"]);
 }
+
+#[test]
+fn an_exec_joins_a_cgroup_below_where_there_is_one() {
+    let s = Sandbox::new("rt-below");
+    if std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return;
+    }
+    let path = format!("rcon-test-below-{}", std::process::id());
+    let dir =
+        bundle(&s, "below", "sleep 1000", |spec| spec["linux"]["cgroupsPath"] = format!("/{path}").into());
+    create(&s, &dir, "below");
+    runtime(&s, ["start", "below"]).ok();
+    let below = format!("/sys/fs/cgroup/memory/{path}/foo");
+    fs::create_dir(&below).expect("a cgroup");
+    let groups = runtime(&s, ["exec", "--cgroup", "foo", "below", "cat", "/proc/self/cgroup"]);
+    assert!(groups.ok().contains(&format!(":memory:/{path}/foo")), "{groups:?}");
+    assert!(groups.stdout.contains(&format!(":pids:/{path}\n")), "{groups:?}");
+    let none = runtime(&s, ["exec", "--cgroup", "bar", "below", "true"]);
+    assert!(none.fails(255).contains("No such file or directory"), "{none:?}");
+    fs::remove_dir(&below).expect("empty");
+    runtime(&s, ["delete", "--force", "below"]).ok();
+}

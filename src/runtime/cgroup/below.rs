@@ -60,7 +60,8 @@ impl Cgroup {
         opened.map(Some).map_err(|source| Error::Attach { pid: 0, path, source: source.into() })
     }
 
-    /// The files by which a process joins on v1, as [`Cgroup::join_files`].
+    /// The files by which a process joins on v1, as [`Cgroup::join_files`]. A place that no controller was named for
+    /// need not be there on all hierarchies; where it is not, the process joins the container's own.
     ///
     /// # Errors
     /// [`Error::Attach`] where a place does not exist.
@@ -70,13 +71,18 @@ impl Cgroup {
         if let Some(name) = below.places.iter().flat_map(|(names, _)| names).find(|n| !known(n)) {
             return Err(unknown(name.clone()));
         }
+        let own = |h: &super::hierarchy::Hierarchy| h.mount.join(self.relative());
+        let place = |h| own(h).join(below.path_for(&h.controllers));
+        let somewhere = below.places.iter().all(|(names, _)| names.is_empty())
+            && all.iter().any(|h| sys::is_dir(&own(h)) && sys::is_dir(&place(h)));
         let mut out = Vec::with_capacity(all.len());
         for hierarchy in all {
-            let own = hierarchy.mount.join(self.relative());
+            let own = own(hierarchy);
             if !sys::is_dir(&own) {
                 continue;
             }
-            let path = own.join(below.path_for(&hierarchy.controllers)).join("tasks");
+            let wanted = place(hierarchy);
+            let path = if somewhere && !sys::is_dir(&wanted) { own } else { wanted }.join("tasks");
             let opened = fd::open(&path, OpenFlags::WRONLY, 0);
             out.push(opened.map_err(|source| Error::Attach { pid: 0, path, source: source.into() })?);
         }

@@ -172,7 +172,9 @@ fn external_mounts(spec: &Spec, cgroup: Option<&Cgroup>, root: &Root) -> Vec<(St
         match m.typ().as_deref() {
             Some("cgroup" | "cgroup2") => cgroup_mounts(&place, cgroup, &mut out),
             _ if is_bind(m) => {
-                let source = m.source().as_deref().unwrap_or(Path::new("/"));
+                let given = m.source().as_deref().unwrap_or(Path::new("/"));
+                // criu works in a folder of its own.
+                let source = std::path::absolute(given).unwrap_or_else(|_| given.to_owned());
                 out.push((place, source.display().to_string()));
             }
             _ => {}

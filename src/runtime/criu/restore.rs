@@ -155,16 +155,27 @@ fn make_places(spec: &Spec, rootfs: &Path) -> Result<(), Error> {
         let over = |o: &Mount| o.typ().as_deref() == Some("tmpfs") && o.destination() != m.destination();
         mounts.iter().any(|o| over(o) && m.destination().starts_with(o.destination()))
     };
-    for m in mounts {
+    for (i, m) in mounts.iter().enumerate() {
         if matches!(m.typ().as_deref(), Some("cgroup" | "cgroup2")) || on_tmpfs(m) {
             continue;
         }
-        let place = m.destination().strip_prefix("/").unwrap_or(m.destination());
+        // Its place may be on a bind that comes before it, which is not made yet.
+        let over = mounts[..i].iter().rev().find(|o| {
+            is_bind(o) && m.destination().starts_with(o.destination()) && m.destination() != o.destination()
+        });
+        let bound = over.and_then(|o| Some((o.source().as_ref()?, o.destination())));
+        let (base, place) = match bound {
+            Some((source, destination)) => (
+                Root::open_host(source)?,
+                m.destination().strip_prefix(destination).unwrap_or(m.destination()),
+            ),
+            None => (root.try_clone()?, m.destination().strip_prefix("/").unwrap_or(m.destination())),
+        };
         let file = is_bind(m) && m.source().as_ref().is_some_and(|s| s.exists() && !s.is_dir());
         if file {
-            root.make_file_target(place)?;
+            base.make_file_target(place)?;
         } else {
-            root.mkdir_all(place, 0o755)?;
+            base.mkdir_all(place, 0o755)?;
         }
     }
     Ok(())
