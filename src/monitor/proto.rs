@@ -211,6 +211,9 @@ pub struct ConnectWish {
     pub attachment: AttachmentSpec,
     /// The network.
     pub network: Network,
+    /// What the container calls others by, all of it (`--link`).
+    #[serde(default)]
+    pub names: Vec<(String, String)>,
 }
 
 /// How to stop.

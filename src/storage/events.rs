@@ -123,8 +123,9 @@ fn fits(event: &Event, key: &str, value: &str) -> bool {
                 && (event.id.starts_with(value)
                     || attribute(event, "name").is_some_and(|n| n == value || image_fits(n, value))
                     || image_fits(&event.id, value));
-            own || attribute(event, key)
-                .is_some_and(|a| a == value || (key == "image" && image_fits(a, value)))
+            // Networks and volumes tell of their containers, but are no events of these.
+            own || (key == "image"
+                && attribute(event, key).is_some_and(|a| a == value || image_fits(a, value)))
         }
         _ => false,
     }

@@ -31,8 +31,14 @@ fn a_link_on_ones_own_network_follows_the_container() {
     sleeper(&s, &["--name", "other", "--network", "n1"]);
     s.rcon(["start", "first"]).ok();
     assert!(resolves("foo"));
+    s.rcon(["network", "create", "n2"]).ok();
+    s.rcon(["network", "connect", "n2", "other"]).ok();
+    s.rcon(["network", "connect", "--link", "other:by2", "n2", "second"]).ok();
+    assert!(resolves("by2") && resolves("foo"));
+    s.rcon(["restart", "-t", "0", "second"]).ok();
+    assert!(resolves("by2"));
     let links = s.inspect("second", "{{.HostConfig.Links}}");
-    assert_eq!(links, "[/first:/second/foo /third:/second/bar]");
+    assert_eq!(links, "[/first:/second/foo /third:/second/bar /other:/second/by2]");
 }
 
 #[test]

@@ -151,3 +151,21 @@ fn a_wish_beyond_the_machine_is_an_error() {
     assert!(done.fails(125).contains("RLIMIT_NOFILE"), "{done:?}");
     s.rcon(["run", "--rm", "--network", "none", "--ulimit", "nofile=512:512", "busybox", "true"]).ok();
 }
+
+#[test]
+fn a_container_that_waits_for_memory_tells_so() {
+    let s = Sandbox::with_images("oomwait", &["busybox"]);
+    if !std::path::Path::new("/sys/fs/cgroup/memory/memory.oom_control").exists() {
+        eprintln!("no memory controller of cgroup v1: nothing waits for memory here");
+        return;
+    }
+    let eat = "x=a; while true; do x=$x$x$x$x; done";
+    s.rcon(["run", "-d", "--name", "c", "--oom-kill-disable", "-m", "10m", "busybox", "sh", "-c", eat]).ok();
+    eventually("the journal tells of it", || {
+        s.rcon(["events", "--since", "0", "--until", "0s", "--filter", "event=oom"])
+            .stdout
+            .contains("container oom")
+    });
+    assert_eq!(s.inspect("c", "{{.State.Status}}"), "running");
+    s.rcon(["rm", "-f", "-t", "0", "c"]).ok();
+}

@@ -129,6 +129,9 @@ struct ConnectArgs {
     /// Further name on this network
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
+    /// Call another container by a further name
+    #[arg(long, value_name = "CONTAINER[:ALIAS]")]
+    link: Vec<String>,
     /// IPv4 address
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<Ipv4Addr>,
@@ -368,7 +371,13 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn connect(args: ConnectArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
-    let options = ConnectOptions { ip: args.ip, ip6: args.ip6, mac: args.mac_address, aliases: args.alias };
+    let options = ConnectOptions {
+        ip: args.ip,
+        ip6: args.ip6,
+        mac: args.mac_address,
+        aliases: args.alias,
+        links: args.link,
+    };
     networks::connect(ctx.engine()?, &args.network, &args.container, &options)?;
     Ok(Exit::OK)
 }

@@ -30,6 +30,8 @@ pub struct ConnectOptions {
     pub mac: Option<String>,
     /// `--alias`.
     pub aliases: Vec<String>,
+    /// `--link NAME[:ALIAS]`: what the container calls others by.
+    pub links: Vec<String>,
 }
 
 /// Attaches a container to a network.
@@ -70,8 +72,13 @@ pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectO
         })?;
         ipam::check(subnet, ip)?;
     }
+    link(&mut spec, &network, &options.links)?;
     if container.alive() {
-        let wish = ConnectWish { attachment: attachment.clone(), network: network.clone() };
+        let wish = ConnectWish {
+            attachment: attachment.clone(),
+            network: network.clone(),
+            names: spec.network.names.clone(),
+        };
         client::connect(&ctx.paths, container.id(), wish)?;
     }
     spec.network.mode = NetworkModeSpec::Bridge;
@@ -88,12 +95,26 @@ fn shares() -> Error {
     Error::new(Kind::State, text)
 }
 
+/// Further names for others, where the container's responder answers them.
+fn link(spec: &mut ContainerSpec, network: &Network, links: &[String]) -> Result<(), Error> {
+    if !links.is_empty() && !network.dns_enabled {
+        return Err(Error::new(Kind::Invalid, "links are only supported for user-defined networks"));
+    }
+    for text in links {
+        let (name, alias) = text.split_once(':').unwrap_or((text, text));
+        let name = name.trim_start_matches('/');
+        spec.network.names.push((alias.to_owned(), name.to_owned()));
+        spec.options.network.links.push(format!("{name}:{alias}"));
+    }
+    Ok(())
+}
+
 fn attachment(
     spec: &ContainerSpec,
     network: &str,
     options: &ConnectOptions,
 ) -> Result<AttachmentSpec, Error> {
-    let ConnectOptions { ip, ip6, mac, aliases } = options.clone();
+    let ConnectOptions { ip, ip6, mac, aliases, links: _ } = options.clone();
     let mac = mac.map(|m| m.parse::<Mac>()).transpose()?.map(|m| m.to_string());
     let taken = |name: &String| spec.network.attachments.iter().any(|a| a.interface == *name);
     let interface = (0..).map(|n| format!("eth{n}")).find(|n| !taken(n)).unwrap_or_default();

@@ -27,7 +27,7 @@ use super::undo::Undo;
 use crate::model::container::{Exited, Phase, Running};
 use crate::model::digest::Digest;
 use crate::model::mount::MountKind;
-use crate::runtime::cgroup::OomWatch;
+use crate::runtime::cgroup::{Cgroup, OomWatch};
 use crate::sys::event::{Epoll, Events, SignalFd, interest};
 use crate::sys::memory::Reclaimable;
 use crate::sys::{socket, tty};
@@ -348,7 +348,7 @@ impl Server {
         let Some(watch) = &self.oom else { return };
         watch.drain();
         let kills = self.world.cgroup.as_ref().and_then(|c| c.oom_kills().ok()).unwrap_or(0);
-        if kills == 0 {
+        if kills == 0 && !self.world.cgroup.as_ref().is_some_and(Cgroup::waits_for_memory) {
             // The limit was met, nobody was killed (yet).
             return;
         }

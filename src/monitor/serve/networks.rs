@@ -19,7 +19,7 @@ fn addresses(made: &AttachmentState) -> Vec<IpAddr> {
 
 impl Server {
     pub(super) fn connect(&mut self, wish: &ConnectWish) -> Result<(), Failure> {
-        let ConnectWish { attachment, network } = wish;
+        let ConnectWish { attachment, network, names } = wish;
         if self.running.network.iter().any(|a| a.network == network.name) {
             let text = format!("it is already connected to network {}", network.name);
             return Err(Failure::plain(FailureKind::Conflict, text));
@@ -28,6 +28,7 @@ impl Server {
         let attachment = self.lease_attachment(attachment, network)?;
         match net::attach(&self.world.id, netns.as_fd(), &attachment) {
             Ok(made) => {
+                self.world.names.clone_from(names);
                 let new = addresses(&made);
                 self.note_attached(made, network);
                 self.rename_hosts(&[], &new);

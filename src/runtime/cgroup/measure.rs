@@ -55,6 +55,12 @@ pub(super) fn oom_kills(dir: &Path, file: &str) -> u64 {
     get(&table(&text(dir, file)), "oom_kill")
 }
 
+/// v1: memory has run out, and nobody is to be killed for it.
+pub(super) fn waits_for_memory(dir: &Path) -> bool {
+    let control = table(&text(dir, "memory.oom_control"));
+    get(&control, "under_oom") != 0 && get(&control, "oom_kill_disable") != 0
+}
+
 /// v2: everything is in one directory.
 pub(super) fn v2(dir: &Path) -> Stats {
     let cpu = table(&text(dir, "cpu.stat"));

@@ -367,6 +367,13 @@ impl Cgroup {
         Ok(measure::oom_kills(&dir, file))
     }
 
+    /// Whether processes wait for memory that nobody is killed for (`--oom-kill-disable`, cgroup v1).
+    #[must_use]
+    pub fn waits_for_memory(&self) -> bool {
+        self.v2_dir().is_none()
+            && self.controller("memory").is_some_and(|dir| measure::waits_for_memory(&dir))
+    }
+
     /// Something to poll that becomes readable when memory runs out.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ pub enum TemplateError {
     #[error("template parsing error: {0}")]
     Parse(String),
     /// It asks for what is not there.
-    #[error("template parsing error: {message}")]
+    #[error("template parsing error: template: {message}")]
     Run {
         /// What.
         message: String,
