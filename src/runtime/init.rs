@@ -54,6 +54,9 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
         process::new_session_keyring().during(|| "making a session keyring".into())?;
     }
     let keep_groups = plan.process.groups.is_none();
+    // Of a process in a user namespace the files in /proc are soon those of the host's root.
+    let scored = plan.namespaces.in_user_namespace()
+        && Proc::host().is_ok_and(|host| identity::write_oom_score(&plan.process, &host).is_ok());
     namespaces::join(&plan.namespaces, keep_groups)?;
     let mut waited = false;
     if plan.namespaces.maps.is_some() {
@@ -74,7 +77,9 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
     // Made and written to before it is attached anywhere: nobody can have put anything over it. In a
     // user namespace it must be made while the host's /proc is still there to be compared with.
     let proc = trusted_proc(plan)?;
-    identity::write_oom_score(&plan.process, &proc)?;
+    if !scored {
+        identity::write_oom_score(&plan.process, &proc)?;
+    }
     identity::write_sysctls(plan, &proc)?;
     if plan.own_mounts {
         namespaces::cut_propagation()?;

@@ -79,7 +79,7 @@ fn mapped(
     // Overlay works in its upper directory with the file ids of who mounts it, which must be ids that the mapped
     // mount knows.
     let made = match sys::caps::with_file_ids(uid, gid, || of_detached(&trees, base.as_ref(), options)) {
-        Err(e) if e.is(rustix::io::Errno::INVAL.raw_os_error()) => {
+        Err(e) if e.is(libc::EINVAL) || e.is(libc::EOPNOTSUPP) => {
             let what = || format!("overlay of {} layers", lowers.len());
             sys::visit::in_own_mounts(what, || {
                 let places = attach_all(&trees, base.as_ref())?;
@@ -166,6 +166,9 @@ fn assemble(
     upper: Option<(&Path, &Path)>,
     options: Options,
 ) -> sys::error::Result<OwnedFd> {
+    if !sys::probe::kernel_at_least(6, 5) {
+        return legacy(lowers, upper, options);
+    }
     let invalid = rustix::io::Errno::INVAL.raw_os_error();
     let fs = FsContext::new("overlay")?;
     // Descriptors of paths that are too long for fsconfig must live until the superblock is made.

@@ -644,10 +644,7 @@ pub fn rules(
 /// Whether [`Transaction::expire`] works here.
 #[must_use]
 pub fn can_expire() -> bool {
-    let release = rustix::system::uname();
-    let release = release.release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map_while(|n| n.parse::<u32>().ok());
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 12)
+    super::probe::kernel_at_least(6, 12)
 }
 
 /// Opens an nfnetlink socket here.
