@@ -74,7 +74,7 @@ fn what_is_initialized_can_be_let_go() {
     create(&s, "brief", &["--rm"], "true");
     s.rcon(["init", "brief"]).ok();
     s.rcon(["stop", "brief"]).ok();
-    s.rcon(["inspect", "brief"]).fails(1);
+    s.rcon(["container", "inspect", "brief"]).fails(1);
 }
 
 #[test]

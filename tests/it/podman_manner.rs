@@ -179,7 +179,7 @@ fn hosts_follow_the_networks() {
     s.rcon(["network", "connect", "n1", "c"]).ok();
     assert!(hosts().contains(&address("n1")), "{}", hosts());
     s.rcon(["network", "rm", "-f", "-t", "0", "n1", "n2"]).ok();
-    s.rcon(["inspect", "c"]).fails(1);
+    s.rcon(["container", "inspect", "c"]).fails(1);
 }
 
 #[test]
@@ -446,7 +446,7 @@ fn a_writable_layer_is_limited_where_the_file_system_can() {
     // The tests live on tmpfs, which has no projects.
     let told = s.rcon(["create", "--name", "c", "--storage-opt", "size=64m", "busybox"]).fails(1).to_owned();
     assert!(told.contains("has no quotas of projects") && told.contains("prjquota"), "{told}");
-    s.rcon(["inspect", "c"]).fails(1);
+    s.rcon(["container", "inspect", "c"]).fails(1);
     assert!(s.rcon(["create", "--storage-opt", "colour=red", "busybox"]).fails(1).contains("colour"));
 }
 
@@ -477,4 +477,17 @@ fn times_of_a_check_are_durations_in_templates_and_numbers_in_json() {
     let shown = "{{.Config.Healthcheck.Interval}} {{.Config.Healthcheck.Timeout}} {{json .Config.Healthcheck.Interval}}";
     assert_eq!(s.inspect("c", shown), "1m30s 1.5s 90000000000");
     assert!(s.rcon(["--syslog", "ps"]).fails(125).contains("--syslog is not supported"));
+}
+
+#[test]
+fn what_a_start_and_an_environment_lack_is_told() {
+    let s = Sandbox::with_images("startcodes", &["busybox"]);
+    s.rcon(["create", "--name", "bad", "--network", "none", "busybox", "/no/such"]).ok();
+    for start in [&["start", "bad"][..], &["start", "-a", "bad"]] {
+        assert!(s.rcon(start).fails(1).contains("/no/such"));
+    }
+    let env = run(&s, &["-t", "--unsetenv-all"], "/bin/env");
+    assert!(!env.contains("PATH=/usr") && !env.contains("TERM="), "{env}");
+    let bad = ["run", "--rm", "--authfile", "/no/file", "busybox", "true"];
+    assert!(s.rcon(bad).fails(125).contains("credential file is not accessible: /no/file"));
 }

@@ -47,6 +47,11 @@ impl RegistryArgs {
             Ok(seconds) => Ok(seconds),
             Err(_) => parse_duration(text).map(|d| d.as_secs().max(u64::from(!d.is_zero()))),
         };
+        if let Some(path) = &self.authfile
+            && let Err(e) = std::fs::metadata(path)
+        {
+            return Err(Failure::usage(format!("credential file is not accessible: {path}: {e}")));
+        }
         Ok(RegistryOptions {
             tls_verify: self.tls_verify,
             auth_file: self.authfile.or_else(docker),

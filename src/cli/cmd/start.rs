@@ -63,7 +63,8 @@ fn run(args: StartArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         let [name] = args.containers.as_slice() else {
             return Err(Failure::new("you cannot start and attach multiple containers at once"));
         };
-        let attached = crate::engine::start::start_attached(ctx.engine()?, name, &options)?;
+        let attached = crate::engine::start::start_attached(ctx.engine()?, name, &options)
+            .map_err(|e| Failure::from(e).code(1))?;
         return relay::relay(attached, ui);
     }
     let which = selection(args.containers, choice, false, "start")?;
@@ -72,6 +73,10 @@ fn run(args: StartArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return relay::relay(crate::engine::start::start_attached(ctx.engine()?, &latest, &options)?, ui);
     }
     let mut each = Each::new(ui);
-    crate::engine::start::start(ctx.engine()?, &which, &mut |done| each.echo(done))?;
+    crate::engine::start::start(ctx.engine()?, &which, &mut |done| match done.result {
+        // docker: whatever kept the container from starting.
+        Err(e) => each.fail(&Failure::from(e).code(1)),
+        Ok(_) => each.echo(done),
+    })?;
     Ok(each.exit())
 }

@@ -97,8 +97,11 @@ fn command(
 
 fn environment(inputs: &Inputs<'_>, image: &ImageConfig, hostname: &str) -> Vec<String> {
     let o = &inputs.options.process;
-    let mut env = vec![format!("PATH={PATH_ENV}"), format!("HOSTNAME={hostname}")];
-    if o.tty {
+    let mut env = vec![format!("HOSTNAME={hostname}")];
+    if !o.unset_env_all {
+        env.insert(0, format!("PATH={PATH_ENV}"));
+    }
+    if o.tty && !o.unset_env_all {
         env.push("TERM=xterm".to_owned());
     }
     if !o.unset_env_all {
