@@ -261,7 +261,7 @@ pub(super) fn take_preserved(count: u32) -> Result<Vec<Option<OwnedFd>>, Error> 
             match fd::is_inherited(n) {
                 true => Ok(Some(fd::dup_number(n)?)),
                 false => {
-                    tracing::warn!("descriptor {n} was to be handed on, and is not open");
+                    tracing::debug!("descriptor {n} was to be handed on, and is not open");
                     Ok(None)
                 }
             }
@@ -334,9 +334,26 @@ pub fn start(store: &Store, id: &str) -> Result<(), Error> {
     let connection = socket::connect(&path, socket::Kind::SeqPacket)?;
     sync::send(&connection, sync::GO, &[])?;
     let spec = container.spec()?;
+    if let Err(e) = follow(&connection, &container, &spec) {
+        // It is at its end, but whoever hears of the failure may look at once; and one whose agent does not answer
+        // must not go on.
+        let _gone = super::delete::kill(&container);
+        let _gone = std::fs::remove_file(&path);
+        return Err(e);
+    }
+    std::fs::remove_file(&path)
+        .map_err(|e| crate::sys::Error::from_io("unlink", path.display().to_string(), &e))?;
+    run_poststart(&container, &spec).inspect_err(|_| {
+        // The spec's words: an error, the container is stopped, and its life ends as any other.
+        let _first_error_counts = super::delete::delete_opened(container, true);
+    })
+}
+
+/// Listens to a container that was told to go, until it has executed its program.
+fn follow(connection: &OwnedFd, container: &Container, spec: &oci_spec::runtime::Spec) -> Result<(), Error> {
     loop {
-        match sync::receive_up(&connection)? {
-            Up::End => break,
+        match sync::receive_up(connection)? {
+            Up::End => return Ok(()),
             Up::Tag(sync::LISTENER, mut fds) => {
                 let filter = spec
                     .linux()
@@ -345,22 +362,13 @@ pub fn start(store: &Store, id: &str) -> Result<(), Error> {
                     .map(seccomp::from_oci)
                     .transpose()?;
                 if let (Some(fd), Some(filter)) = (fds.pop(), filter) {
-                    hand_over_listener(&filter, &container, &spec, fd, container.state.init.pid)?;
+                    hand_over_listener(&filter, container, spec, fd, container.state.init.pid)?;
                 }
             }
             Up::Tag(..) => {}
-            Up::Failed(failure) => {
-                let _gone = std::fs::remove_file(&path);
-                return Err(failure.into());
-            }
+            Up::Failed(failure) => return Err(failure.into()),
         }
     }
-    std::fs::remove_file(&path)
-        .map_err(|e| crate::sys::Error::from_io("unlink", path.display().to_string(), &e))?;
-    run_poststart(&container, &spec).inspect_err(|_| {
-        // The spec's words: an error, the container is stopped, and its life ends as any other.
-        let _first_error_counts = super::delete::delete_opened(container, true);
-    })
 }
 
 fn run_poststart(container: &Container, spec: &oci_spec::runtime::Spec) -> Result<(), Error> {

@@ -40,7 +40,7 @@ pub(super) fn delete_opened(container: Container, force: bool) -> Result<(), Err
     destroy(container)
 }
 
-fn kill(container: &Container) -> Result<(), Error> {
+pub(super) fn kill(container: &Container) -> Result<(), Error> {
     let init = match process::open_identity(&container.state.init) {
         Err(e) if e.is(libc::ESRCH) => return Ok(()),
         other => other?,
