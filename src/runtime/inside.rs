@@ -18,10 +18,13 @@ use crate::sys::{self, ns, socket};
 /// Makes the container's process.
 pub(super) fn clone(plan: &Plan<'_>, args: &CloneArgs<'_>, theirs: OwnedFd) -> Result<Child, Error> {
     let (ours, up) = socket::pair(socket::Kind::SeqPacket)?;
-    let between = process::clone(&CloneArgs::default(), || {
+    // With another's cgroup namespace ours must come first: the process between is in it, and its child too then.
+    let early = plan.namespaces.joins_cgroup();
+    let (first, second) = if early { (args.cgroup, None) } else { (None, args.cgroup) };
+    let between = process::clone(&CloneArgs { flags: 0, cgroup: first }, || {
         let made = enter(&plan.namespaces).and_then(|()| {
             let flags = args.flags | libc::CLONE_PARENT as u64;
-            process::clone(&CloneArgs { flags, ..*args }, || init::run(plan, theirs))
+            process::clone(&CloneArgs { flags, cgroup: second }, || init::run(plan, theirs))
         });
         match made {
             Ok(child) => {

@@ -128,7 +128,9 @@ struct OutsideHooks {
 pub fn create(mut request: Request<'_>) -> Result<Created, Error> {
     let plan = Plan::new(&mut request)?;
     let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
-    let target = request.cgroup.and_then(Cgroup::clone_target);
+    // We join another's cgroup namespace around the clone for a new user namespace, and reach no cgroup outside then.
+    let around_cgroup = plan.namespaces.maps.is_some() && plan.namespaces.joins_cgroup();
+    let target = request.cgroup.filter(|_| !around_cgroup).and_then(Cgroup::clone_target);
     let args = CloneArgs { flags: plan.namespaces.new & !ns::Kind::Time.flag(), cgroup: target };
     tracing::debug!("nsexec container setup: new namespaces {:#x}", plan.namespaces.new);
     if let Some(filter) = request.seccomp {

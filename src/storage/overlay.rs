@@ -79,7 +79,7 @@ fn mapped(
     // Overlay works in its upper directory with the file ids of who mounts it, which must be ids that the mapped
     // mount knows.
     let made = match sys::caps::with_file_ids(uid, gid, || of_detached(&trees, base.as_ref(), options)) {
-        Err(e) if e.is(libc::EINVAL) || e.is(libc::EOPNOTSUPP) => {
+        Err(e) if [libc::EINVAL, libc::EOPNOTSUPP, libc::EBADF].iter().any(|n| e.is(*n)) => {
             let what = || format!("overlay of {} layers", lowers.len());
             sys::visit::in_own_mounts(what, || {
                 let places = attach_all(&trees, base.as_ref())?;

@@ -82,6 +82,11 @@ impl NamespacePlan {
         self.maps.is_some() || self.joined_user().is_some()
     }
 
+    /// Whether another's cgroup namespace is joined: who is in it cannot be put into a cgroup outside any more.
+    pub(crate) fn joins_cgroup(&self) -> bool {
+        self.joined.iter().any(|(kind, _)| *kind == ns::Kind::Cgroup)
+    }
+
     /// Whether a namespace is made.
     pub(crate) fn is_new(&self, kind: ns::Kind) -> bool {
         self.new & kind.flag() != 0 || kind == ns::Kind::Cgroup && self.unshare_cgroup_late
