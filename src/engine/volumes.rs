@@ -191,13 +191,15 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
 pub struct RemoveVolumes {
     /// Every one.
     pub all: bool,
-    /// Their users too, and a missing one is no error.
+    /// A missing one is no error.
     pub force: bool,
-    /// With `force`: seconds that a container has to stop.
+    /// The containers that use them too (podman's meaning of `force`).
+    pub users: bool,
+    /// With `users`: seconds that a container has to stop.
     pub timeout: Option<i64>,
 }
 
-/// Removes volumes; `force` makes a missing one no error and (podman) removes its stopped users too.
+/// Removes volumes.
 ///
 /// # Errors
 /// Only what concerns all; in use or missing goes to `report`.
@@ -230,7 +232,7 @@ fn one(ctx: &Context, store: &Store, name: &str, how: RemoveVolumes) -> Result<S
     let volume = store.find_volume(name)?;
     match store.remove_volume(&volume.name) {
         Ok(()) => {}
-        Err(StorageError::InUse { containers, .. }) if how.force => {
+        Err(StorageError::InUse { containers, .. }) if how.users => {
             let users: Vec<String> = containers.iter().map(|(id, _)| id.to_string()).collect();
             let options = RemoveOptions { force: true, timeout: how.timeout, ..RemoveOptions::default() };
             let mut failed = None;

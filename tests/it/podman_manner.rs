@@ -148,6 +148,42 @@ fn systemd_containers_are_marked_and_see_no_consoles() {
 }
 
 #[test]
+fn force_takes_the_containers_of_a_volume_along_only_as_podman() {
+    let s = Sandbox::with_images("rm-users", &["busybox"]);
+    for (name, flags, gone) in
+        [("rcon", &["-f"][..], false), ("rcon", &["-f", "-t", "0"], true), ("podman", &["-f"], true)]
+    {
+        s.rcon(["network", "create", "net"]).ok();
+        s.rcon([
+            "run",
+            "-d",
+            "--network",
+            "net",
+            "-v",
+            "vol:/x",
+            "--name",
+            "user",
+            "busybox",
+            "sleep",
+            "100",
+        ])
+        .ok();
+        for (kind, what) in [("volume", "vol"), ("network", "net")] {
+            let mut command = called(&s, name);
+            command.args([kind, "rm"]).args(flags).arg(what);
+            let done = s.finish(command);
+            assert_eq!(done.code, i32::from(!gone), "{name} {kind} {flags:?}: {done:?}");
+        }
+        assert_eq!(s.rcon(["container", "exists", "user"]).code, i32::from(gone), "{name} {flags:?}");
+        if !gone {
+            s.rcon(["rm", "-f", "-t", "0", "user"]).ok();
+            s.rcon(["volume", "rm", "vol"]).ok();
+            s.rcon(["network", "rm", "net"]).ok();
+        }
+    }
+}
+
+#[test]
 fn part_of_an_image_is_mounted() {
     let s = Sandbox::with_images("subpath", &["busybox", "debian"]);
     for path in ["/etc", "etc"] {

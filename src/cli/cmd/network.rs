@@ -101,10 +101,10 @@ struct InspectArgs {
 /// Flags of `network rm`.
 #[derive(clap::Args)]
 struct RmArgs {
-    /// Remove their containers too; what does not exist is no error
+    /// What does not exist is no error
     #[arg(short, long)]
     force: bool,
-    /// With --force: seconds until their containers are killed; -1 waits for ever
+    /// With --force: remove their containers too, killed after so many seconds; -1 waits for ever
     #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
     time: Option<i64>,
     /// Networks
@@ -347,11 +347,9 @@ fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let users = super::volume::removes_users(ctx, args.force, args.time)?;
     let mut each = Each::new(ui);
-    if args.time.is_some() && !args.force {
-        return Err(Failure::usage("--time is only for --force, which stops containers"));
-    }
-    let how = networks::Remove { force: args.force, timeout: args.time };
+    let how = networks::Remove { force: args.force, users, timeout: args.time };
     networks::rm(ctx.engine()?, &args.names, how, &mut |done| match done.result {
         Ok(false) => {}
         _ => each.removed(done),

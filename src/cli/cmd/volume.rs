@@ -7,7 +7,7 @@ use crate::cli::Ctx;
 use crate::cli::args::{env, unique_pairs};
 use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style};
 use crate::cli::ui::template::Data;
@@ -84,7 +84,7 @@ struct RmArgs {
     /// All volumes
     #[arg(short, long)]
     all: bool,
-    /// Seconds that containers have to stop before they are killed, with --force
+    /// With --force: remove the containers that use them too, killed after so many seconds
     #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
     time: Option<i64>,
     /// Volumes
@@ -298,12 +298,21 @@ fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     super::inspect::show(ui, args.format.as_deref(), &names, |name| volumes::inspect(engine, name))
 }
 
+/// Whether `--force` takes the containers along. docker's does not; podman's does, and `--time` is podman's.
+pub(super) fn removes_users(ctx: &Ctx, force: bool, time: Option<i64>) -> Result<bool, Failure> {
+    if time.is_some() && !force {
+        return Err(Failure::usage("--time is only for --force, which stops containers"));
+    }
+    Ok(force && (time.is_some() || ctx.manner == Manner::Podman))
+}
+
 fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if args.names.is_empty() && !args.all {
         return Err(Failure::new("'rcon volume rm' requires at least 1 argument"));
     }
+    let users = removes_users(ctx, args.force, args.time)?;
     let mut each = Each::new(ui);
-    let how = volumes::RemoveVolumes { all: args.all, force: args.force, timeout: args.time };
+    let how = volumes::RemoveVolumes { all: args.all, force: args.force, users, timeout: args.time };
     volumes::rm(ctx.engine()?, &args.names, how, &mut |done| each.removed(done))?;
     Ok(each.exit())
 }

@@ -181,13 +181,15 @@ pub fn exists(ctx: &Context, name: &str) -> Result<bool, Error> {
 /// How `network rm` treats a network that containers use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Remove {
-    /// Remove the containers too; what does not exist is no error.
+    /// What does not exist is no error.
     pub force: bool,
+    /// Remove the containers too (podman's meaning of `force`).
+    pub users: bool,
     /// Seconds that they have to end.
     pub timeout: Option<i64>,
 }
 
-/// Removes networks; `force` removes their containers too and makes a missing one no error.
+/// Removes networks.
 ///
 /// # Errors
 /// Only what concerns all; in use or missing goes to `report`, which hears whether there was one.
@@ -218,7 +220,7 @@ fn one(ctx: &Context, store: &Store, name: &str, how: Remove) -> Result<String, 
     let network = store.find_network(name)?;
     match store.remove_network(&network.name) {
         Ok(()) => {}
-        Err(StorageError::InUse { containers, .. }) if how.force => {
+        Err(StorageError::InUse { containers, .. }) if how.users => {
             let users: Vec<String> = containers.iter().map(|(id, _)| id.to_string()).collect();
             remove_users(ctx, &users, &network.name, how.timeout)?;
             store.remove_network(&network.name)?;
