@@ -43,7 +43,11 @@ impl PidFd {
     pub fn open(pid: i32) -> Result<Self> {
         // SAFETY: takes two integers.
         let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-        let raw = check(raw, "pidfd_open", || format!("{pid}"))?;
+        let raw = check(raw, "pidfd_open", || format!("{pid}")).map_err(|e| {
+            // Of a process that is gone while its number still names a session or a process group, kernels before
+            // 6.15 or so say that the number is not valid.
+            if e.is(libc::EINVAL) && pid > 0 { Error { errno: libc::ESRCH, ..e } } else { e }
+        })?;
         // SAFETY: the kernel has just made it for us.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(raw as RawFd) }))
     }
@@ -474,5 +478,23 @@ mod tests {
         })
         .unwrap();
         assert_eq!(child.pidfd.wait().unwrap().code(), 137);
+    }
+
+    #[test]
+    fn a_leader_of_others_that_is_gone_is_gone() {
+        let (ours, theirs) = super::super::socket::pair(super::super::socket::Kind::SeqPacket).unwrap();
+        let child = clone(&CloneArgs::default(), || {
+            let _made = setsid();
+            // Stays in the session until the other end of the socket is closed.
+            let stays = clone(&CloneArgs::default(), || {
+                let _ended = super::super::socket::receive(&theirs, &mut [0; 1]);
+                0
+            });
+            i32::from(stays.is_err())
+        })
+        .unwrap();
+        assert_eq!(child.pidfd.wait().unwrap(), ExitStatus::Exited(0));
+        assert!(PidFd::open(child.pid).unwrap_err().is(libc::ESRCH));
+        drop(ours);
     }
 }

@@ -15,6 +15,7 @@ use crate::sys::fd;
 use crate::sys::idmap::Range;
 use crate::sys::mount::{self, Attributes};
 use crate::sys::root::{Root, chmod, chown};
+use crate::sys::visit;
 
 /// A device node to make.
 #[derive(Debug)]
@@ -98,8 +99,8 @@ fn dressed(tree: OwnedFd) -> crate::sys::Result<OwnedFd> {
 }
 
 /// A node for a container in a user namespace, which may make none: one that we make on a file system of our own,
-/// with the mode and owner that are asked for. Where the kernel does not clone from a file system that is mounted
-/// nowhere (before 6.15), or we do not know the maps, the host's own node has to do.
+/// with the mode and owner that are asked for. Where that fails, or we do not know the maps, the host's own node has
+/// to do.
 fn for_user_namespace(node: &DevicePlan, maps: Option<&(Vec<Range>, Vec<Range>)>) -> Result<OwnedFd, Error> {
     let host = |n: u32, ranges: &[Range]| {
         ranges.iter().find(|r| r.inside <= n && n - r.inside < r.count).map(|r| r.outside + (n - r.inside))
@@ -120,5 +121,6 @@ fn make_node(node: &DevicePlan, (uid, gid): (u32, u32)) -> crate::sys::Result<Ow
     let made = home.resolve_no_follow(Path::new(name))?;
     chown(&made, uid, gid)?;
     chmod(&made, node.mode & 0o7777)?;
-    dressed(mount::open_tree(&made, false)?)
+    drop((made, dir));
+    dressed(visit::clone_part(home.into_fd(), Path::new(name))?)
 }
