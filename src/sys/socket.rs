@@ -148,11 +148,17 @@ fn receive_with(socket: impl AsFd, buffer: &mut [u8], flags: i32) -> Result<(usi
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control) as _;
     let raw = socket.as_fd().as_raw_fd();
+    // A peer that closed with data of ours unread: the kernel says so once, by ECONNRESET, before it hands out what
+    // the peer had sent. That is not lost.
+    let mut was_reset = false;
     let n = loop {
         // SAFETY: message points to a buffer and a control area that live across the call, with their lengths.
         let n = unsafe { libc::recvmsg(raw, &raw mut message, flags | libc::MSG_CMSG_CLOEXEC) };
-        if n >= 0 || super::error::errno() != libc::EINTR {
-            break n;
+        match super::error::errno() {
+            _ if n >= 0 => break n,
+            libc::EINTR => {}
+            libc::ECONNRESET if !was_reset => was_reset = true,
+            _ => break n,
         }
     };
     #[allow(clippy::unnecessary_cast)]
@@ -241,6 +247,18 @@ mod tests {
         assert!(try_receive(&b, &mut buffer).unwrap_err().is(libc::EAGAIN));
         drop(a);
         assert_eq!(receive(&b, &mut buffer).unwrap().0, 0);
+    }
+
+    #[test]
+    fn what_a_peer_sent_before_it_closed_is_not_lost() {
+        let (a, b) = pair(Kind::SeqPacket).unwrap();
+        send(&a, b"never read", &[]).unwrap();
+        send(&b, b"the answer", &[]).unwrap();
+        drop(b);
+        let mut buffer = [0; 16];
+        let (n, _) = receive(&a, &mut buffer).unwrap();
+        assert_eq!(&buffer[..n], b"the answer");
+        assert_eq!(receive(&a, &mut buffer).unwrap().0, 0);
     }
 
     #[test]

@@ -207,10 +207,10 @@ fn stop_sends_the_signal_and_then_kills() {
         "busybox",
         "sh",
         "-c",
-        "trap 'exit 5' TERM; while :; do sleep 0.05; done",
+        "trap 'exit 5' TERM; echo up; while :; do sleep 0.05; done",
     ])
     .ok();
-    std::thread::sleep(Duration::from_millis(200));
+    eventually("it listens", || s.rcon(["logs", "polite"]).stdout == "up\n");
     s.rcon(["stop", "polite"]).ok();
     assert_eq!(s.inspect("polite", "{{.State.ExitCode}}"), "5");
     s.rcon([
@@ -221,10 +221,10 @@ fn stop_sends_the_signal_and_then_kills() {
         "busybox",
         "sh",
         "-c",
-        "trap '' TERM; while :; do sleep 0.05; done",
+        "trap '' TERM; echo up; while :; do sleep 0.05; done",
     ])
     .ok();
-    std::thread::sleep(Duration::from_millis(200));
+    eventually("it is deaf", || s.rcon(["logs", "deaf"]).stdout == "up\n");
     s.rcon(["stop", "-t", "1", "deaf"]).ok();
     assert_eq!(s.inspect("deaf", "{{.State.ExitCode}}"), "137");
     s.rcon(["run", "-d", "--name", "k", "busybox", "sleep", "1000"]).ok();

@@ -25,22 +25,26 @@ fn stop_asks_then_kills() {
     sandbox.rcon(["rm", "c"]).ok();
 
     sandbox
-        .finish(run(&sandbox, &["--stop-signal", "USR1"], "trap 'exit 4' USR1; while :; do sleep 0.02; done"))
+        .finish(run(
+            &sandbox,
+            &["--stop-signal", "USR1"],
+            "trap 'exit 4' USR1; echo up; while :; do sleep 0.02; done",
+        ))
         .ok();
-    std::thread::sleep(Duration::from_millis(200));
+    eventually("it is up", || sandbox.rcon(["logs", "c"]).stdout == "up\n");
     sandbox.rcon(["stop", "c"]).ok();
     assert_eq!(sandbox.inspect("c", "{{.State.ExitCode}}"), "4");
     sandbox.rcon(["rm", "c"]).ok();
 
-    sandbox.finish(run(&sandbox, &[], "trap '' TERM; while :; do sleep 0.1; done")).ok();
+    sandbox.finish(run(&sandbox, &[], "trap '' TERM; echo up; while :; do sleep 0.1; done")).ok();
+    eventually("it is deaf", || sandbox.rcon(["logs", "c"]).stdout == "up\n");
     let began = Instant::now();
     // An exec does not keep it from ending, and ends with it.
     let mut exec = sandbox.command();
     let exec = exec.args(["exec", "c", "sleep", "1000"]).stdout(Stdio::null()).spawn().expect("starts");
-    std::thread::sleep(Duration::from_millis(200));
+    eventually("the exec runs", || sandbox.rcon(["top", "c"]).stdout.contains("sleep 1000"));
     sandbox.rcon(["stop", "-t", "1", "c"]).ok();
-    let took = began.elapsed();
-    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(8), "{took:?}");
+    assert!(began.elapsed() > Duration::from_secs(1));
     assert_eq!(sandbox.inspect("c", "{{.State.ExitCode}}"), "137");
     assert_eq!(exec.wait_with_output().expect("it ends").status.code(), Some(137));
 }
@@ -61,6 +65,7 @@ fn restart_policies() {
         sandbox.rcon(["exec", "c", "grep", "-c", "x", "/tmp/runs"]).stdout == "3\n"
     });
     sandbox.rcon(["kill", "c"]).ok();
+    eventually("it is killed", || sandbox.inspect("c", "{{.State.Status}}") == "exited");
     std::thread::sleep(Duration::from_millis(700));
     assert_eq!(sandbox.inspect("c", "{{.State.Status}}"), "exited");
     sandbox.rcon(["rm", "c"]).ok();
@@ -121,9 +126,7 @@ fn memory_runs_out() {
 fn a_time_to_live() {
     let sandbox = Sandbox::new("timeout");
     sandbox.finish(run(&sandbox, &["--timeout", "1"], "sleep 1000")).ok();
-    let began = Instant::now();
     eventually("it is over", || sandbox.inspect("c", "{{.State.Status}}") == "exited");
-    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

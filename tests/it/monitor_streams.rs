@@ -2,7 +2,7 @@
 //! terminals with their size and the keys that leave them.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -66,7 +66,8 @@ fn input_ends_and_megabytes_go_both_ways() {
 #[test]
 fn a_client_that_does_not_read_blocks_nobody() {
     let sandbox = Sandbox::new("slow");
-    let script = "while [ ! -e /tmp/go ]; do sleep 0.05; done; yes 0123456789abcde | head -c 4000000; touch /tmp/done; sleep 100";
+    let script = "while [ ! -e /tmp/go ]; do echo soon; sleep 0.05; done; yes 0123456789abcde | head -c 4000000; \
+        touch /tmp/done; sleep 100";
     sandbox.finish(run(&sandbox, &["-d", "--name", "c"], script)).ok();
     let attach = |name: &str| {
         let mut command = sandbox.command();
@@ -75,21 +76,25 @@ fn a_client_that_does_not_read_blocks_nobody() {
     };
     let mut slow = attach("c");
     let mut quick = attach("c");
-    std::thread::sleep(Duration::from_millis(300));
+    // Both are attached when they have read something.
     let mut from_quick = quick.stdout.take().expect("a pipe");
+    for stream in [&mut from_quick, slow.stdout.as_mut().expect("a pipe")] {
+        stream.read_exact(&mut [0; 1]).expect("a line");
+    }
     let reader = std::thread::spawn(move || {
-        let mut all = vec![0; 4_000_000];
-        from_quick.read_exact(&mut all).map(|()| all)
+        // A short rest, as a terminal takes at a burst, costs nothing.
+        std::thread::sleep(Duration::from_millis(400));
+        let lines = BufReader::new(from_quick).lines().map_while(Result::ok);
+        lines.filter(|line| line == "0123456789abcde").take(250_000).count()
     });
     sandbox.rcon(["exec", "c", "touch", "/tmp/go"]).ok();
     eventually("the container writes on", || {
         sandbox.rcon(["exec", "c", "test", "-e", "/tmp/done"]).code == 0
     });
-    let all = reader.join().expect("the reader ends").expect("everything came");
-    assert!(all.chunks(16).all(|line| line == b"0123456789abcde\n"));
+    assert_eq!(reader.join().expect("the reader ends"), 250_000, "everything came");
     eventually("the log has everything", || {
-        let size = sandbox.rcon(["logs", "c"]).stdout.len();
-        size == 4_000_000
+        let log = sandbox.rcon(["logs", "c"]).stdout;
+        log.lines().filter(|line| *line == "0123456789abcde").count() == 250_000
     });
     // The slow one is told, and ends.
     drop(slow.stdout.take());

@@ -1,6 +1,7 @@
 //! One request, one answer.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use super::super::proto::{
     BeginWish, ConnectWish, ExecInfo, Hello, Reply, Request, StopWish, Streams, TermSize, UpdateWish,
@@ -11,6 +12,7 @@ use super::{Attached, ClientError};
 use crate::model::container::{Exited, Health, HealthResult, Phase, Running};
 use crate::model::id::ContainerId;
 use crate::storage::Paths;
+use crate::storage::volatile::monitor_alive;
 use crate::sys::socket;
 
 /// Attaches to the main process.
@@ -269,9 +271,13 @@ pub(super) fn open(
     })?;
     match wire::send_document(&connection, &Hello { version: VERSION, request }, fds) {
         Ok(()) => Ok(connection),
-        // The monitor ended between our connecting and sending.
+        // The monitor ended between our connecting and sending; or it dropped us.
         Err(WireError::Socket(e)) if e.is(nix::libc::EPIPE) || e.is(nix::libc::ECONNRESET) => {
-            Err(ClientError::NotRunning { id: id.clone() })
+            if lives_on(paths, id) {
+                Err(unheard(id))
+            } else {
+                Err(ClientError::NotRunning { id: id.clone() })
+            }
         }
         Err(e) => Err(ClientError::Io { what: "write to", id: id.clone(), source: std::io::Error::other(e) }),
     }
@@ -286,8 +292,28 @@ pub(super) fn answer(paths: &Paths, id: &ContainerId, connection: &OwnedFd) -> R
         Err(WireError::Kind(kind)) => {
             Err(ClientError::Unexpected { id: id.clone(), got: format!("a packet of kind {kind:#04x}") })
         }
+        Err(WireError::Closed | WireError::Socket(_)) if lives_on(paths, id) => Err(unheard(id)),
         Err(WireError::Closed | WireError::Socket(_)) => Err(ClientError::lost(paths, id)),
     }
+}
+
+/// Whether the monitor is there still, though the connection is not. Its sockets close before its lock is let go,
+/// so one that ends is given a moment to end.
+fn lives_on(paths: &Paths, id: &ContainerId) -> bool {
+    let patience = Instant::now() + Duration::from_secs(1);
+    while monitor_alive(paths, id) {
+        if Instant::now() >= patience {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+/// A connection that was dropped is not a container that ended: who removes records must know the difference.
+fn unheard(id: &ContainerId) -> ClientError {
+    let source = std::io::Error::other("it dropped the connection, but it runs: try again");
+    ClientError::Io { what: "hear from", id: id.clone(), source }
 }
 
 pub(super) fn unexpected(id: &ContainerId, reply: &Reply) -> ClientError {

@@ -1,23 +1,24 @@
 //! Clients of the monitor and what waits to be sent to them.
 //!
-//! Nothing waits for a client: a packet that its socket does not take is queued, and the queue is bounded. The
-//! one exception is the client that started the container in the foreground, while it is the only one
-//! attached: its full queue stops the reading of output, so that `rcon run … | slow` behaves as a pipe. As soon
-//! as there is another, it is treated as all are: beyond [`BACKLOG`] a client is told that it is too slow and
-//! dropped, with the log as the place where nothing is missing.
+//! A packet that a client's socket does not take is queued, and a queue of more than [`FULL`] bytes stops the reading
+//! of output: who reads as fast as it can misses nothing of a burst. For the client that started the container in the
+//! foreground, while it is the only one attached, that may last, so that `rcon run … | slow` behaves as a pipe. Any
+//! other has [`PATIENCE`] to make room; then it is told that it is too slow and dropped, with the log as the place
+//! where nothing is missing: a dead client holds nobody up for longer.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use crate::monitor::proto::{Kind, Reply, Streams};
 use crate::monitor::wire;
 use crate::sys::event::{Epoll, interest};
 use crate::sys::socket;
 
-/// Bytes that may wait for a client.
-pub(super) const BACKLOG: usize = 256 * 1024;
-/// Bytes that may wait for the foreground client before reading stops.
-pub(super) const FOREGROUND: usize = 64 * 1024;
+/// Bytes that may wait for a client before reading stops.
+pub(super) const FULL: usize = 64 * 1024;
+/// How long a client's queue may stay full.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a client is here for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub(super) struct Client {
     queue: VecDeque<Vec<u8>>,
     queued: usize,
     armed: u32,
+    /// Since when its queue is full.
+    full_since: Option<Instant>,
     /// Its stdin is held back because the process does not take it.
     pub(super) held: bool,
 }
@@ -71,6 +74,18 @@ impl Client {
         self.queued
     }
 
+    /// Whether more than [`FULL`] bytes wait for it. It may take its time.
+    pub(super) fn full(&mut self) -> bool {
+        self.full_since = None;
+        self.queued > FULL
+    }
+
+    /// When it is too slow, if its queue is full.
+    pub(super) fn patience(&mut self, now: Instant) -> Option<Instant> {
+        self.full_since = (self.queued > FULL).then(|| self.full_since.unwrap_or(now));
+        self.full_since.map(|since| since + PATIENCE)
+    }
+
     fn enqueue(&mut self, packet: Vec<u8>) {
         self.queued += packet.len();
         self.queue.push_back(packet);
@@ -80,8 +95,16 @@ impl Client {
 impl Clients {
     /// Adds a connection; its slot.
     pub(super) fn add(&mut self, socket: OwnedFd, role: Role, foreground: bool) -> usize {
-        let client =
-            Client { socket, role, foreground, queue: VecDeque::new(), queued: 0, armed: 0, held: false };
+        let client = Client {
+            socket,
+            role,
+            foreground,
+            queue: VecDeque::new(),
+            queued: 0,
+            armed: 0,
+            full_since: None,
+            held: false,
+        };
         match self.slots.iter().position(Option::is_none) {
             Some(free) => {
                 self.slots[free] = Some(client);
@@ -116,10 +139,12 @@ impl Clients {
         gone
     }
 
-    /// Says to epoll what is waited for now.
-    pub(super) fn arm(&mut self, epoll: &Epoll, slot: usize, base: u64) {
-        let Some(client) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return };
-        let wants = client.wants();
+    /// Says to epoll what is waited for now. False where epoll does not take it: nothing would be heard of the client.
+    #[must_use]
+    pub(super) fn arm(&mut self, epoll: &Epoll, slot: usize, base: u64) -> bool {
+        let Some(client) = self.slots.get_mut(slot).and_then(Option::as_mut) else { return true };
+        // Hang-ups are told in any case; named here, a wish for nothing differs from "never added".
+        let wants = client.wants() | interest::HANGUP;
         let token = base + slot as u64;
         let done = if client.armed == 0 {
             epoll.add(&client.socket, token, wants)
@@ -128,8 +153,10 @@ impl Clients {
         } else {
             epoll.modify(&client.socket, token, wants)
         };
-        // Zero is a wish too (only hang-ups are told then), so the mark must differ from "never added".
-        client.armed = if done.is_ok() { wants | interest::HANGUP } else { 0 };
+        if done.is_ok() {
+            client.armed = wants;
+        }
+        done.is_ok()
     }
 
     /// Sends stream bytes, or queues them.

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::clients::Role;
 use super::requests::state;
-use super::{CLIENTS, CONSOLES, EXECS, Server};
+use super::{CONSOLES, EXECS, Server};
 use crate::model::container::{ContainerSpec, Exited};
 use crate::monitor::proto::{ExecInfo, ExecRequest, Failure, FailureKind, Kind, Reply, TermSize};
 use crate::monitor::realise;
@@ -193,6 +193,20 @@ impl Server {
 
     fn follow_exec(&mut self, exec: Exec) -> Result<(), crate::sys::Error> {
         self.forget_old_execs();
+        let listening = self.listen_to(&exec);
+        match (&listening, &exec.pidfd) {
+            // Nobody would hear of its end: it is not left to run, and it is reaped.
+            (Err(_), Some(pidfd)) => {
+                let _gone = pidfd.signal(libc::SIGKILL);
+                let _reaped = pidfd.wait();
+            }
+            _ => self.execs.push(exec),
+        }
+        listening
+    }
+
+    /// Has the events of the next session told.
+    fn listen_to(&self, exec: &Exec) -> Result<(), crate::sys::Error> {
         let slot = self.execs.len() as u64;
         if let Some(pidfd) = &exec.pidfd {
             self.epoll.add(pidfd, EXECS + slot, interest::READ)?;
@@ -201,7 +215,6 @@ impl Server {
             fd::set_nonblocking(console, true)?;
             self.epoll.add(console, CONSOLES + slot, interest::READ)?;
         }
-        self.execs.push(exec);
         Ok(())
     }
 
@@ -290,7 +303,6 @@ impl Server {
                 let id = exec.info.id.clone();
                 for client in self.clients.slots(|c| matches!(&c.role, Role::Exec(of) if *of == id)) {
                     self.clients.stream(client, Kind::Stdout, &buffer[..n]);
-                    self.clients.arm(&self.epoll, client, CLIENTS);
                 }
                 true
             }
@@ -349,7 +361,6 @@ impl Server {
             if let Some(client) = self.clients.get(client) {
                 client.held = blocked;
             }
-            self.clients.arm(&self.epoll, client, CLIENTS);
         }
     }
 

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use super::health::Checker;
 use super::log::Log;
 use super::notify::Notify;
-use super::proto::{Handoff, Streams as Wanted};
+use super::proto::{Failure, FailureKind, Handoff, Reply, Streams as Wanted};
 use super::realise::{Process, World};
 use super::restart::Restart;
 use super::undo::Undo;
@@ -125,8 +125,10 @@ pub(super) struct Server {
     input: Vec<u8>,
     /// Close the process's input when those bytes are through.
     input_ends: bool,
-    /// Output is not read because the foreground client does not keep up.
+    /// Output is not read because a client does not keep up.
     stalled: bool,
+    /// When the first of those who do not keep up is too slow.
+    patience: Option<Instant>,
     execs: Vec<execs::Exec>,
     checker: Option<Checker>,
     probe: Option<probes::Probe>,
@@ -193,6 +195,7 @@ impl Server {
             input: Vec::new(),
             input_ends: false,
             stalled: false,
+            patience: None,
             execs: Vec::new(),
             checker: parts.checker,
             probe: None,
@@ -257,8 +260,8 @@ impl Server {
 
     /// The client that started the container and wants its streams.
     pub(super) fn foreground(&mut self, connection: OwnedFd, streams: Wanted) {
-        let slot = self.clients.add(connection, Role::Main(streams), true);
-        self.clients.arm(&self.epoll, slot, CLIENTS);
+        self.clients.add(connection, Role::Main(streams), true);
+        self.balance();
     }
 
     /// Until the container is over and everyone has been told.
@@ -326,7 +329,12 @@ impl Server {
             return;
         }
         let slot = self.clients.add(connection, Role::New, false);
-        self.clients.arm(&self.epoll, slot, CLIENTS);
+        if !self.clients.arm(&self.epoll, slot, CLIENTS) {
+            let failure =
+                Failure::plain(FailureKind::Internal, "the monitor cannot listen to you now: try again");
+            self.clients.finish(slot, &Reply::Error(failure));
+            self.clients.remove(slot);
+        }
     }
 
     /// A polite end of the machine or the session: the container is stopped as by `stop`, but not as by a user,
@@ -367,6 +375,7 @@ impl Server {
             self.end_at,
             self.health_deadline(),
             self.names_deadline(),
+            self.patience,
             self.rest_at,
         ]
         .into_iter()
@@ -454,10 +463,8 @@ impl Server {
             for event in came {
                 if event.token & KIND == CLIENTS {
                     let slot = usize::try_from(event.token & !KIND).unwrap_or(usize::MAX);
-                    if !self.clients.flush(slot) {
+                    if !(self.clients.flush(slot) && self.clients.arm(&self.epoll, slot, CLIENTS)) {
                         self.clients.remove(slot);
-                    } else {
-                        self.clients.arm(&self.epoll, slot, CLIENTS);
                     }
                 }
             }

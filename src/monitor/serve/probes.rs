@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::clients::Role;
 use super::requests::{Answer, nothing, state};
-use super::{CLIENTS, PROBE, Server};
+use super::{PROBE, Server};
 use crate::model::container::{Health, HealthResult};
 use crate::model::lifecycle::{HealthAction, HealthLog};
 use crate::monitor::health::{Checker, Verdict};
@@ -83,7 +83,11 @@ impl Server {
         let made = self.spawn_exec(&spec, &wish, &[null, theirs, errors])?;
         let id = super::execs::new_id();
         self.follow(id.clone(), wish, made)?;
-        self.epoll.add(&output, PROBE, interest::READ).map_err(failed)?;
+        if let Err(e) = self.epoll.add(&output, PROBE, interest::READ) {
+            // Unheard it would block at a full pipe; its end is told as any exec's.
+            let _gone = self.kill_exec(&id, libc::SIGKILL);
+            return Err(failed(e));
+        }
         let kill_at = Instant::now() + timeout;
         self.probe = Some(Probe { id, output, text: Vec::new(), start, kill_at, late: false });
         Ok(())
@@ -250,7 +254,6 @@ impl Server {
         if self.probe.is_none() {
             self.start_probe();
         }
-        self.clients.arm(&self.epoll, slot, CLIENTS);
         Ok(None)
     }
 }

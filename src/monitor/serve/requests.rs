@@ -2,8 +2,8 @@
 
 use std::os::fd::OwnedFd;
 
+use super::Server;
 use super::clients::Role;
-use super::{CLIENTS, Server};
 use crate::model::container::{Exited, Phase};
 use crate::monitor::proto::{
     CHUNK, Failure, FailureKind, Hello, INLINE, Kind, Reply, Request, StopWish, Streams, UpdateWish, VERSION,
@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// A client is gone.
-    fn forget(&mut self, slot: usize) {
+    pub(super) fn forget(&mut self, slot: usize) {
         let Some(client) = self.clients.remove(slot) else { return };
         match client.role {
             // Its input ends with it, as a pipe's would.
@@ -274,7 +274,6 @@ impl Server {
     pub(super) fn tell(&mut self, who: impl Fn(&Role) -> bool, reply: &Reply) {
         for slot in self.clients.slots(|c| who(&c.role)) {
             self.clients.finish(slot, reply);
-            self.clients.arm(&self.epoll, slot, CLIENTS);
         }
     }
 

@@ -1,6 +1,8 @@
 //! The main process's stdio: output to the log and to clients, input from clients.
 
-use super::clients::{BACKLOG, FOREGROUND, Role};
+use std::time::Instant;
+
+use super::clients::Role;
 use super::{CLIENTS, STDERR, STDIN, STDOUT, Server};
 use crate::monitor::proto::{CHUNK, Kind};
 use crate::storage::logs::Stream;
@@ -72,13 +74,20 @@ impl Server {
     pub(super) fn balance(&mut self) {
         let attached = self.clients.slots(|c| matches!(c.role, Role::Main(_)));
         let alone = attached.len() == 1;
+        let now = Instant::now();
         let mut stall = false;
+        self.patience = None;
         for &slot in &attached {
             let Some(client) = self.clients.get(slot) else { continue };
-            let queued = client.queued();
             if client.foreground && alone {
-                stall |= queued > FOREGROUND;
-            } else if queued > BACKLOG {
+                stall |= client.full();
+                continue;
+            }
+            let Some(until) = client.patience(now) else { continue };
+            if until > now {
+                stall = true;
+                self.patience = Some(self.patience.map_or(until, |first| first.min(until)));
+            } else {
                 self.clients.drop_slow(slot);
             }
         }
@@ -91,8 +100,9 @@ impl Server {
             }
             if client.role == Role::Leaving && client.queued() == 0 {
                 self.clients.remove(slot);
-            } else {
-                self.clients.arm(&self.epoll, slot, CLIENTS);
+            } else if !self.clients.arm(&self.epoll, slot, CLIENTS) {
+                // What cannot be heard of it would be waited for without end.
+                self.forget(slot);
             }
         }
     }
