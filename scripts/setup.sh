@@ -20,14 +20,19 @@ missing=()
 for p in "${packages[@]}"; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
 done
-if [ ${#missing[@]} -gt 0 ]; then
-  echo "setup: installing ${missing[*]}" >&2
-  as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo)
-  export DEBIAN_FRONTEND=noninteractive
-  "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 update
+as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo)
+export DEBIAN_FRONTEND=noninteractive
+install() {
+  echo "setup: installing $*" >&2
   # No service may start on its own: a post-install script that wants to is told no.
-  "${as_root[@]}" env RUNLEVEL=1 apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "${missing[@]}" >/dev/null
+  "${as_root[@]}" env RUNLEVEL=1 apt-get -qq -y -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" >/dev/null
+}
+if [ ${#missing[@]} -gt 0 ]; then
+  "${as_root[@]}" apt-get -qq -o DPkg::Lock::Timeout=300 update
+  install "${missing[@]}"
 fi
+# Since Debian 13 the docker command is a package of its own.
+[ "$what" = build ] || command -v docker >/dev/null || install docker-cli
 if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH="$HOME/.cargo/bin:$PATH"; fi
 if ! command -v cargo >/dev/null; then
   echo "setup: installing the Rust toolchain" >&2

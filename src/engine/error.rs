@@ -182,6 +182,7 @@ impl From<crate::storage::Error> for Error {
             ),
             other => other.to_string(),
         };
+        let taken = matches!(e, E::NameTaken { .. });
         let broken = crate::storage::repair::is_broken_database(&e);
         let mut error = match StdError::source(&e) {
             Some(_) => Self::with_source(kind, message, Cause(e)),
@@ -190,6 +191,9 @@ impl From<crate::storage::Error> for Error {
         if kind == Kind::Unsupported {
             error =
                 error.hint("--storage-opt needs xfs or ext4 mounted with prjquota below the storage root");
+        }
+        if taken {
+            error = error.hint("choose another --name, or replace the other one with --replace");
         }
         if broken {
             error =

@@ -125,9 +125,10 @@ fn end(
             Err(e) => return Err(e.into()),
         }
     }
-    let ended = match ending {
-        Some(ending) => ending.wait(),
-        None => client::remove(&ctx.paths, id).and_then(Removal::wait),
+    let ended = match ending.map(Removal::wait) {
+        // Not begun yet, or the connection was dropped, though the monitor lives: it is asked anew.
+        None | Some(Err(ClientError::Io { .. })) => client::remove(&ctx.paths, id).and_then(Removal::wait),
+        Some(ended) => ended,
     };
     match ended {
         Ok(()) | Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => Ok(()),

@@ -230,6 +230,15 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::NotFound { .. } => "check the name and the tag".into(),
+            Self::Unreachable { .. } | Self::Timeout { .. } => {
+                "does it run, and is it reached from here? proxies are taken from HTTPS_PROXY and NO_PROXY".into()
+            }
+            Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
+                "what came is not what was asked for: pull again; if it stays so, the registry's copy is damaged".into()
+            }
+            Self::CorruptLayer { .. } => "the image itself is damaged: it has to be made or pushed again".into(),
+            Self::Server { status: 500.., .. } => "the registry is in trouble: try again later".into(),
             Self::Unauthorized { registry, with_credentials: false, .. } => {
                 format!("run rcon login {registry}")
             }

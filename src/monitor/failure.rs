@@ -52,6 +52,13 @@ impl Failure {
             _ if matches!(error, crate::runtime::Error::User(_)) => FailureKind::NotFound,
             _ => FailureKind::Internal,
         };
-        Self { code, ..Self::of(kind, step, error) }
+        let hint = match code {
+            127 => Some("check the spelling, and whether the image has such a program"),
+            126 => Some(
+                "it needs to be an executable file for this processor; a script, its first line `#!PROGRAM`",
+            ),
+            _ => None,
+        };
+        Self { code, hint: hint.map(str::to_owned), ..Self::of(kind, step, error) }
     }
 }

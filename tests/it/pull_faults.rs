@@ -67,7 +67,9 @@ fn wrong_bytes_never_become_visible() {
         proxy.spoil("/busybox/blobs/", Fault::Flip(at), 2);
         let e = s.rcon(["pull", &image]);
         assert!(
-            e.fails(1).contains("has digest sha256:") && e.stderr.contains("expected sha256:"),
+            e.fails(1).contains("has digest sha256:")
+                && e.stderr.contains("expected sha256:")
+                && e.stderr.contains("hint: "),
             "{}",
             e.stderr
         );

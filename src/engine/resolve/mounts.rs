@@ -236,7 +236,8 @@ fn bind(
                     "invalid mount config for type \"bind\": bind source path does not exist: {}",
                     spec.source
                 ),
-            ));
+            )
+            .hint("make it first, or use -v, which makes it"));
         }
         out.directories.push(spec.source.clone());
     }

@@ -183,8 +183,12 @@ impl Start<'_> {
         let root = self.mount_root()?;
         checkpoint(&self.world.paths, "root");
         self.host_users(&root)?;
-        let user = crate::runtime::user::lookup(&root, &spec.process.user, &spec.process.group_add)
-            .map_err(|e| Failure::of(FailureKind::NotFound, "looking up the user in the image", &e))?;
+        let user = crate::runtime::user::lookup(&root, &spec.process.user, &spec.process.group_add).map_err(
+            |e| {
+                Failure::of(FailureKind::NotFound, "looking up the user in the image", &e)
+                    .hint("use a name that is in the image's /etc/passwd, or numbers: -u UID:GID")
+            },
+        )?;
         let sources = self.prepare_sources(&root, &user)?;
         checkpoint(&self.world.paths, "sources");
         self.lease()?;
