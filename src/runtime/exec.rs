@@ -15,7 +15,7 @@ use super::cgroup::Cgroup;
 use super::cgroup::below::Below;
 use super::plan::domain::Domain;
 use super::plan::process::{ProcessPlan, cpu_list};
-use super::seccomp::{Filter, Listener, notify};
+use super::seccomp::{Filter, notify::Agent};
 use super::spawn::Stdio;
 use super::steps::{command, console, identity, namespaces, security};
 use super::sync::{self, During, Step, Up};
@@ -42,9 +42,8 @@ pub struct Request<'a> {
     pub linux: Option<&'a Linux>,
     /// The container's filter.
     pub seccomp: Option<&'a Filter>,
-    /// The container's state document, for the agent of a filter that notifies one. Without it the
-    /// descriptor comes back in [`Executed::seccomp_listener`].
-    pub state: Option<&'a [u8]>,
+    /// The container's state document, for the agent of a filter that notifies one.
+    pub state: &'a [u8],
     /// Its descriptors 0 to 2.
     pub stdio: Stdio<'a>,
     /// Its descriptors 3 and up; a number may be left free.
@@ -62,8 +61,6 @@ pub struct Executed {
     pub pidfd: PidFd,
     /// The master of its terminal.
     pub console: Option<OwnedFd>,
-    /// The notify descriptor of its seccomp filter, if that has one.
-    pub seccomp_listener: Option<OwnedFd>,
 }
 
 /// What the child does.
@@ -101,8 +98,7 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     ns::join_process(request.init, ns::Kind::Pid.flag()).map_err(gone)?;
     let child = process::clone(&args, || run(&plan, theirs));
     ns::join(own, ns::Kind::Pid)?;
-    let listener = request.seccomp.and_then(|f| f.listener.clone());
-    let agent = listener.zip(request.state.map(<[u8]>::to_vec));
+    let agent = Agent::of(request.seccomp, || request.state.to_vec());
     let starting = Starting { child: Some(child?), socket, agent };
     tracing::debug!("child process in init(): pid {}", starting.pid());
     if let Some(cgroup) = request.cgroup.filter(|_| plan.waits) {
@@ -163,8 +159,8 @@ fn namespaces_of(pid: i32) -> Result<u64, Error> {
 struct Starting {
     child: Option<process::Child>,
     socket: OwnedFd,
-    /// Who answers the notified calls of its filter, with the state document for it.
-    agent: Option<(Listener, Vec<u8>)>,
+    /// Who answers the notified calls of its filter.
+    agent: Option<Agent>,
 }
 
 impl Starting {
@@ -173,10 +169,15 @@ impl Starting {
     }
 
     /// At once, not when it has executed its program: the exec itself may be a call that is notified.
-    fn hand_over(&self, fd: Option<OwnedFd>) -> Result<Option<OwnedFd>, Error> {
-        let (Some(fd), Some((listener, state))) = (&fd, &self.agent) else { return Ok(fd) };
-        notify::send(listener, state, self.pid(), fd.as_fd())?;
-        Ok(None)
+    fn hand_over(&self, sent: Vec<OwnedFd>) -> Result<(), Error> {
+        let Some(agent) = &self.agent else { return Ok(()) };
+        Ok(agent.take(self.pid(), sent)?)
+    }
+
+    fn fetch_listener(&self, number: i32) -> Result<(), Error> {
+        let Some(child) = &self.child else { return Ok(()) };
+        self.hand_over(vec![child.pidfd.get_fd(number)?])?;
+        Ok(sync::send(&self.socket, sync::PROCEED, &[])?)
     }
 
     /// The end of the conversation is an exec, unless the child has ended without one and could say nothing.
@@ -192,18 +193,19 @@ impl Starting {
 
     /// Hears the child out until it runs its program.
     fn follow(mut self) -> Result<Executed, Error> {
-        let (mut console, mut seccomp_listener) = (None, None);
+        let mut console = None;
         loop {
             match sync::receive_up(&self.socket)? {
                 Up::Tag(sync::READY, mut fds) => console = fds.pop(),
-                Up::Tag(sync::LISTENER, mut fds) => seccomp_listener = self.hand_over(fds.pop())?,
+                Up::Tag(sync::LISTENER, fds) => self.hand_over(fds)?,
+                Up::ListenerAt(number) => self.fetch_listener(number)?,
                 Up::Tag(..) => {}
                 Up::Failed(failure) => return Err(failure.into()),
                 Up::End => {
                     tracing::debug!("setns_init: about to exec: done");
                     self.has_executed()?;
                     let child = self.child.take().expect("taken only here");
-                    return Ok(Executed { pid: child.pid, pidfd: child.pidfd, console, seccomp_listener });
+                    return Ok(Executed { pid: child.pid, pidfd: child.pidfd, console });
                 }
             }
         }
@@ -264,10 +266,7 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     command::enter_directory(process, false)?;
     security::raise(&process.caps)?;
     let path = command::find(process)?;
-    if let Some(listener) = security::confine(process, plan.request.seccomp)? {
-        sync::send(kept, sync::LISTENER, &[listener.as_fd()])
-            .during(|| "handing over the seccomp listener".into())?;
-    }
+    security::confine_told(process, plan.request.seccomp, kept)?;
     die_with_parent(plan)?;
     Err(command::execute(process, path))
 }

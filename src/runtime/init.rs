@@ -154,15 +154,19 @@ fn finish(plan: &Plan<'_>, kept: Kept, told: &mut OwnedFd) -> Step<std::convert:
     // takes; from the moment on that anybody knows of it.
     let signals = kept.listener.is_some().then(|| SignalFd::new(&ENDING)).transpose();
     let signals = signals.during(|| "taking signals".into())?;
+    // An agent hears at creation, so its filter is there from now on, and the wait is under it, too.
+    let notifies = plan.seccomp.is_some_and(|f| f.listener.is_some());
+    if notifies {
+        security::confine_told(process, plan.seccomp, &kept.socket)?;
+    }
     let console = kept.console.as_ref().map(AsFd::as_fd);
     sync::send(&kept.socket, sync::READY, console.as_slice()).during(|| "reporting".into())?;
     // The other side of the terminal is not ours: held here, its end would never be seen.
     drop(kept.console);
+    // Held until the program runs: its end says so.
     let socket = wait_for_go(plan, kept.socket, kept.listener, signals, told)?;
-    let notify = security::confine(process, plan.seccomp)?;
-    if let Some(notify) = notify {
-        sync::send(&socket, sync::LISTENER, &[notify.as_fd()])
-            .during(|| "handing over the seccomp listener".into())?;
+    if !notifies {
+        security::confine_told(process, plan.seccomp, &socket)?;
     }
     // Programs of the container's: confined as it is.
     run_start_hooks(plan)?;

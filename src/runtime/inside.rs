@@ -58,7 +58,9 @@ fn hear(socket: &OwnedFd) -> Result<Child, Error> {
     }
     match sync::parse_up(&buffer[..n], fds) {
         Up::Failed(failure) => Err(failure.into()),
-        Up::Tag(..) | Up::End => Err(Error::Died("while it entered the user namespace".into())),
+        Up::Tag(..) | Up::ListenerAt(_) | Up::End => {
+            Err(Error::Died("while it entered the user namespace".into()))
+        }
     }
 }
 

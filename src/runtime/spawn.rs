@@ -4,7 +4,7 @@
 //! up its network while it makes its mounts. [`Created::wait_ready`] waits until all is done but the
 //! exec; [`Created::go`] lets it exec. A [`Created`] that is dropped is killed and reaped.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::{Hook, Spec};
@@ -12,7 +12,7 @@ use oci_spec::runtime::{Hook, Spec};
 use super::cgroup::Cgroup;
 use super::plan::Plan;
 use super::plan::namespaces::NamespacePlan;
-use super::seccomp::{Filter, Listener, notify};
+use super::seccomp::{Filter, notify::Agent};
 use super::sync::Up;
 use super::{Error, init, inside, netdev, sync};
 use crate::sys::proc::Proc;
@@ -97,9 +97,8 @@ pub struct Created {
     console: Option<OwnedFd>,
     /// State document for hooks outside, and the hooks.
     hooks: OutsideHooks,
-    listener: Option<OwnedFd>,
-    /// Who answers the notified calls of its filter, with the state document for it.
-    agent: Option<(Listener, Vec<u8>)>,
+    /// Who answers the notified calls of its filter.
+    agent: Option<Agent>,
 }
 
 /// A container that runs.
@@ -109,9 +108,6 @@ pub struct Started {
     pub pid: i32,
     /// Handle on it.
     pub pidfd: PidFd,
-    /// The notify descriptor of its seccomp filter, if that has one and was not given to the agent that
-    /// [`Filter::listener`] names already.
-    pub seccomp_listener: Option<OwnedFd>,
 }
 
 #[derive(Debug, Default)]
@@ -152,8 +148,9 @@ pub fn create(mut request: Request<'_>) -> Result<Created, Error> {
         socket,
         console: None,
         hooks: OutsideHooks::new(&request, child.pid, plan.hooks_outside),
-        listener: None,
-        agent: agent(&request, child.pid),
+        agent: Agent::of(request.seccomp, || {
+            super::hooks::state_json(request.id, "creating", child.pid, request.bundle, request.spec)
+        }),
     };
     let by_parent = request.cgroup.filter(|_| target.is_none() && plan.join_cgroup.is_empty());
     created.let_go_on(&plan, by_parent)?;
@@ -206,6 +203,11 @@ impl Created {
                     super::hooks::run("createRuntime", &hooks.create_runtime, &hooks.state)?;
                     self.say(sync::PROCEED)?;
                 }
+                Up::Tag(sync::LISTENER, fds) => self.hand_over(fds)?,
+                Up::ListenerAt(number) => {
+                    self.hand_over(vec![self.pidfd().get_fd(number)?])?;
+                    self.say(sync::PROCEED)?;
+                }
                 Up::Tag(..) => {}
                 Up::Failed(failure) => return Err(failure.into()),
                 Up::End => return Err(self.died()),
@@ -230,25 +232,23 @@ impl Created {
                     tracing::debug!("init: closing the pipe to signal completion");
                     return self.ended();
                 }
-                Up::Tag(sync::LISTENER, mut fds) => self.listener = self.hand_over(fds.pop())?,
-                Up::Tag(..) => {}
+                Up::Tag(..) | Up::ListenerAt(_) => {}
                 Up::Failed(failure) => return Err(failure.into()),
             }
         }
     }
 
-    /// At once, not when it has executed its program: the exec itself may be a call that is notified.
-    fn hand_over(&self, fd: Option<OwnedFd>) -> Result<Option<OwnedFd>, Error> {
-        let (Some(fd), Some((listener, state))) = (&fd, &self.agent) else { return Ok(fd) };
-        notify::send(listener, state, self.pid, fd.as_fd())?;
-        Ok(None)
+    /// At once, before it says that it is ready: that itself may be a call that is notified.
+    fn hand_over(&self, sent: Vec<OwnedFd>) -> Result<(), Error> {
+        let Some(agent) = &self.agent else { return Ok(()) };
+        Ok(agent.take(self.pid, sent)?)
     }
 
     /// Lets it live on without us ([`StartOn::Connection`]).
     #[must_use]
     pub fn detach(mut self) -> Started {
         let pidfd = self.pidfd.take().expect("present until the value is consumed");
-        Started { pid: self.pid, pidfd, seccomp_listener: self.listener.take() }
+        Started { pid: self.pid, pidfd }
     }
 
     /// The end of the conversation: it runs, or has run and ended already, for a failed start says so. But one that
@@ -260,7 +260,7 @@ impl Created {
             return Err(self.died());
         }
         let pidfd = self.pidfd.take().expect("present until the value is consumed");
-        Ok(Started { pid: self.pid, pidfd, seccomp_listener: self.listener.take() })
+        Ok(Started { pid: self.pid, pidfd })
     }
 
     /// A child that is gone cannot be told; why, it has said or will be seen in its status.
@@ -268,7 +268,7 @@ impl Created {
         match sync::send(&self.socket, tag, &[]) {
             Err(e) if e.is(libc::EPIPE) || e.is(libc::ECONNRESET) => match sync::receive_up(&self.socket)? {
                 Up::Failed(failure) => Err(failure.into()),
-                Up::Tag(..) | Up::End => Err(self.died()),
+                Up::Tag(..) | Up::ListenerAt(_) | Up::End => Err(self.died()),
             },
             other => Ok(other?),
         }
@@ -297,12 +297,6 @@ impl Drop for Created {
             let _reaped = pidfd.wait();
         }
     }
-}
-
-fn agent(request: &Request<'_>, pid: i32) -> Option<(Listener, Vec<u8>)> {
-    let listener = request.seccomp?.listener.clone()?;
-    let state = super::hooks::state_json(request.id, "creating", pid, request.bundle, request.spec);
-    Some((listener, state))
 }
 
 impl OutsideHooks {

@@ -8,13 +8,13 @@
 //!                     <- PROCEED          in its cgroup, id maps written (only where it has to wait)
 //! HOOKS               -> runs prestart and createRuntime hooks
 //!                     <- PROCEED
-//! READY [console] [listener] ->           all done but the exec
-//!                     <- GO               (or a connection to the start socket, then GO)
 //! LISTENER [fd]       ->                  seccomp notify descriptor
+//! READY [console]     ->                  all done but the exec
+//!                     <- GO               (or a connection to the start socket, then GO)
 //! end of file, or FAILED ->
 //! ```
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use super::error::{Cause, Error};
 use crate::sys::{self, socket};
@@ -27,7 +27,7 @@ pub(super) const GO: u8 = 2;
 pub(super) const HOOKS: u8 = 3;
 /// Up: all done but the exec.
 pub(super) const READY: u8 = 4;
-/// Up: a seccomp listener is attached.
+/// Up: a seccomp listener is attached, or its number in the child follows.
 pub(super) const LISTENER: u8 = 5;
 const FAILED: u8 = 9;
 
@@ -143,6 +143,8 @@ fn cut(text: &str, most: usize) -> &str {
 pub(super) enum Up {
     /// A tag with what was attached.
     Tag(u8, Vec<OwnedFd>),
+    /// A seccomp listener that could not be sent, by its number in the child, which waits for [`PROCEED`].
+    ListenerAt(i32),
     /// It gives up.
     Failed(Failure),
     /// The conversation is over.
@@ -164,6 +166,9 @@ pub(super) fn parse_up(message: &[u8], fds: Vec<OwnedFd>) -> Up {
     match (message.first(), Failure::parse(message)) {
         (None, _) => Up::End,
         (_, Some(failure)) => Up::Failed(failure),
+        (Some(&LISTENER), None) if message.len() == 5 => {
+            Up::ListenerAt(i32::from_ne_bytes(message[1..].try_into().expect("four bytes")))
+        }
         (Some(&tag), None) => Up::Tag(tag, fds),
     }
 }
@@ -171,6 +176,17 @@ pub(super) fn parse_up(message: &[u8], fds: Vec<OwnedFd>) -> Up {
 /// Sends a tag with descriptors.
 pub(super) fn send(socket: impl AsFd, tag: u8, fds: &[BorrowedFd<'_>]) -> sys::Result<()> {
     socket::send(socket, &[tag], fds).map(drop)
+}
+
+/// In the child: tells the number of a seccomp listener, and waits until the parent has fetched it. By write, the one
+/// call that no agent answers.
+pub(super) fn lend_listener(socket: impl AsFd, listener: BorrowedFd<'_>) -> Step<()> {
+    let mut message = vec![LISTENER];
+    message.extend_from_slice(&listener.as_raw_fd().to_ne_bytes());
+    rustix::io::write(&socket, &message)
+        .map_err(|e| sys::Error::new("write", "the seccomp listener's number", e.raw_os_error()))
+        .during(|| "handing over the seccomp listener".into())?;
+    expect(socket, PROCEED)
 }
 
 /// In the child: waits for a tag; the parent's end is the end of us.

@@ -37,6 +37,7 @@ mod runtime_attacks;
 mod runtime_cli;
 mod runtime_criu;
 mod runtime_faults;
+mod runtime_notify;
 mod runtime_peers;
 mod runtime_spec;
 mod runtime_start;

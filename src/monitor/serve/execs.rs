@@ -158,7 +158,7 @@ impl Server {
             below: &Below::default(),
             linux: None,
             seccomp: filter.as_ref(),
-            state: Some(state.to_string().as_bytes()),
+            state: state.to_string().as_bytes(),
             stdio,
             preserved: &preserved,
             parent_death_signal: Some(libc::SIGKILL),

@@ -51,7 +51,6 @@ pub struct Request<'a> {
 #[derive(Debug)]
 pub struct Waiting {
     created: Created,
-    filter: Option<Filter>,
     bundle: Bundle,
     /// Its record.
     pub container: Container,
@@ -136,7 +135,7 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
     let container = record(request, &bundle, cgroup.as_ref(), created.pid())?;
     undo.disarm();
     drop(undo);
-    Ok(Waiting { created, filter, bundle, container, console })
+    Ok(Waiting { created, bundle, container, console })
 }
 
 /// Writes down that there is a container, and its pid where that was asked for.
@@ -293,27 +292,10 @@ impl Waiting {
     /// # Errors
     /// [`Error`].
     pub fn go(self) -> Result<(Started, Container, Option<OwnedFd>), Error> {
-        let pid = self.created.pid();
-        let mut started = self.created.go()?;
-        if let (Some(fd), Some(filter)) = (started.seccomp_listener.take(), &self.filter) {
-            hand_over_listener(filter, &self.container, &self.bundle.spec, fd, pid)?;
-        }
+        let started = self.created.go()?;
         run_poststart(&self.container, &self.bundle.spec)?;
         Ok((started, self.container, self.console))
     }
-}
-
-/// Gives the seccomp agent its descriptor.
-pub(super) fn hand_over_listener(
-    filter: &Filter,
-    container: &Container,
-    spec: &oci_spec::runtime::Spec,
-    fd: OwnedFd,
-    pid: i32,
-) -> Result<(), Error> {
-    let Some(listener) = &filter.listener else { return Ok(()) };
-    let state = hooks::state_json(&container.state.id, "creating", pid, &container.state.bundle, spec);
-    Ok(seccomp::notify::send(listener, &state, pid, fd.as_fd())?)
 }
 
 /// Starts a created container.
@@ -334,9 +316,8 @@ pub fn start(store: &Store, id: &str) -> Result<(), Error> {
     let connection = socket::connect(&path, socket::Kind::SeqPacket)?;
     sync::send(&connection, sync::GO, &[])?;
     let spec = container.spec()?;
-    if let Err(e) = follow(&connection, &container, &spec) {
-        // It is at its end, but whoever hears of the failure may look at once; and one whose agent does not answer
-        // must not go on.
+    if let Err(e) = follow(&connection) {
+        // It is at its end, but whoever hears of the failure may look at once.
         let _gone = super::delete::kill(&container);
         let _gone = std::fs::remove_file(&path);
         return Err(e);
@@ -350,22 +331,11 @@ pub fn start(store: &Store, id: &str) -> Result<(), Error> {
 }
 
 /// Listens to a container that was told to go, until it has executed its program.
-fn follow(connection: &OwnedFd, container: &Container, spec: &oci_spec::runtime::Spec) -> Result<(), Error> {
+fn follow(connection: &OwnedFd) -> Result<(), Error> {
     loop {
         match sync::receive_up(connection)? {
             Up::End => return Ok(()),
-            Up::Tag(sync::LISTENER, mut fds) => {
-                let filter = spec
-                    .linux()
-                    .as_ref()
-                    .and_then(|l| l.seccomp().as_ref())
-                    .map(seccomp::from_oci)
-                    .transpose()?;
-                if let (Some(fd), Some(filter)) = (fds.pop(), filter) {
-                    hand_over_listener(&filter, container, spec, fd, container.state.init.pid)?;
-                }
-            }
-            Up::Tag(..) => {}
+            Up::Tag(..) | Up::ListenerAt(_) => {}
             Up::Failed(failure) => return Err(failure.into()),
         }
     }

@@ -8,7 +8,7 @@ use oci_spec::runtime::{Process, Spec};
 use crate::runtime::cgroup::below::Below;
 use crate::runtime::exec::{self, Executed};
 use crate::runtime::spawn::Stdio;
-use crate::runtime::state::{Container, Status, Store};
+use crate::runtime::state::{Status, Store};
 use crate::runtime::{Error, hooks, seccomp};
 use crate::sys::atomic::{self, Durability};
 use crate::sys::fd;
@@ -85,18 +85,18 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
         below: request.below,
         linux: spec.linux().as_ref(),
         seccomp: filter.as_ref(),
-        state: Some(&hooks::state_json(
+        state: &hooks::state_json(
             &container.state.id,
             "running",
             container.state.init.pid,
             &container.state.bundle,
             &spec,
-        )),
+        ),
         stdio,
         preserved: &preserved,
         parent_death_signal: request.dies_with_us.then_some(libc::SIGKILL),
     })?;
-    if let Err(e) = finish(request, &container, &spec, filter.as_ref(), &mut executed) {
+    if let Err(e) = finish(request, &mut executed) {
         // Whoever asked for it hears of a failure, and must find none of it.
         let _gone = executed.pidfd.signal(libc::SIGKILL);
         let _reaped = executed.pidfd.wait();
@@ -106,16 +106,7 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
 }
 
 /// Whoever has to get something of the new process gets it.
-fn finish(
-    request: &Request<'_>,
-    container: &Container,
-    spec: &Spec,
-    filter: Option<&seccomp::Filter>,
-    executed: &mut Executed,
-) -> Result<(), Error> {
-    if let (Some(fd), Some(filter)) = (executed.seccomp_listener.take(), filter) {
-        super::create::hand_over_listener(filter, container, spec, fd, executed.pid)?;
-    }
+fn finish(request: &Request<'_>, executed: &mut Executed) -> Result<(), Error> {
     if let (Some(path), Some(master)) = (request.console_socket, executed.console.as_ref()) {
         super::create::send_console(path, master)?;
         let _sent: Option<OwnedFd> = executed.console.take();

@@ -47,6 +47,8 @@ pub struct Listener {
     pub path: PathBuf,
     /// Text for it.
     pub metadata: String,
+    /// `sendmsg` is notified, so the descriptor cannot be sent to who tells the agent, but is fetched from the process.
+    pub by_number: bool,
 }
 
 /// A policy cannot be used.
@@ -136,7 +138,7 @@ pub fn from_oci(seccomp: &oci::LinuxSeccomp) -> Result<Filter, Error> {
                 flags |= sys::FLAG_TSYNC_ESRCH;
             }
             let metadata = seccomp.listener_metadata().clone().unwrap_or_default();
-            Some(Listener { path, metadata })
+            Some(Listener { path, metadata, by_number: policy.notifies_call("sendmsg") })
         }
         (true, None) => {
             return Err(Error::Invalid {

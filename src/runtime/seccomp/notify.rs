@@ -1,11 +1,35 @@
 //! Handing the notify descriptor of a filter to its agent, as the runtime spec says: one message on a
 //! unix socket with the state of the container's process, the descriptor beside it.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::Listener;
+use super::{Filter, Listener};
 use crate::sys::error::Result;
 use crate::sys::socket;
+
+/// The agent of a process that is about to start.
+#[derive(Debug)]
+pub struct Agent {
+    listener: Listener,
+    /// The container's state document.
+    state: Vec<u8>,
+}
+
+impl Agent {
+    /// The agent of a filter, if that has one.
+    pub fn of(filter: Option<&Filter>, state: impl FnOnce() -> Vec<u8>) -> Option<Self> {
+        let listener = filter?.listener.clone()?;
+        Some(Self { listener, state: state() })
+    }
+
+    /// Gives it what the process sent, at once: its next call may be one that is notified.
+    ///
+    /// # Errors
+    /// As [`send`].
+    pub fn take(&self, pid: i32, sent: Vec<OwnedFd>) -> Result<()> {
+        sent.into_iter().try_for_each(|fd| send(&self.listener, &self.state, pid, fd.as_fd()))
+    }
+}
 
 /// Sends it. `state` is the container's state document, `pid` the process that the filter is on (the
 /// container's first, or an exec's), as the agent sees it.
@@ -14,7 +38,7 @@ use crate::sys::socket;
 ///
 /// # Errors
 /// What connecting or sending says; the process must not go on then, since nobody would answer it.
-pub fn send(listener: &Listener, state: &[u8], pid: i32, fd: BorrowedFd<'_>) -> Result<()> {
+fn send(listener: &Listener, state: &[u8], pid: i32, fd: BorrowedFd<'_>) -> Result<()> {
     let message = message(listener, state, pid);
     let connection = socket::connect(&listener.path, socket::Kind::Stream).map_err(|mut e| {
         e.args = format!("{}: failed to connect with seccomp agent", e.args);
@@ -42,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_document_is_the_specs() {
-        let listener = Listener { path: "/run/agent".into(), metadata: "m".into() };
+        let listener = Listener { path: "/run/agent".into(), metadata: "m".into(), by_number: false };
         let state = br#"{"ociVersion":"1.2.1","id":"c","status":"creating","pid":7,"bundle":"/b"}"#;
         let text = message(&listener, state, 9);
         let read: oci_spec::runtime::ContainerProcessState = serde_json::from_str(&text).unwrap();

@@ -242,6 +242,11 @@ impl Policy {
     pub(super) fn notifies(&self) -> bool {
         self.rules.iter().any(|r| r.action == Action::Notify)
     }
+
+    /// Whether that call is, with some arguments at least.
+    pub(super) fn notifies_call(&self, name: &str) -> bool {
+        self.rules.iter().any(|r| r.action == Action::Notify && r.names.iter().any(|n| n == name))
+    }
 }
 
 fn add(call: &oci::LinuxSyscall, rules: &mut Vec<Rule>) -> Result<(), Error> {

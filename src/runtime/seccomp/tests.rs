@@ -332,7 +332,8 @@ fn listeners_and_flags() {
         "syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_NOTIFY"}]}"#,
     );
     let notify = notify.unwrap();
-    assert_eq!(notify.listener, Some(Listener { path: "/run/agent".into(), metadata: "m".into() }));
+    let listener = Listener { path: "/run/agent".into(), metadata: "m".into(), by_number: false };
+    assert_eq!(notify.listener, Some(listener));
     let wanted =
         sys::FLAG_TSYNC | sys::FLAG_TSYNC_ESRCH | sys::FLAG_NEW_LISTENER | sys::FLAG_WAIT_KILLABLE_RECV;
     assert_eq!(notify.flags, wanted);

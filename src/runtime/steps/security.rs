@@ -1,11 +1,11 @@
 //! Capabilities, no_new_privs, LSM labels, seccomp.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use crate::runtime::plan::process::{CapPlan, ProcessPlan};
 use crate::runtime::seccomp::Filter;
-use crate::runtime::sync::{During, Step};
+use crate::runtime::sync::{self, During, Step};
 use crate::sys;
 use crate::sys::caps::{self, CapSet};
 use crate::sys::error::Context;
@@ -56,11 +56,25 @@ pub(in crate::runtime) fn raise(sets: &CapPlan) -> Step<()> {
         .during(|| "setting the capabilities of the program".into())
 }
 
+/// [`confine`], and the notify descriptor goes up at once: the next call may be one that waits for its agent.
+pub(in crate::runtime) fn confine_told(
+    plan: &ProcessPlan,
+    filter: Option<&Filter>,
+    socket: &OwnedFd,
+) -> Step<()> {
+    let Some(notify) = confine(plan, filter)? else { return Ok(()) };
+    if filter.and_then(|f| f.listener.as_ref()).is_some_and(|l| l.by_number) {
+        return sync::lend_listener(socket, notify.as_fd());
+    }
+    sync::send(socket, sync::LISTENER, &[notify.as_fd()])
+        .during(|| "handing over the seccomp listener".into())
+}
+
 /// After the change of user: the final sets.
 ///
 /// Without no_new_privs a filter needs CAP_SYS_ADMIN to be loaded, so it is loaded between, as the
 /// last thing that is done with more than the final sets. With it, it is loaded after them.
-pub(in crate::runtime) fn confine(plan: &ProcessPlan, filter: Option<&Filter>) -> Step<Option<OwnedFd>> {
+fn confine(plan: &ProcessPlan, filter: Option<&Filter>) -> Step<Option<OwnedFd>> {
     if plan.no_new_privileges {
         process::set_no_new_privileges().during(|| "setting no_new_privs".into())?;
         set_capabilities(&plan.caps)?;
