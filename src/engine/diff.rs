@@ -88,5 +88,11 @@ pub(super) fn made_by_the_runtime(spec: &ContainerSpec) -> Vec<PathBuf> {
         "/.dockerenv",
     ];
     let fixed = fixed.iter().map(PathBuf::from);
-    fixed.chain(spec.mounts.iter().map(|m| Path::new(&m.target).to_owned())).collect()
+    let mounts = spec.mounts.iter().map(|m| Path::new(&m.target).to_owned());
+    // A secret's file, and the usual folder of secrets, which is made for them.
+    let secrets: Vec<PathBuf> =
+        spec.secrets.iter().filter_map(|s| s.target.as_ref().map(PathBuf::from)).collect();
+    let usual = Path::new("/run/secrets");
+    let folder = secrets.iter().any(|s| s.starts_with(usual)).then(|| usual.to_owned());
+    fixed.chain(mounts).chain(secrets).chain(folder).collect()
 }

@@ -1,7 +1,7 @@
 //! A container's file system as seen from the host, for `cp`, `export`, `mount` and `volume import`: through the init
 //! process of a running container, by a detached overlay mount for one that does not run.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
@@ -12,6 +12,7 @@ use crate::model::mount::{MountKind, MountSpec};
 use crate::model::namespace::{IdMap, IdMaps, UserNsMode};
 use crate::storage::overlay::{self, Options};
 use crate::storage::volatile::RunDir;
+use crate::storage::volumes::{self, VolumeSource};
 use crate::sys::root::Root;
 use crate::sys::{idmap, process};
 
@@ -64,6 +65,7 @@ impl Rootfs {
             }
             None => Root::new(layers(ctx, spec)?),
         };
+        fill_volumes(ctx, &root, spec)?;
         let mut mounts = Vec::new();
         for mount in spec.mounts.iter().filter(|m| matches!(m.kind, MountKind::Volume | MountKind::Bind)) {
             // A source that is gone shows as the directory below it, as it would be after `umount`.
@@ -94,6 +96,22 @@ impl Rootfs {
         }
         Ok(())
     }
+}
+
+/// Fills empty volumes from the image, as the first start would: after a copy into one it would no longer be empty.
+fn fill_volumes(ctx: &Context, root: &Root, spec: &ContainerSpec) -> Result<(), Error> {
+    for mount in spec.mounts.iter().filter(|m| m.kind == MountKind::Volume && m.copy_up) {
+        let Some(name) = &mount.name else { continue };
+        let Some(volume) = ctx.store()?.volume(name)? else { continue };
+        // One that its options mount from elsewhere is not filled at a start either.
+        let VolumeSource::Directory(directory) = volumes::open(&volume)? else { continue };
+        let Ok(content) = root.read_dir_fd(Path::new(&mount.target)) else { continue };
+        let into = Root::open_host(&directory)
+            .and_then(|v| v.read_dir_fd(Path::new("/")))
+            .map_err(|e| kernel(&format!("opening volume {name}"), e))?;
+        volumes::copy_up(content.as_fd(), into.as_fd())?;
+    }
+    Ok(())
 }
 
 fn kernel(what: &str, e: crate::sys::error::Error) -> Error {

@@ -170,6 +170,18 @@ pub fn ensure_network(network: &Network) -> Result<(), Error> {
     foreign::allow(&mut socket, &network.interface)
 }
 
+/// The first of `PREFIX0`, `PREFIX1`, … that neither an interface of the host nor one of `existing` has.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn free_interface(prefix: &str, existing: &[Network]) -> Result<String, Error> {
+    let links = rtnl::links(&mut rtnl::open()?)?;
+    let taken =
+        |name: &str| links.iter().any(|l| l.name == name) || existing.iter().any(|n| n.interface == name);
+    let mut names = (0_u32..).map(|i| format!("{prefix}{i}"));
+    Ok(names.find(|name| !taken(name)).expect("there are more numbers than interfaces"))
+}
+
 /// Removes the bridge and the firewall entries of a network that is going away. Missing things are no error.
 ///
 /// # Errors

@@ -17,6 +17,7 @@ mod image_damage;
 mod image_files;
 mod image_push;
 mod init_cmd;
+mod life_cmd;
 mod limits;
 mod main_job;
 mod monitor_crash;

@@ -110,6 +110,27 @@ fn open_dir(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(parent, name, flags, Mode::empty())
 }
 
+/// Whether what is mounted there is the kernel's own (/proc, /sys, /dev/pts, …): it is no part of what a container
+/// holds, its files have no length, and some of them never end.
+fn is_kernels(dir: &OwnedFd) -> bool {
+    // proc, sysfs, cgroup, cgroup2, devpts, mqueue, securityfs, debugfs, tracefs, selinuxfs, bpf, binfmt_misc
+    const KINDS: [i64; 12] = [
+        0x9fa0,
+        0x6265_6572,
+        0x0027_e0eb,
+        0x6367_7270,
+        0x1cd1,
+        0x1980_0202,
+        0x7363_6673,
+        0x6462_6720,
+        0x7472_6163,
+        0xf97c_ff8c,
+        0xcafe_4a11,
+        0x4249_4e4d,
+    ];
+    crate::sys::fd::fs_magic(dir).is_ok_and(|magic| KINDS.contains(&(magic & 0xffff_ffff)))
+}
+
 struct Archive<W: Write> {
     tar: tar::Builder<W>,
     bytes: u64,
@@ -122,6 +143,7 @@ impl<W: Write> Archive<W> {
         if depth > MAX_DEPTH {
             return Err(Error::new(Kind::Invalid, format!("{} is nested too deeply", path.display())));
         }
+        let device = rustix::fs::fstat(&dir).map_err(|e| failed("reading", path, e))?.st_dev;
         let reader = Dir::read_from(&dir).map_err(|e| failed("reading", path, e))?;
         let mut names = Vec::new();
         for entry in reader {
@@ -139,6 +161,9 @@ impl<W: Write> Archive<W> {
             if FileType::from_raw_mode(stat.st_mode).is_dir() {
                 let Ok(below) = open_dir(&dir, &name) else { continue };
                 self.header(&inner, &stat, tar::EntryType::Directory, None)?;
+                if stat.st_dev != device && is_kernels(&below) {
+                    continue;
+                }
                 self.tree(below, &inner, false, depth + 1)?;
             } else {
                 self.entry(&dir, &name, &inner, &stat)?;

@@ -48,29 +48,22 @@ fn by_name(
     users: &[Summary],
     options: RmiOptions,
 ) -> Result<Vec<Removal>, Error> {
-    // A digest names the image as long as its repository has no tag; then it goes with the tag.
+    // Only this one name goes while there is another; a tag and the digest it was pulled with count as one.
     let is_tag = image.names.iter().any(|n| n == key);
-    let left: Vec<&String> = image.names.iter().filter(|n| n.as_str() != key).collect();
-    if is_tag && !left.is_empty() {
+    let tags = image.names.iter().filter(|n| n.as_str() != key).count();
+    if is_tag && tags > 0 {
         return untag(ctx, store, image, key);
     }
-    if !is_tag && !image.names.is_empty() {
-        let tags = image.names.iter().map(|n| familiar(n)).collect::<Vec<_>>().join(", ");
-        if !options.force && image.names.len() > 1 {
-            return Err(conflict(format!(
-                "unable to remove repository reference \"{}\" (must force) - the image is also called {tags}",
-                familiar(key)
-            )));
-        }
+    if !is_tag && (tags > 0 || image.digests.len() > 1) {
+        let alone = tags + image.digests.len() <= 2;
+        return match users.first().filter(|_| alone && !options.force) {
+            Some(user) => Err(used(image, key, user)),
+            None => untag(ctx, store, image, key),
+        };
     }
     if let Some(user) = users.first() {
         if !options.force {
-            return Err(conflict(format!(
-                "unable to remove repository reference \"{}\" (must force) - container {} is using its referenced image {}",
-                familiar(key),
-                user.id.short(),
-                image.id.short()
-            )));
+            return Err(used(image, key, user));
         }
         return untag_all(ctx, store, image);
     }
@@ -124,6 +117,15 @@ fn by_id(
     }
 }
 
+fn used(image: &Image, key: &str, user: &Summary) -> Error {
+    conflict(format!(
+        "unable to remove repository reference \"{}\" (must force) - container {} is using its referenced image {}",
+        familiar(key),
+        user.id.short(),
+        image.id.short()
+    ))
+}
+
 fn conflict(text: String) -> Error {
     Error::new(Kind::Conflict, format!("conflict: {text}"))
 }
@@ -134,7 +136,11 @@ fn untag(ctx: &Context, store: &Store, image: &Image, key: &str) -> Result<Vec<R
     let mut done = vec![Removal::Untagged(familiar(key))];
     let after = store.image(&image.id)?;
     done.extend(
-        image.digests.iter().filter(|d| !after.digests.contains(d)).map(|d| Removal::Untagged(familiar(d))),
+        image
+            .digests
+            .iter()
+            .filter(|d| d.as_str() != key && !after.digests.contains(d))
+            .map(|d| Removal::Untagged(familiar(d))),
     );
     Ok(done)
 }

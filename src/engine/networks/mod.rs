@@ -25,8 +25,8 @@ use crate::model::units::parse_timestamp;
 use crate::net::{self, ipam};
 use crate::storage::{Error as StorageError, Store, Use};
 
-/// The default network's bridge.
-const DEFAULT_BRIDGE: &str = "rcon0";
+/// The default network's bridge, with the first number that is free: `rcon0`.
+const DEFAULT_BRIDGE: &str = "rcon";
 /// docker's two networks that are modes rather than networks; listed because scripts look for them.
 const MODES: [(&str, &str); 2] = [("host", "host"), ("none", "null")];
 /// Filters of `network ls`.
@@ -63,7 +63,8 @@ fn default_network(ctx: &Context, existing: &[Network]) -> Result<Network, Error
         id: super::random::id().as_str().to_owned(),
         name: DEFAULT_NETWORK.to_owned(),
         driver: "bridge".to_owned(),
-        interface: DEFAULT_BRIDGE.to_owned(),
+        // Another storage root's default network may be there already: two do not share a bridge.
+        interface: net::free_interface(DEFAULT_BRIDGE, existing)?,
         subnets: vec![subnet],
         ipv6: false,
         internal: false,

@@ -218,7 +218,8 @@ impl Server {
     fn wait(&mut self, slot: usize, until: WaitFor) -> Option<Reply> {
         let health = self.checker.as_ref().map(|c| c.health().status.clone());
         let role = match until {
-            WaitFor::NotRunning if self.process.is_none() => {
+            // Between two starts the next end is waited for, as docker does.
+            WaitFor::NotRunning if self.process.is_none() && self.restart_at.is_none() => {
                 return self.last.clone().map(Reply::Exited);
             }
             WaitFor::NotRunning | WaitFor::NextExit => Role::Exit,
