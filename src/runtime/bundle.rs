@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Process, Spec};
+use oci_spec::runtime::{LinuxResources, Process, Spec};
 
 use super::{Error, cgroup, lenient};
 use crate::sys::fd;
@@ -79,6 +79,17 @@ pub fn parse_process(text: &[u8], file: &Path) -> Result<Process, Error> {
         lenient::process(process, &mut warnings);
     }
     warn(&warnings);
+    serde_json::from_value(value).map_err(wrong)
+}
+
+/// Parses limits, as `update --resources` takes them.
+///
+/// # Errors
+/// [`Error::Spec`], `file` named in it.
+pub fn parse_resources(text: &[u8], file: &Path) -> Result<LinuxResources, Error> {
+    let wrong = |e: serde_json::Error| Error::spec(file.display().to_string(), e.to_string());
+    let mut value: serde_json::Value = serde_json::from_slice(text).map_err(wrong)?;
+    lenient::resources(&mut value);
     serde_json::from_value(value).map_err(wrong)
 }
 

@@ -20,10 +20,54 @@ pub(super) fn spec(value: &mut Value) -> Result<Vec<String>, Error> {
     if let Some(policy) = value.pointer("/linux/memoryPolicy") {
         memory_policy(policy)?;
     }
-    if let Some(rules) = value.pointer_mut("/linux/resources/devices").and_then(Value::as_array_mut) {
-        rules.iter_mut().for_each(device_rule);
+    if let Some(limits) = value.pointer_mut("/linux/resources") {
+        resources(limits);
     }
     Ok(warnings)
+}
+
+/// The same for limits alone.
+pub(super) fn resources(value: &mut Value) {
+    spelling(value);
+    if let Some(rules) = value.pointer_mut("/devices").and_then(Value::as_array_mut) {
+        rules.iter_mut().for_each(device_rule);
+    }
+}
+
+/// Fields of limits. Those that have other names within (devices of `rdma`, files of `unified`) end the search.
+const RESOURCES: &str = "allow blockIO burst checkBeforeUpdate classID cpu cpus devices disableOOMKiller hugepageLimits \
+    idle kernel kernelTCP leafWeight limit major mems memory minor name network pageSize period pids priorities priority \
+    quota rate rdma realtimePeriod realtimeRuntime reservation shares swap swappiness throttleReadBpsDevice \
+    throttleReadIOPSDevice throttleWriteBpsDevice throttleWriteIOPSDevice type access unified useHierarchy weight \
+    weightDevice";
+
+/// A field in other letters is the field, as for runc, whose language reads JSON so: a limit that is misspelt is not to
+/// be no limit. The right spelling counts where there are both.
+fn spelling(value: &mut Value) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(spelling),
+        Value::Object(fields) => {
+            let known = |name: &str| RESOURCES.split_whitespace().find(|r| r.eq_ignore_ascii_case(name));
+            let misspelt = |name: &&String| known(name).is_some_and(|right| right != *name);
+            let others: Vec<String> = fields.keys().filter(misspelt).cloned().collect();
+            for other in others {
+                if let (Some(right), Some(inner)) = (known(&other), fields.remove(&other)) {
+                    fields.entry(right).and_modify(|there| add(there, &inner)).or_insert(inner);
+                }
+            }
+            let plain = fields.iter_mut().filter(|(name, _)| !matches!(name.as_str(), "rdma" | "unified"));
+            plain.for_each(|(_, inner)| spelling(inner));
+        }
+        _ => {}
+    }
+}
+
+/// Fields that are not there yet.
+fn add(there: &mut Value, more: &Value) {
+    let (Some(there), Some(more)) = (there.as_object_mut(), more.as_object()) else { return };
+    for (name, value) in more {
+        there.entry(name.clone()).and_modify(|inner| add(inner, value)).or_insert_with(|| value.clone());
+    }
 }
 
 /// The same for a process alone.
@@ -141,6 +185,20 @@ mod tests {
             let mut value = json!({ "linux": { "memoryPolicy": policy } });
             assert!(spec(&mut value).unwrap_err().to_string().contains(word));
         }
+    }
+
+    #[test]
+    fn limits_are_known_in_any_letters() {
+        let mut value = json!({
+            "CPU": { "Cpus": "0", "MEMS": "1", "mems": "2", "shares": 3 }, "cpu": { "shares": 4 }, "memory": { "LIMIT": 5, "other": 6 },
+            "unified": { "Memory.max": "7" }, "devices": [{ "Allow": false, "Access": "rwx" }],
+        });
+        resources(&mut value);
+        let wanted = json!({
+            "cpu": { "cpus": "0", "mems": "2", "shares": 4 }, "memory": { "limit": 5, "other": 6 },
+            "unified": { "Memory.max": "7" }, "devices": [{ "allow": false, "access": "rw" }],
+        });
+        assert_eq!(value, wanted);
     }
 
     #[test]

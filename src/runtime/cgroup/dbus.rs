@@ -4,6 +4,7 @@
 //! systemd's own socket is used (`/run/systemd/private`, a user manager's below XDG_RUNTIME_DIR), as
 //! systemctl does as root: no broker between, no subscription needed for its signals.
 
+use std::borrow::Cow;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -21,12 +22,19 @@ const SIGNAL: u8 = 4;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value {
     Bool(bool),
+    I32(i32),
+    U32(u32),
+    I64(i64),
     U64(u64),
     Str(String),
+    /// `ay`.
+    Bytes(Vec<u8>),
+    /// `as`.
+    Strs(Vec<String>),
     /// `au`.
     U32s(Vec<u32>),
     /// `a(sv)`.
-    Properties(Vec<(&'static str, Self)>),
+    Properties(Vec<(Cow<'static, str>, Self)>),
     /// `a(sa(sv))`, always empty: no auxiliary units.
     NoUnits,
 }
@@ -35,8 +43,13 @@ impl Value {
     fn signature(&self) -> &'static str {
         match self {
             Self::Bool(_) => "b",
+            Self::I32(_) => "i",
+            Self::U32(_) => "u",
+            Self::I64(_) => "x",
             Self::U64(_) => "t",
             Self::Str(_) => "s",
+            Self::Bytes(_) => "ay",
+            Self::Strs(_) => "as",
             Self::U32s(_) => "au",
             Self::Properties(_) => "a(sv)",
             Self::NoUnits => "a(sa(sv))",
@@ -86,11 +99,22 @@ impl Writer {
     fn value(&mut self, value: &Value) {
         match value {
             Value::Bool(b) => self.u32(u32::from(*b)),
+            Value::I32(n) => {
+                self.align(4);
+                self.0.extend_from_slice(&n.to_le_bytes());
+            }
+            Value::U32(n) => self.u32(*n),
+            Value::I64(n) => {
+                self.align(8);
+                self.0.extend_from_slice(&n.to_le_bytes());
+            }
             Value::U64(n) => {
                 self.align(8);
                 self.0.extend_from_slice(&n.to_le_bytes());
             }
             Value::Str(s) => self.string(s),
+            Value::Bytes(bytes) => self.array(1, |w| w.0.extend_from_slice(bytes)),
+            Value::Strs(list) => self.array(4, |w| list.iter().for_each(|s| w.string(s))),
             Value::U32s(list) => self.array(4, |w| list.iter().for_each(|n| w.u32(*n))),
             Value::Properties(list) => self.array(8, |w| {
                 for (name, value) in list {
@@ -113,8 +137,15 @@ impl Writer {
     }
 }
 
+/// The interface of systemd's manager.
+const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+
 /// A call of systemd's manager.
 pub(super) fn call(serial: u32, member: &str, arguments: &[Value]) -> Vec<u8> {
+    call_of(MANAGER, serial, member, arguments)
+}
+
+fn call_of(interface: &str, serial: u32, member: &str, arguments: &[Value]) -> Vec<u8> {
     let mut body = Writer::default();
     let mut signature = String::new();
     for a in arguments {
@@ -126,7 +157,7 @@ pub(super) fn call(serial: u32, member: &str, arguments: &[Value]) -> Vec<u8> {
     out.u32(serial);
     out.array(8, |w| {
         w.field(1, "o", "/org/freedesktop/systemd1");
-        w.field(2, "s", "org.freedesktop.systemd1.Manager");
+        w.field(2, "s", interface);
         w.field(3, "s", member);
         w.field(6, "s", "org.freedesktop.systemd1");
         if !signature.is_empty() {
@@ -228,6 +259,7 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Message> {
         match kind {
             's' | 'o' => strings.push(r.string()?),
             'u' => drop(r.u32()?),
+            'v' if r.signature()? == "s" => strings.push(r.string()?),
             // What comes after is of no interest.
             _ => break,
         }
@@ -277,6 +309,15 @@ impl Connection {
     pub(super) fn send(&mut self, member: &str, arguments: &[Value]) -> io::Result<u32> {
         self.serial += 1;
         self.stream.write_all(&call(self.serial, member, arguments))?;
+        Ok(self.serial)
+    }
+
+    /// Asks for a property of the manager that is a string.
+    pub(super) fn ask(&mut self, property: &str) -> io::Result<u32> {
+        self.serial += 1;
+        let arguments = [Value::Str(MANAGER.to_owned()), Value::Str(property.to_owned())];
+        let call = call_of("org.freedesktop.DBus.Properties", self.serial, "Get", &arguments);
+        self.stream.write_all(&call)?;
         Ok(self.serial)
     }
 

@@ -76,6 +76,16 @@ pub enum Error {
         /// Why not.
         why: &'static str,
     },
+    /// A limit below what is in use, which was to be looked at first.
+    #[error("rejecting {setting} {limit} < usage {usage}")]
+    InUse {
+        /// What was asked for.
+        setting: &'static str,
+        /// How much.
+        limit: i64,
+        /// What is in use.
+        usage: u64,
+    },
     /// A path that is no cgroup path.
     #[error("invalid cgroup path {path:?}: {why}")]
     Path {

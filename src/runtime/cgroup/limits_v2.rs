@@ -37,7 +37,24 @@ pub(super) fn settings(limits: &oci::LinuxResources) -> Result<Vec<Setting>, Err
         out.push(Setting::new("rdma", "the RDMA limit", "rdma.max", convert::rdma(device, limit)?));
     }
     unified(limits, &mut out)?;
+    if is_idle(&out) {
+        // An idle group has no weight; the kernel refuses to set one.
+        out.retain(|s| s.file != "cpu.weight");
+    }
     Ok(out)
+}
+
+fn is_idle(settings: &[Setting]) -> bool {
+    settings.iter().rev().find(|s| s.file == "cpu.idle").is_some_and(|s| s.value.trim() == "1")
+}
+
+/// Whether a weight was given beside the idle class, which has none.
+pub(super) fn weighs_idle(limits: &oci::LinuxResources) -> bool {
+    let given = |file: &str| limits.unified().as_ref().and_then(|u| u.get(file));
+    let cpu = limits.cpu().as_ref();
+    let idle = given("cpu.idle").map_or(cpu.and_then(|c| c.idle()) == Some(1), |v| v.trim() == "1");
+    let weighs = given("cpu.weight").is_some() || cpu.and_then(|c| c.shares()).is_some_and(|s| s > 0);
+    idle && weighs
 }
 
 fn unsupported<T>(setting: &str) -> Result<T, Error> {
@@ -81,8 +98,7 @@ fn cpu(c: &oci::LinuxCpu, out: &mut Vec<Setting>) -> Result<(), Error> {
     if let Some(idle) = c.idle() {
         out.push(Setting::new("cpu", "the idle class", "cpu.idle", idle));
     }
-    // An idle group has no weight; the kernel refuses to set one.
-    if let Some(shares) = c.shares().filter(|s| *s > 0 && c.idle() != Some(1)) {
+    if let Some(shares) = c.shares().filter(|s| *s > 0) {
         out.push(Setting::new("cpu", "the CPU shares", "cpu.weight", convert::cpu_weight(shares)));
     }
     let (quota, period) = (c.quota().filter(|q| *q != 0), c.period().filter(|p| *p != 0));

@@ -17,11 +17,13 @@ mod limits_v1;
 mod limits_v2;
 mod measure;
 mod processes;
+mod properties;
 mod setting;
 pub mod stats;
 mod systemd;
 #[cfg(test)]
 mod tests;
+mod unit;
 mod v1;
 mod v2;
 
@@ -35,6 +37,7 @@ use oci_spec::runtime::LinuxResources;
 pub use error::Error;
 use hierarchy::Hierarchies;
 pub use stats::Stats;
+pub use unit::Unit;
 
 use crate::sys::cgroup as sys;
 
@@ -92,6 +95,14 @@ impl Manager {
     /// # Errors
     /// [`Error`]; what was made is removed again.
     pub fn create(&self, path: &str, limits: &LinuxResources) -> Result<Cgroup, Error> {
+        self.create_unit(path, limits, Unit::default())
+    }
+
+    /// [`Manager::create`] with wishes for the scope, if systemd makes one.
+    ///
+    /// # Errors
+    /// As [`Manager::create`].
+    pub fn create_unit(&self, path: &str, limits: &LinuxResources, unit: Unit) -> Result<Cgroup, Error> {
         let scope = systemd::Scope::parse(path).transpose()?;
         if let Some(scope) = &scope
             && self.unified().is_some()
@@ -99,7 +110,8 @@ impl Manager {
         {
             v2::check(limits)?;
             let mut cgroup = self.cgroup(&scope.relative(), None);
-            cgroup.pending = Some(Pending { scope: scope.clone(), limits: limits.clone() });
+            cgroup.pending =
+                Some(Pending { scope: scope.clone(), unit, limits: properties::rounded(limits) });
             return Ok(cgroup);
         }
         let plain = scope.map(|s| s.relative());
@@ -200,6 +212,7 @@ pub struct Cgroup {
 #[derive(Debug)]
 struct Pending {
     scope: systemd::Scope,
+    unit: Unit,
     limits: LinuxResources,
 }
 
@@ -222,6 +235,12 @@ impl Cgroup {
                 .map(|(c, d)| (c.to_owned(), text(d)))
                 .collect(),
         }
+    }
+
+    /// Whether it is on v2 alone, be it there already or a scope that systemd will make.
+    #[must_use]
+    pub fn is_unified(&self) -> bool {
+        self.hierarchies.layout() == Layout::Unified
     }
 
     /// On v2 the directory for clone3's CLONE_INTO_CGROUP: the child is born in it, and
@@ -265,10 +284,12 @@ impl Cgroup {
     pub fn update(&self, limits: &LinuxResources) -> Result<(), Error> {
         match (self.target.get(), &self.hierarchies.v2) {
             (Some(dir), Some(mount)) => {
+                let mut limits = v2::completed(&mount.join(self.relative()), limits)?;
                 if let Some(unit) = systemd::unit_of(self.relative()) {
-                    systemd::update(unit, limits)?;
+                    limits = properties::rounded(&limits);
+                    systemd::update(unit, &limits)?;
                 }
-                v2::update(mount, self.relative(), dir, limits)
+                v2::update(mount, self.relative(), dir, &limits)
             }
             _ => v1::update(&self.hierarchies, self.relative(), limits),
         }
@@ -408,13 +429,16 @@ impl Cgroup {
                 failed.get_or_insert(e);
             }
         }
+        if let (Some(unit), true) = (systemd::unit_of(self.relative()), self.is_unified()) {
+            systemd::forget(unit);
+        }
         failed.map_or(Ok(()), Err)
     }
 
     /// Has systemd make the scope around a process, and limits it before the process is let go.
     fn start_scope(&self, pending: &Pending, pid: i32) -> Result<(), Error> {
         let mount = self.hierarchies.v2.as_deref().ok_or(Error::NotMounted)?;
-        let relative = systemd::start(&pending.scope, pid, &pending.limits)?;
+        let relative = systemd::start(&pending.scope, pid, &pending.unit, &pending.limits)?;
         if relative != self.relative() {
             return Err(Error::Unexpected { path: format!("/proc/{pid}/cgroup").into(), text: relative });
         }

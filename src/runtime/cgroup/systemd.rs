@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::LinuxResources;
 
 use super::dbus::{Connection, Message, Value};
-use super::{Error, convert};
+use super::properties::{self, Property};
+use super::{Error, Unit, limits_v2};
 use crate::sys::cgroup as sys;
 
 /// `slice:prefix:name` of a cgroups path.
@@ -87,26 +88,35 @@ fn socket() -> PathBuf {
 }
 
 /// Starts the scope with a process in it, and gives its path below the hierarchy.
-pub(super) fn start(scope: &Scope, pid: i32, limits: &LinuxResources) -> Result<String, Error> {
+pub(super) fn start(scope: &Scope, pid: i32, unit: &Unit, limits: &LinuxResources) -> Result<String, Error> {
     let what = "starting the scope";
     let pid_value = u32::try_from(pid).map_err(|_| failed(what, "the process has no number"))?;
-    let mut properties = vec![
-        ("Description", Value::Str(format!("rcon container {}", scope.unit))),
-        ("Slice", Value::Str(scope.slice.clone())),
-        ("PIDs", Value::U32s(vec![pid_value])),
-        ("Delegate", Value::Bool(true)),
-        ("DefaultDependencies", Value::Bool(false)),
-        // Nothing stays behind of a scope that ended badly.
-        ("CollectMode", Value::Str("inactive-or-failed".to_owned())),
+    let mut properties: Vec<Property> = vec![
+        ("Description".into(), Value::Str(format!("rcon container {}", scope.unit))),
+        ("Slice".into(), Value::Str(scope.slice.clone())),
+        ("PIDs".into(), Value::U32s(vec![pid_value])),
+        ("Delegate".into(), Value::Bool(true)),
+        ("DefaultDependencies".into(), Value::Bool(false)),
     ];
-    properties.extend(limit_properties(limits, true)?);
+    if !unit.stays {
+        // Nothing is left behind of a scope that ended badly, even if nobody removes it.
+        properties.push(("CollectMode".into(), Value::Str("inactive-or-failed".to_owned())));
+    }
+    let mut connection = connect(what)?;
+    let limits = limit_properties(&mut connection, limits, what)?;
+    if !limits.iter().any(|(name, _)| name == "TasksMax") {
+        // systemd's default is a share of the machine's, which nobody asked for.
+        properties.push(("TasksMax".into(), Value::U64(u64::MAX)));
+    }
+    properties.extend(limits);
+    // Last: of two values of a property systemd takes the later one.
+    properties.extend(unit.properties.iter().cloned());
     let arguments = [
         Value::Str(scope.unit.clone()),
         Value::Str("replace".to_owned()),
         Value::Properties(properties),
         Value::NoUnits,
     ];
-    let mut connection = connect(what)?;
     run_job(&mut connection, what, "StartTransientUnit", &arguments)?;
     of_process(pid).map_or_else(|| Ok(scope.relative()), Ok)
 }
@@ -114,14 +124,24 @@ pub(super) fn start(scope: &Scope, pid: i32, limits: &LinuxResources) -> Result<
 /// Tells systemd of changed limits.
 pub(super) fn update(unit: &str, limits: &LinuxResources) -> Result<(), Error> {
     let what = "changing the limits of the scope";
-    let properties = limit_properties(limits, false)?;
+    let mut connection = connect(what)?;
+    let properties = limit_properties(&mut connection, limits, what)?;
     if properties.is_empty() {
         return Ok(());
     }
-    let mut connection = connect(what)?;
     let arguments = [Value::Str(unit.to_owned()), Value::Bool(true), Value::Properties(properties)];
     let serial = connection.send("SetUnitProperties", &arguments).map_err(|e| io_failed(what, &e))?;
     answer(&mut connection, what, serial).map(drop)
+}
+
+/// Has systemd forget a scope that failed. One that is gone already is what is wanted, and one that is in the way of
+/// nothing is not worth an error.
+pub(super) fn forget(unit: &str) {
+    let what = "forgetting the scope";
+    let Ok(mut connection) = connect(what) else { return };
+    if let Ok(serial) = connection.send("ResetFailedUnit", &[Value::Str(unit.to_owned())]) {
+        drop(answer(&mut connection, what, serial));
+    }
 }
 
 /// The name of the scope that a cgroup path ends in, if systemd made it.
@@ -196,37 +216,24 @@ fn of_process(pid: i32) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// Limits as systemd's properties. On start those that systemd has a default of its own for are always given.
-fn limit_properties(limits: &LinuxResources, start: bool) -> Result<Vec<(&'static str, Value)>, Error> {
-    let unlimited = |n: i64| Value::U64(u64::try_from(n).unwrap_or(u64::MAX));
-    let mut out = Vec::new();
-    if let Some(m) = limits.memory() {
-        out.extend(m.limit().filter(|l| *l != 0).map(|l| ("MemoryMax", unlimited(l))));
-        out.extend(m.reservation().filter(|r| *r != 0).map(|r| ("MemoryLow", unlimited(r))));
-        out.extend(convert::swap(m.limit(), m.swap())?.map(|s| ("MemorySwapMax", unlimited(s))));
-    }
-    if let Some(c) = limits.cpu() {
-        let shares = c.shares().filter(|s| *s > 0 && c.idle() != Some(1));
-        out.extend(shares.map(|s| ("CPUWeight", Value::U64(convert::cpu_weight(s)))));
-        let period = c.period().filter(|p| *p > 0).unwrap_or(100_000);
-        if let Some(quota) = c.quota().filter(|q| *q != 0) {
-            out.push(("CPUQuotaPeriodUSec", Value::U64(period)));
-            out.push(("CPUQuotaPerSecUSec", Value::U64(per_second(quota, period))));
-        }
-    }
-    match limits.pids() {
-        Some(p) => out.push(("TasksMax", unlimited(if p.limit() > 0 { p.limit() } else { -1 }))),
-        // systemd's default is a share of the machine's, which nobody asked for.
-        None if start => out.push(("TasksMax", Value::U64(u64::MAX))),
-        None => {}
-    }
-    Ok(out)
+/// Limits as systemd's properties.
+fn limit_properties(
+    connection: &mut Connection,
+    limits: &LinuxResources,
+    what: &'static str,
+) -> Result<Vec<Property>, Error> {
+    let settings = limits_v2::settings(limits)?;
+    let version = if properties::need_version(&settings) { version(connection, what)? } else { 0 };
+    Ok(properties::of(&settings, version))
 }
 
-/// Microseconds of CPU in a second, rounded up to the hundredth that systemd counts in.
-fn per_second(quota: i64, period: u64) -> u64 {
-    let Ok(quota) = u64::try_from(quota) else { return u64::MAX };
-    (quota.saturating_mul(1_000_000) / period.max(1)).next_multiple_of(10_000)
+/// `257 (257.9-1~deb13u1)` and the like.
+fn version(connection: &mut Connection, what: &'static str) -> Result<u32, Error> {
+    let serial = connection.ask("Version").map_err(|e| io_failed(what, &e))?;
+    let text = answer(connection, what, serial)?.pop().unwrap_or_default();
+    let digits: String =
+        text.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+    digits.parse().map_err(|_| failed(what, &format!("{text:?} is no version")))
 }
 
 #[cfg(test)]
@@ -251,15 +258,6 @@ mod tests {
             ["x:rcon:y", "a--b.slice:r:x", "-a.slice:r:x", "a/b.slice:r:x", "a.slice:r:", "a.slice:r:../x"]
         {
             assert!(path(bad).unwrap().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn quotas() {
-        for (quota, period, usec) in
-            [(50_000, 100_000, 500_000), (1000, 100_000, 10_000), (-1, 100_000, u64::MAX)]
-        {
-            assert_eq!(per_second(quota, period), usec);
         }
     }
 }

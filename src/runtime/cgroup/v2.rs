@@ -19,6 +19,7 @@ const ALWAYS: &[&str] = &["cpu", "io", "memory", "pids"];
 /// Makes the cgroup, applies everything, and gives a descriptor of it for clone3.
 pub(super) fn create(mount: &Path, relative: &str, limits: &LinuxResources) -> Result<OwnedFd, Error> {
     make(mount, relative, &limits_v2::settings(limits)?)?;
+    warn(limits);
     let done = fill(mount, relative, limits);
     if done.is_err() {
         // The failure is what is reported; a cgroup that cannot be removed now a later sweep will take.
@@ -30,7 +31,14 @@ pub(super) fn create(mount: &Path, relative: &str, limits: &LinuxResources) -> R
 /// Whether limits can be expressed, without touching anything.
 pub(super) fn check(limits: &LinuxResources) -> Result<(), Error> {
     limits_v2::settings(limits)?;
+    warn(limits);
     Access::of(limits.devices().as_deref().unwrap_or_default()).map(drop)
+}
+
+fn warn(limits: &LinuxResources) {
+    if limits_v2::weighs_idle(limits) {
+        tracing::warn!("unable to apply both cpu.idle and a CPU weight, ignoring the weight");
+    }
 }
 
 /// Applies everything to a cgroup that is there.
@@ -169,6 +177,43 @@ pub(super) fn restrict_devices(dir: &OwnedFd, relative: &str, access: &Access) -
     bpf::attach_device_program(dir.as_fd(), program.as_fd()).map_err(failed)
 }
 
+/// A change as a whole: the quota of CPU time and its period, of which one may be given alone, are one value here.
+/// A memory limit below what is in use is refused, if that was asked for.
+pub(super) fn completed(path: &Path, limits: &LinuxResources) -> Result<LinuxResources, Error> {
+    check_usage(path, limits)?;
+    let mut limits = limits.clone();
+    let Some(mut cpu) = limits.cpu().clone() else { return Ok(limits) };
+    let (quota, period) = (cpu.quota().filter(|q| *q != 0), cpu.period().filter(|p| *p != 0));
+    if quota.is_some() != period.is_some()
+        && let Ok(text) = sys::read(&path.join("cpu.max"))
+    {
+        let mut now = text.split_whitespace();
+        let (now_quota, now_period) = (now.next(), now.next());
+        if quota.is_none() {
+            cpu.set_quota(now_quota.and_then(|q| q.parse().ok()));
+        } else {
+            cpu.set_period(now_period.and_then(|p| p.parse().ok()));
+        }
+        limits.set_cpu(Some(cpu));
+    }
+    Ok(limits)
+}
+
+fn check_usage(path: &Path, limits: &LinuxResources) -> Result<(), Error> {
+    let Some(memory) = limits.memory().as_ref().filter(|m| m.check_before_update() == Some(true)) else {
+        return Ok(());
+    };
+    let file = path.join("memory.current");
+    let text = sys::read(&file).map_err(|source| Error::Read { path: file.clone(), source })?;
+    let usage: u64 = text.trim().parse().map_err(|_| Error::Unexpected { path: file, text: text.clone() })?;
+    for (setting, limit) in [("memory+swap limit", memory.swap()), ("memory limit", memory.limit())] {
+        if let Some(limit) = limit.filter(|l| *l > 0 && u64::try_from(*l).is_ok_and(|l| l < usage)) {
+            return Err(Error::InUse { setting, limit, usage });
+        }
+    }
+    Ok(())
+}
+
 /// Changes limits of a cgroup that has processes.
 pub(super) fn update(
     mount: &Path,
@@ -177,6 +222,7 @@ pub(super) fn update(
     limits: &LinuxResources,
 ) -> Result<(), Error> {
     let settings = limits_v2::settings(limits)?;
+    warn(limits);
     let path: PathBuf = mount.join(relative);
     hand_down(mount, relative, &settings)?;
     settle(&path, &settings);
@@ -184,5 +230,74 @@ pub(super) fn update(
     match limits.devices().as_deref() {
         None | Some([]) => Ok(()),
         Some(rules) => restrict_devices(dir, relative, &Access::of(rules)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> LinuxResources {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("rcon-v2-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_change_of_one_half_keeps_the_other() {
+        let dir = folder("half");
+        for (now, change, quota, period) in [
+            ("50000 100000", r#"{"cpu":{"period":200000}}"#, Some(50_000), Some(200_000)),
+            ("50000 200000", r#"{"cpu":{"quota":7000}}"#, Some(7000), Some(200_000)),
+            ("max 100000", r#"{"cpu":{"period":200000}}"#, None, Some(200_000)),
+            ("50000 300000", r#"{"cpu":{"quota":-1}}"#, Some(-1), Some(300_000)),
+            ("50000 300000", r#"{"cpu":{"quota":1,"period":2}}"#, Some(1), Some(2)),
+            ("50000 300000", r#"{"cpu":{"shares":9}}"#, None, None),
+        ] {
+            std::fs::write(dir.join("cpu.max"), now).unwrap();
+            let whole = completed(&dir, &json(change)).unwrap();
+            let cpu = whole.cpu().as_ref().unwrap();
+            assert_eq!((cpu.quota(), cpu.period()), (quota, period), "{now} {change}");
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_limit_below_the_usage_is_refused_on_demand() {
+        let dir = folder("usage");
+        std::fs::write(dir.join("memory.current"), "5000\n").unwrap();
+        let attempt = |text: &str| completed(&dir, &json(text)).map(drop).map_err(|e| e.to_string());
+        let refused = attempt(r#"{"memory":{"limit":1024,"checkBeforeUpdate":true}}"#).unwrap_err();
+        assert_eq!(refused, "rejecting memory limit 1024 < usage 5000");
+        let both = attempt(r#"{"memory":{"limit":1024,"swap":2048,"checkBeforeUpdate":true}}"#).unwrap_err();
+        assert_eq!(both, "rejecting memory+swap limit 2048 < usage 5000");
+        for fine in [
+            r#"{"memory":{"limit":1024}}"#,
+            r#"{"memory":{"limit":6000,"checkBeforeUpdate":true}}"#,
+            r#"{"memory":{"limit":-1,"swap":-1,"checkBeforeUpdate":true}}"#,
+        ] {
+            attempt(fine).unwrap();
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn an_idle_group_has_no_weight() {
+        for (text, idle) in [
+            (r#"{"cpu":{"idle":1,"shares":5}}"#, true),
+            (r#"{"unified":{"cpu.idle":"1","cpu.weight":"8"}}"#, true),
+            (r#"{"cpu":{"shares":5},"unified":{"cpu.idle":"1"}}"#, true),
+            (r#"{"cpu":{"idle":0,"shares":5}}"#, false),
+            (r#"{"cpu":{"shares":5}}"#, false),
+        ] {
+            let limits = json(text);
+            let settings = limits_v2::settings(&limits).unwrap();
+            assert_eq!(!settings.iter().any(|s| s.file == "cpu.weight"), idle, "{text}");
+            assert_eq!(limits_v2::weighs_idle(&limits), idle, "{text}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use oci_spec::runtime::LinuxResources;
 use super::create::Request;
 use crate::runtime::Error;
 use crate::runtime::bundle::Bundle;
-use crate::runtime::cgroup::{Cgroup, Manager};
+use crate::runtime::cgroup::{Cgroup, Manager, Unit};
 
 /// Who makes the cgroup of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,11 @@ pub(in crate::runtime) fn make_cgroup(
         manager => manager?,
     };
     refuse_frozen(&manager, &path)?;
-    match manager.create(&path, &resources) {
+    let unit = match systemd {
+        true => Unit::of_bundle(bundle.spec.annotations().as_ref())?,
+        false => Unit::default(),
+    };
+    match manager.create_unit(&path, &resources, unit) {
         Err(e) if request.rootless && !path_given && e.is_denied() => {
             tracing::warn!("no cgroup is made: {e}");
             Ok(None)

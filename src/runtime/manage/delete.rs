@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 
+use crate::runtime::cgroup::Manager;
 use crate::runtime::state::{Container, Status, Store};
 use crate::runtime::{Error, hooks};
 use crate::sys::{event, process};
@@ -77,6 +78,9 @@ pub fn destroy(container: Container) -> Result<(), Error> {
             let _none_left = cgroup.kill();
         }
         cgroup.remove()?;
+    } else if container.state.systemd && !container.state.cgroup.is_empty() {
+        // systemd takes the cgroup of a scope that failed, and keeps the scope.
+        Manager::detect()?.remove(&container.state.cgroup)?;
     }
     std::fs::remove_dir_all(&container.dir)
         .map_err(|e| crate::sys::Error::from_io("rmdir", container.dir.display().to_string(), &e))?;

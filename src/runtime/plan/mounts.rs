@@ -244,7 +244,7 @@ fn cgroup_view(namespaces: &NamespacePlan, cgroup: Option<&Cgroup>) -> Result<Cg
         }
         return Ok(CgroupView::Directory(private_clone(Path::new(CGROUP_ROOT), true)?));
     };
-    if cgroup.clone_target().is_some() {
+    if cgroup.is_unified() {
         if private {
             return Ok(CgroupView::Unified);
         }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::model::units::ByteSize;
+use crate::runtime::bundle;
 use crate::runtime::cgroup::Stats;
 use crate::runtime::cgroup::stats::{HugePages, IoEntry};
 use crate::sys::fd;
@@ -92,7 +93,7 @@ fn read(file: &std::path::Path) -> Result<LinuxResources, Failure> {
         fd::read_file(file)
     };
     let text = text.map_err(|e| failure("", &e))?;
-    serde_json::from_slice(&text).map_err(|e| failure(&file.display().to_string(), &e))
+    bundle::parse_resources(&text, file).map_err(|e| failure("", &e))
 }
 
 /// By way of the JSON that `-r` takes: one shape.

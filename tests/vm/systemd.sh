@@ -1,0 +1,59 @@
+#!/bin/bash
+# systemd.sh: `rcon runtime --systemd-cgroup` in the virtual machine: scopes, their properties, scopes that fail. Needs
+# what run.sh needs; ends with 77 where it is not there.
+#   RCON=path   the binary (default: a release build)
+set -euo pipefail
+cd "$(dirname "$(readlink -f "$0")")/../.."
+scripts="${RCON_VM_SCRIPTS:-$PWD/../shared/vm}"
+if [ "${1:-}" = __inside ]; then
+  install -m 755 "$2" /usr/local/bin/rcon-runtime
+  work="$(mktemp -d)"; cd "$work"
+  mkdir -p root/bin; cp /bin/busybox root/bin/
+  for name in sh sleep cat; do ln -s busybox "root/bin/$name"; done
+  rt() { rcon-runtime --root "$work/state" --systemd-cgroup "$@"; }
+  unit=rcon-sd.scope
+  # bundle ARGS FILTER: a bundle that runs ARGS, changed by a filter of jq.
+  bundle() {
+    rm -f config.json; rt spec
+    jq ".root.path = \"root\" | .process.terminal = false | .process.args = $1 |
+      .linux.cgroupsPath = \"system.slice:rcon:sd\" | $2" config.json >new && mv new config.json
+  }
+  property() { systemctl show -p "$1" --value "$unit"; }
+  same() { [ "$2" = "$3" ] || { echo "systemd: $1: $2 and not $3" >&2; exit 1; }; }
+
+  # A bundle with a cgroup mount, which every one has, with a cgroup namespace and without.
+  bundle '["sh", "-c", "cat /sys/fs/cgroup/cgroup.controllers"]' .
+  same "own view" "$(rt run sd | grep -c memory)" 1
+  bundle '["sh", "-c", "cat /sys/fs/cgroup/system.slice/rcon-sd.scope/cgroup.type"]' \
+    '.linux.namespaces |= map(select(.type != "cgroup"))'
+  same "the host's view" "$(rt run sd)" domain
+
+  # Limits are the unit's, too; half a quota keeps the other half.
+  bundle '["sleep", "10000"]' '.linux.resources.CPU = {"Cpus": "0"} | .linux.resources.cpu = {"quota": 50000, "period": 100000}'
+  rt run -d sd
+  same AllowedCPUs "$(property AllowedCPUs)" 0
+  rt update --cpu-period 200000 sd
+  same cpu.max "$(cat /sys/fs/cgroup/system.slice/$unit/cpu.max)" "50000 200000"
+  same CPUQuotaPerSecUSec "$(property CPUQuotaPerSecUSec)" 250ms
+  rt update --cpu-share 200 --cpu-idle 1 sd 2>&1 | grep -q "unable to apply both"
+  systemctl daemon-reload
+  same cpu.idle "$(cat /sys/fs/cgroup/system.slice/$unit/cpu.idle)" 1
+  rt update --cpu-share 200 sd
+  same cpu.idle "$(cat /sys/fs/cgroup/system.slice/$unit/cpu.idle)" 0
+  rt delete --force sd
+  same LoadState "$(property LoadState)" not-found
+
+  # Wishes by annotation; one that failed is there until it is deleted.
+  bundle '["sleep", "10000"]' '.annotations = {"org.systemd.property.RuntimeMaxSec": "1", "org.systemd.property.TimeoutStopSec": "1"}'
+  rt run -d sd
+  for _ in $(seq 600); do [ "$(property ActiveState)" = failed ] && break; sleep 0.2; done
+  same ActiveState "$(property ActiveState)" failed
+  rt delete --force sd
+  same LoadState "$(property LoadState)" not-found
+  echo "systemd: ok"
+  exit
+fi
+[ -x "$scripts/vm-run.sh" ] || { echo "tests/vm: skipped, no VM scripts at $scripts" >&2; exit 77; }
+work="$PWD/.cache/vm"; mkdir -p "$work"
+install -m 755 "${RCON:-$(scripts/build.sh)}" "$work/rcon"
+"$scripts/vm-run.sh" --timeout 900 -- "$PWD/tests/vm/systemd.sh" __inside "$work/rcon"
