@@ -150,6 +150,7 @@ impl Globals {
             cdi_spec_dirs: paths(&self.cdi_spec_dirs),
             hooks_dirs: paths(&self.hooks_dirs),
             modules: self.modules.clone(),
+            podman: false,
         }
     }
 
@@ -255,12 +256,14 @@ impl Globals {
                 };
             }
             "log-level" => {
+                let value = value.to_lowercase();
                 check(
                     name,
                     &value,
                     &["trace", "debug", "info", "warn", "warning", "error", "fatal", "panic"],
                 )?;
-                &mut self.log_level
+                self.log_level = Some(value);
+                return Ok(());
             }
             "cgroup-manager" => {
                 check(name, &value, &["cgroupfs", "systemd"])?;

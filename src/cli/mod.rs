@@ -30,6 +30,7 @@ use def::Def;
 use exit::{Exit, Failure, Manner, Outcome};
 use globals::Globals;
 use ui::Ui;
+use ui::words::Words;
 
 use crate::engine;
 
@@ -51,7 +52,9 @@ impl Ctx {
         if let Some(ctx) = self.engine.get() {
             return Ok(ctx);
         }
-        let ctx = engine::Context::load(&self.globals.to_engine())?;
+        let options =
+            engine::GlobalOptions { podman: self.manner == Manner::Podman, ..self.globals.to_engine() };
+        let ctx = engine::Context::load(&options)?;
         Ok(self.engine.get_or_init(|| ctx))
     }
 }
@@ -62,7 +65,12 @@ pub fn main() -> ExitCode {
     let mut ui = Ui::new();
     let mut args = std::env::args_os();
     let manner = Manner::of(&args.next().unwrap_or_default());
-    let outcome = strings(args).and_then(|args| run(args, manner, &mut ui));
+    let outcome = strings(args).and_then(|args| {
+        if manner == Manner::Podman {
+            ui.say_as_podman(Words::of("", &args));
+        }
+        run(args, manner, &mut ui)
+    });
     finish(outcome, manner, &mut ui)
 }
 
@@ -102,7 +110,8 @@ fn strings(args: impl Iterator<Item = OsString>) -> Result<Vec<String>, Failure>
 fn run(args: Vec<String>, manner: Manner, ui: &mut Ui) -> Outcome {
     let (globals, rest) = globals::parse(args)?;
     if globals.version {
-        ui.line(format_args!("rcon version {}", env!("CARGO_PKG_VERSION")));
+        let name = if manner == Manner::Podman { "podman" } else { "rcon" };
+        ui.line(format_args!("{name} version {}", env!("CARGO_PKG_VERSION")));
         return Ok(Exit::OK);
     }
     if rest.is_empty() || (rest[0] == "help" || globals.help) {
@@ -142,6 +151,9 @@ fn run_command(
     ui: &mut Ui,
 ) -> Outcome {
     let called = rest[..depth].join(" ");
+    if manner == Manner::Podman {
+        ui.say_as_podman(Words::of(&called, &rest[depth..]));
+    }
     let mut rest = rest;
     let own = rest.split_off(depth);
     let mut tree = def.tree(&called);

@@ -168,6 +168,7 @@ impl Config {
             cdi_spec_dirs,
             hooks_dirs,
             modules: _,
+            podman: _,
         } = global;
         if let Some(manager) = cgroup_manager {
             self.engine.cgroup_manager = Some(manager.clone());

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::config::Config;
 use super::error::Error;
 use super::host::Host;
+use crate::model::network::DEFAULT_NETWORK;
+use crate::model::reference::{DEFAULT_REGISTRY, ImageRef};
 use crate::storage::{Paths, Store};
 
 /// Where things are, what the configuration says, what the host can do.
@@ -16,6 +18,9 @@ pub struct Context {
     pub config: Config,
     /// What this host can do; probed lazily, once.
     pub host: Host,
+    /// Names are podman's: those of images are shown in full, found by their end, and `localhost/…` where made here; the
+    /// default network is `podman`.
+    pub podman: bool,
 }
 
 /// The global flags of the command line.
@@ -37,6 +42,8 @@ pub struct GlobalOptions {
     pub cdi_spec_dirs: Vec<PathBuf>,
     /// `--hooks-dir`.
     pub hooks_dirs: Vec<PathBuf>,
+    /// See [`Context::podman`].
+    pub podman: bool,
     /// `--module`: further containers.conf files, by path or name.
     pub modules: Vec<String>,
 }
@@ -51,13 +58,31 @@ impl Context {
         let config = Config::load(&env, global)?;
         let root = global.root.clone().or(env.root).unwrap_or_else(|| config.root.clone());
         let run = global.runroot.clone().or(env.runroot).unwrap_or_else(|| config.runroot.clone());
-        Ok(Self { paths: Paths::new(root, run), config, host: Host::default() })
+        Ok(Self { paths: Paths::new(root, run), config, host: Host::default(), podman: global.podman })
     }
 
     /// Keys that detach: as given, or those of containers.conf.
     #[must_use]
     pub fn detach_keys(&self, given: Option<String>) -> Option<String> {
         given.or_else(|| self.config.engine.detach_keys.clone())
+    }
+
+    /// The registry in whose name images are that are tagged or made here with a short one.
+    #[must_use]
+    pub fn own_registry(&self) -> &'static str {
+        if self.podman { "localhost" } else { DEFAULT_REGISTRY }
+    }
+
+    /// A network's name as the caller is used to it.
+    #[must_use]
+    pub fn network_name<'a>(&self, name: &'a str) -> &'a str {
+        if self.podman && name == DEFAULT_NETWORK { "podman" } else { name }
+    }
+
+    /// An image's name as the caller is used to it.
+    #[must_use]
+    pub fn shown(&self, name: &ImageRef) -> String {
+        if self.podman { name.to_string() } else { name.familiar() }
     }
 
     /// Opens the store below the durable root, making it when needed.

@@ -11,6 +11,7 @@ use crate::model::lifecycle::RestartPolicy;
 use crate::model::network::{Protocol, parse_expose};
 use crate::model::units::parse_timestamp;
 use crate::storage::Store;
+use crate::storage::containers::Desired;
 
 /// Filters as typed, grouped by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,6 +68,7 @@ impl Filters {
 pub const CONTAINER_FILTERS: &[&str] = &[
     "ancestor",
     "before",
+    "command",
     "exited",
     "expose",
     "health",
@@ -78,6 +80,7 @@ pub const CONTAINER_FILTERS: &[&str] = &[
     "network",
     "publish",
     "restart-policy",
+    "should-start-on-boot",
     "since",
     "status",
     "until",
@@ -142,6 +145,9 @@ impl ContainerFilter {
                 return Err(Error::new(Kind::Invalid, format!("{policy} invalid restart policy")));
             }
         }
+        for word in filters.values("should-start-on-boot") {
+            word.parse::<bool>().map_err(|_| bad("should-start-on-boot", word))?;
+        }
         for code in filters.values("exited") {
             code.parse::<i32>().map_err(|_| bad("exited", code))?;
         }
@@ -205,6 +211,8 @@ impl ContainerFilter {
             "since" => self.since.is_some_and(|t| row.created > t),
             "until" => self.until.is_some_and(|t| row.created < t),
             "restart-policy" => values.iter().any(|v| policy_is(row.restart, v)),
+            "command" => row.command.first().is_some_and(|word| values.iter().any(|v| name_matches(v, word))),
+            "should-start-on-boot" => values.iter().any(|v| v.parse() == Ok(starts_on_boot(c))),
             "is-task" => values.iter().any(|v| v == "false"),
             _ => true,
         }
@@ -220,6 +228,15 @@ impl ContainerFilter {
                 c.row.exposed.iter().any(|e| fits(e.port, e.protocol))
             }
         })
+    }
+}
+
+/// Whether a boot starts it: the policy says so, and nobody stopped it.
+fn starts_on_boot(c: &Container) -> bool {
+    match c.row.restart {
+        RestartPolicy::Always => true,
+        RestartPolicy::UnlessStopped => c.row.desired != Desired::Stopped,
+        RestartPolicy::No | RestartPolicy::OnFailure { .. } => false,
     }
 }
 

@@ -32,6 +32,11 @@ pub(crate) fn volume(ctx: &Context, action: &str, name: &str) {
     note(ctx, "volume", action, name, vec![("driver".to_owned(), "local".to_owned())]);
 }
 
+/// Notes that something happened to a secret.
+pub(crate) fn secret(ctx: &Context, action: &str, id: &str, name: &str) {
+    note(ctx, "secret", action, id, vec![("name".to_owned(), name.to_owned())]);
+}
+
 /// Notes that something happened to an image that is called by its name, or has only its id.
 pub(crate) fn image(ctx: &Context, action: &str, name: &str, labels: &[(String, String)]) {
     named_image(ctx, action, name, name, labels);

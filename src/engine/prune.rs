@@ -51,7 +51,10 @@ pub fn containers(ctx: &Context, filters: &[String]) -> Result<Pruned, Error> {
     for c in view::all(ctx, &store)? {
         if idle(&c) && until.is_none_or(|t| c.row.created < t) && labels(&filters, &c.row.labels) {
             pruned.reclaimed += store.container_size(c.id()).unwrap_or(0);
-            rm::remove_record(ctx, &store, &c.row, c.row.auto_remove)?;
+            match c.phase {
+                Phase::Initialized(_) => rm::initialized(ctx, &store, &c)?,
+                _ => rm::remove_record(ctx, &store, &c.row, c.row.auto_remove)?,
+            }
             pruned.containers.push(c.row.id.to_string());
         }
     }
@@ -60,12 +63,8 @@ pub fn containers(ctx: &Context, filters: &[String]) -> Result<Pruned, Error> {
 
 fn idle(c: &Container) -> bool {
     match c.phase {
-        Phase::Created | Phase::Failed { .. } | Phase::Exited(_) => true,
-        Phase::Initialized(_)
-        | Phase::Running(_)
-        | Phase::Paused(_)
-        | Phase::Restarting(_)
-        | Phase::Removing => false,
+        Phase::Created | Phase::Failed { .. } | Phase::Exited(_) | Phase::Initialized(_) => true,
+        Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_) | Phase::Removing => false,
     }
 }
 

@@ -124,10 +124,18 @@ pub fn ps(ctx: &Context, options: &ListOptions) -> Result<Vec<ContainerListing>,
             break;
         }
         let Some(container) = Container::of(ctx, &store, row)? else { continue };
-        // As docker: containers that wait for their restart count as running.
-        if (all || container.alive()) && filter.wants(&container) {
+        // docker counts those that are paused or wait for their restart as running, podman does not.
+        let shown = match ctx.podman {
+            true => matches!(container.phase, Phase::Running(_)),
+            false => container.alive(),
+        };
+        if (all || shown) && filter.wants(&container) {
             let image = moved.shown(&store, &container.row);
-            list.push(ContainerListing { image, ..listing(&store, container, options, now)? });
+            let mut entry = ContainerListing { image, ..listing(&store, container, options, now)? };
+            for (network, _) in &mut entry.networks {
+                *network = ctx.network_name(network).to_owned();
+            }
+            list.push(entry);
         }
     }
     Ok(list)

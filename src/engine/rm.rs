@@ -175,6 +175,13 @@ fn anonymous_volumes(store: &Store, id: &ContainerId) -> Vec<String> {
     mounts.into_iter().filter(|m| m.anonymous).filter_map(|m| m.name).collect()
 }
 
+/// Ends a container that waits for its start, and removes it.
+pub(super) fn initialized(ctx: &Context, store: &Store, container: &Container) -> Result<(), Error> {
+    let options =
+        RemoveOptions { force: true, volumes: container.row.auto_remove, ..RemoveOptions::default() };
+    one(ctx, store, container, &options, None, &mut |_| {}).map(drop)
+}
+
 /// `--replace`: the container of that name goes, running or not.
 pub(super) fn replace(ctx: &Context, store: &Store, name: &str) -> Result<(), Error> {
     let container = match Container::find(ctx, store, name) {

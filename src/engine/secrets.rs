@@ -42,7 +42,9 @@ pub fn create(ctx: &Context, name: &str, value: &[u8], options: &SecretOptions) 
     {
         return Ok(there);
     }
-    Ok(store.create_secret(name, value, &options.labels, options.replace)?)
+    let made = store.create_secret(name, value, &options.labels, options.replace)?;
+    super::journal::secret(ctx, "create", &made.id, name);
+    Ok(made)
 }
 
 /// Lists secrets by name. Filters: `id`, `name`, `label`.
@@ -128,7 +130,11 @@ pub fn rm(
         false => names.to_vec(),
     };
     for given in names {
-        let removed = store.find_secret(&given).and_then(|s| store.remove_secret(&s.id).map(|()| s.id));
+        let removed = store.find_secret(&given).and_then(|s| store.remove_secret(&s.id).map(|()| s));
+        let removed = removed.map(|s| {
+            super::journal::secret(ctx, "remove", &s.id, &s.name);
+            s.id
+        });
         match removed {
             Err(e) if ignore && e.is_not_found() => {}
             result => report(Done { given, result: result.map_err(Error::from) }),

@@ -28,6 +28,7 @@ mod network_cmd;
 mod network_flags;
 mod options;
 mod podman_manner;
+mod podman_words;
 mod publish;
 mod pull;
 mod pull_auth;

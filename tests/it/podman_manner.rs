@@ -11,7 +11,7 @@ fn run(s: &Sandbox, flags: &[&str], command: &str) -> String {
 }
 
 /// The same binary, called by another name.
-fn called(s: &Sandbox, name: &str) -> Command {
+pub(crate) fn called(s: &Sandbox, name: &str) -> Command {
     let link = s.dir().join(name);
     if !link.exists() {
         std::os::unix::fs::symlink(rcon_binary(), &link).expect("a link");

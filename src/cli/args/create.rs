@@ -80,6 +80,14 @@ impl CreateArgs {
         self.refused.warning()
     }
 
+    /// What podman refuses and docker does not.
+    ///
+    /// # Errors
+    /// A health check that could never succeed.
+    pub fn check_as_podman(&self) -> Result<(), Failure> {
+        self.health.check_as_podman()
+    }
+
     /// Files to write beside the container.
     #[must_use]
     pub fn side_files(&self) -> SideFiles {

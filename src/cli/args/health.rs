@@ -69,6 +69,21 @@ impl HealthArgs {
         }
     }
 
+    /// podman refuses what docker takes for "as usual".
+    ///
+    /// # Errors
+    /// No retries, or a time-out below a second.
+    pub fn check_as_podman(&self) -> Result<(), Failure> {
+        if self.health_retries == Some(0) {
+            return Err(Failure::usage("healthcheck-retries must be greater than 0"));
+        }
+        let short = |text: &String| parse_duration(text).is_ok_and(|d| d.as_secs() == 0);
+        if self.health_timeout.as_ref().is_some_and(short) {
+            return Err(Failure::usage("healthcheck-timeout must be at least 1 second"));
+        }
+        Ok(())
+    }
+
     /// The check, if anything was said about it.
     ///
     /// # Errors

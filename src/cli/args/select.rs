@@ -52,6 +52,9 @@ pub(crate) fn selection(
             _ => format!("conflicting options: {flag} and names of containers"),
         }));
     }
+    if !names.is_empty() && !filter.is_empty() && called != "start" {
+        return Err(Failure::usage("--filter takes no arguments"));
+    }
     if all && latest {
         return Err(Failure::usage("conflicting options: --all and --latest cannot be used together"));
     }

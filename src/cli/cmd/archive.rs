@@ -145,13 +145,15 @@ fn load(args: LoadArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         path => LoadFrom::File(open(path.as_deref())?),
     };
     let progress = PullProgress::new(true);
-    let loaded = images::load(ctx.engine()?, input, args.platform.as_deref(), &progress)?;
+    let engine = ctx.engine()?;
+    let loaded = images::load(engine, input, args.platform.as_deref(), &progress)?;
     for l in &loaded {
         if l.names.is_empty() {
-            ui.line(format_args!("Loaded image ID: {}", l.image.id));
+            let what = if engine.podman { "Loaded image" } else { "Loaded image ID" };
+            ui.line(format_args!("{what}: {}", l.image.id));
         }
         for name in &l.names {
-            ui.line(format_args!("Loaded image: {}", name.familiar()));
+            ui.line(format_args!("Loaded image: {}", engine.shown(name)));
         }
     }
     Ok(Exit::OK)

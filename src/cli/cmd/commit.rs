@@ -2,7 +2,7 @@
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::engine::commit::CommitOptions;
 
@@ -70,6 +70,6 @@ fn run(args: CommitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         std::fs::write(path, id.to_string())
             .map_err(|e| Failure::new(format!("writing the image's id to {path}: {e}")))?;
     }
-    ui.line(id);
+    ui.line(if ctx.manner == Manner::Podman { id.hex() } else { id.as_str() });
     Ok(Exit::OK)
 }

@@ -13,7 +13,6 @@ use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 use crate::engine::Selection;
 use crate::engine::clone::CloneOptions;
-use crate::model::units::human_size;
 
 /// Flags of `container exists`.
 #[derive(clap::Args)]
@@ -212,7 +211,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     let pruned = crate::engine::prune::containers(ctx.engine()?, &filters)?;
     super::show_list(ui, "Deleted Containers:", &pruned.containers);
-    ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
+    super::reclaimed(ui, ctx, pruned.reclaimed);
     Ok(Exit::OK)
 }
 

@@ -5,7 +5,6 @@ use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::ui::Ui;
 use crate::engine::images::{self, Removal};
-use crate::model::units::human_size;
 
 /// Flags of `image inspect`.
 #[derive(clap::Args)]
@@ -82,7 +81,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     let pruned = images::prune(ctx.engine()?, args.all, &filters)?;
     super::show_list(ui, "Deleted Images:", &removals(&pruned.removed));
-    ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
+    super::reclaimed(ui, ctx, pruned.reclaimed);
     Ok(Exit::OK)
 }
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::podman_json;
 use super::ps::created_at;
 use crate::cli::Ctx;
 use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Outcome};
+use crate::cli::exit::{Exit, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style, tame};
 use crate::cli::ui::template::Data;
@@ -115,6 +116,10 @@ fn run(mut args: ImagesArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
                 ui.line(if args.no_trunc { e.id.as_str() } else { e.id.short() });
             }
         }
+        return Ok(Exit::OK);
+    }
+    if ctx.manner == Manner::Podman && args.format.as_deref().map(str::trim) == Some("json") {
+        podman_json::show(ui, podman_json::images(&all));
         return Ok(Exit::OK);
     }
     let now = jiff::Timestamp::now();

@@ -27,7 +27,7 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: InfoArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let value = crate::engine::system::info(ctx.engine()?)?;
-    match args.format.as_deref() {
+    match args.format.as_deref().map(str::trim) {
         None | Some("") => ui.text(&text(&value)),
         Some("json") => ui.line(value),
         Some(template) => ui.line(Template::parse(template)?.execute(&Data::from(value))?),

@@ -91,6 +91,9 @@ fn run_container(args: ContainerInspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome 
 }
 
 fn names(mut names: Vec<String>, latest: bool, ctx: &Ctx, called: &str) -> Result<Vec<String>, Failure> {
+    if latest && !names.is_empty() {
+        return Err(Failure::usage("conflicting options: --latest and names"));
+    }
     if latest {
         names.push(super::latest(ctx)?);
     }
@@ -148,6 +151,7 @@ pub(super) fn show(
     names: &[String],
     look: impl Fn(&str) -> Result<Value, engine::Error>,
 ) -> Outcome {
+    let format = format.map(|text| if text.trim() == "json" { "json" } else { text });
     let template = match format {
         None | Some("" | "json") => None,
         Some(text) => Some(Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"))?),

@@ -52,6 +52,9 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: LogsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let mut names = args.containers.clone();
+    if args.latest && !names.is_empty() {
+        return Err(Failure::usage("conflicting options: --latest and names of containers"));
+    }
     if args.latest {
         names.push(super::latest(ctx)?);
     }

@@ -22,6 +22,7 @@ mod login;
 mod logs;
 mod network;
 mod pause;
+mod podman_json;
 mod port;
 mod ps;
 mod pull;
@@ -48,7 +49,7 @@ mod wait;
 
 use super::Ctx;
 use super::def::Def;
-use super::exit::{Exit, Failure, Outcome};
+use super::exit::{Exit, Failure, Manner, Outcome};
 use super::ui::Ui;
 use crate::engine;
 
@@ -194,6 +195,13 @@ pub fn is_group(word: &str) -> bool {
 /// Every spelling of every command.
 pub fn all_names() -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(|d| !d.hidden).flat_map(|d| d.names.iter().copied())
+}
+
+/// What a prune gave back, which podman does not tell.
+fn reclaimed(ui: &mut Ui, ctx: &Ctx, bytes: u64) {
+    if ctx.manner == Manner::Docker {
+        ui.line(format_args!("Total reclaimed space: {}", crate::model::units::human_size(bytes)));
+    }
 }
 
 /// The id of the container that was created last, for `--latest`.

@@ -5,12 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use serde_json::json;
 
 use super::each::Each;
+use super::podman_json;
 use crate::cli::Ctx;
 use crate::cli::args::select::{SelectArgs, selection};
 use crate::cli::args::{env, unique_pairs};
 use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style};
 use crate::cli::ui::template::Data;
@@ -279,6 +280,7 @@ const LAYOUT: Layout = Layout {
     further: &["NetworkInterface"],
     columns: &["ID", "Name", "Driver", "Scope"],
 };
+const PODMANS: Layout = Layout { columns: &["ID", "Name", "Driver"], ..LAYOUT };
 
 fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if let Some(other) = args.ipam_driver.filter(|d| !matches!(d.as_str(), "" | "default" | "host-local")) {
@@ -302,22 +304,28 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         labels: env::labels(&[], &args.label)?,
         ignore: args.ignore,
     };
-    ui.line(networks::create(ctx.engine()?, &options)?.id);
+    let network = networks::create(ctx.engine()?, &options)?;
+    ui.line(if ctx.manner == Manner::Podman { network.name } else { network.id });
     Ok(Exit::OK)
 }
 
 fn ls(mut args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     args.format = client::format(ctx, Listing::Networks, args.format.take(), args.quiet);
     let all = networks::ls(ctx.engine()?, &args.filter)?;
+    let podman = ctx.manner == Manner::Podman;
     if args.quiet && args.format.is_none() {
         for network in &all {
-            ui.line(id(network, args.no_trunc));
+            ui.line(if podman { &network.name } else { id(network, args.no_trunc) });
         }
+        return Ok(Exit::OK);
+    }
+    if podman && args.format.as_deref().map(str::trim) == Some("json") {
+        podman_json::show(ui, all.iter().map(podman_json::network).collect());
         return Ok(Exit::OK);
     }
     let rows: Vec<Data> = all.iter().map(|n| row(n, args.no_trunc)).collect();
     let style = Style { format: args.format.as_deref(), no_heading: args.noheading };
-    listing::show(ui, &LAYOUT, style, &rows)?;
+    listing::show(ui, if podman { &PODMANS } else { &LAYOUT }, style, &rows)?;
     Ok(Exit::OK)
 }
 
@@ -343,7 +351,12 @@ fn row(n: &Network, whole: bool) -> Data {
 
 fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let engine = ctx.engine()?;
-    super::inspect::show(ui, args.format.as_deref(), &args.names, |name| networks::inspect(engine, name))
+    // Templates reach podman's fields in docker's document; the document itself has its own names.
+    let whole = matches!(args.format.as_deref().map(str::trim), None | Some("" | "json"));
+    super::inspect::show(ui, args.format.as_deref(), &args.names, |name| {
+        let value = networks::inspect(engine, name)?;
+        Ok(if whole && ctx.manner == Manner::Podman { podman_json::inspected_network(&value) } else { value })
+    })
 }
 
 fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {

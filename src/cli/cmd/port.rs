@@ -3,7 +3,7 @@
 use crate::cli::Ctx;
 use crate::cli::args::select::{SelectArgs, selection};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::model::network::{PortMapping, Protocol, parse_expose};
 
@@ -31,6 +31,9 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: PortArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if args.all && ctx.manner == Manner::Podman && !args.words.is_empty() {
+        return Err(Failure::usage("no arguments are needed with --all"));
+    }
     let mut words = args.words.into_iter();
     let name = if args.all || args.latest { None } else { words.next() };
     let wanted = words.next().map(|text| port(&text)).transpose()?;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::podman_json;
 use crate::cli::Ctx;
 use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
 use crate::cli::ui::template::Data;
 use crate::cli::ui::{Ui, ports};
@@ -106,6 +107,7 @@ const LAYOUT: Layout = Layout {
         "CGROUPNS",
         "IPC",
         "MNT",
+        "Namespaces",
         "NET",
         "PIDNS",
         "USERNS",
@@ -162,6 +164,11 @@ fn list(args: &PsArgs, ctx: &Ctx, ui: &mut Ui) -> Result<(), Failure> {
         return Ok(());
     }
     let now = jiff::Timestamp::now();
+    let podman = ctx.manner == Manner::Podman;
+    if podman && args.format.as_deref().map(str::trim) == Some("json") {
+        podman_json::show(ui, all.iter().map(|c| podman_json::container(c, age(c, now))).collect());
+        return Ok(());
+    }
     let layout = match (args.namespace, args.size) {
         (true, _) => &WITH_NAMESPACES,
         (false, true) => &WITH_SIZE,
@@ -170,8 +177,26 @@ fn list(args: &PsArgs, ctx: &Ctx, ui: &mut Ui) -> Result<(), Failure> {
     let style = Style { format: args.format.as_deref(), no_heading: args.noheading };
     // Of thirty fields the plain table shows seven: of many containers only these are made.
     let wanted = style.is_plain().then_some(layout.columns);
-    let rows = all.iter().map(|c| row(c, now, !args.no_trunc, wanted));
+    let rows = all.iter().map(|c| {
+        let mut row = row(c, now, !args.no_trunc, wanted);
+        if podman {
+            as_podman(&mut row, c, !args.no_trunc);
+        }
+        row
+    });
     listing::show_each(ui, layout, style, rows)
+}
+
+/// Where podman shows the same field otherwise: a command without quotes, and cut earlier.
+fn as_podman(row: &mut Data, c: &ContainerListing, cut: bool) {
+    let mut command = tame(&c.command.join(" "));
+    if cut && command.chars().count() > 17 {
+        command = command.chars().take(17).chain("...".chars()).collect();
+    }
+    row.value["Command"] = command.into();
+    if let Some(all) = row.value.as_object_mut().filter(|all| all.contains_key("Namespaces")) {
+        all.insert("ImageID".to_owned(), c.image_id.trim_start_matches("sha256:").into());
+    }
 }
 
 fn sort(all: &mut [ContainerListing], key: &str) {
@@ -241,6 +266,7 @@ fn further(c: &ContainerListing, name: &str) -> Value {
         "CGROUPNS" => namespace("cgroup"),
         "IPC" => namespace("ipc"),
         "MNT" => namespace("mnt"),
+        "Namespaces" => podman_json::namespaces(c),
         "NET" => namespace("net"),
         "PIDNS" => namespace("pid"),
         "USERNS" => namespace("user"),

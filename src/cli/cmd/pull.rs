@@ -78,6 +78,7 @@ fn one(
         ui.note(format_args!("Status: {what} for {shown}"));
     }
     match &done.reference {
+        _ if engine.podman => ui.line(done.image.id.hex()),
         Some(reference) => ui.line(reference),
         None => ui.line(&done.image.id),
     }

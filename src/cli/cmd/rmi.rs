@@ -2,7 +2,7 @@
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::engine::Kind;
 use crate::engine::images::{self, ListOptions, Removal, RmiOptions};
@@ -53,13 +53,23 @@ fn run(args: RmiArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         ids.dedup();
         names = ids;
     }
+    let podman = ctx.manner == Manner::Podman;
     let mut exit = Exit::OK;
     for name in names {
         match images::rmi(engine, &name, RmiOptions { force: args.force || args.all }) {
-            Ok(done) => done.iter().for_each(|d| match d {
-                Removal::Untagged(n) => ui.line(format_args!("Untagged: {n}")),
-                Removal::Deleted(n) => ui.line(format_args!("Deleted: {n}")),
-            }),
+            Ok(done) => {
+                let mut told = false;
+                done.iter().for_each(|d| match d {
+                    Removal::Untagged(n) => ui.line(format_args!("Untagged: {n}")),
+                    // podman does not tell of the layers.
+                    Removal::Deleted(n) if podman => {
+                        if !std::mem::replace(&mut told, true) {
+                            ui.line(format_args!("Deleted: {}", n.trim_start_matches("sha256:")));
+                        }
+                    }
+                    Removal::Deleted(n) => ui.line(format_args!("Deleted: {n}")),
+                });
+            }
             Err(e) if (args.ignore || args.force) && e.kind() == Kind::NotFound => {}
             Err(e) => {
                 exit = exit.removal(e.kind());

@@ -3,7 +3,7 @@
 use crate::cli::Ctx;
 use crate::cli::args::create::CreateArgs;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::relay;
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
@@ -48,6 +48,9 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if ctx.manner == Manner::Podman {
+        args.create.check_as_podman()?;
+    }
     crate::engine::stdio::check_preserved(args.preserve_fds, &args.preserve_fd)
         .map_err(|e| Failure::from(e).code(125))?;
     let attach = attach_options(&args, ctx)?;

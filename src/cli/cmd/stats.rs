@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::Ctx;
 use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style};
 use crate::cli::ui::template::Data;
@@ -65,7 +65,17 @@ const LAYOUT: Layout = Layout {
         ("NetIO", "NET I/O"),
         ("PIDs", "PIDS"),
     ],
-    further: &["AVGCPU", "AvgCPU", "MemUsageBytes", "UpTime", "CPUNano", "CPUSystemNano"],
+    further: &[
+        "AVGCPU",
+        "AvgCPU",
+        "CPU",
+        "MemUsageBytes",
+        "MemLimit",
+        "PIDS",
+        "UpTime",
+        "CPUNano",
+        "CPUSystemNano",
+    ],
     columns: &["ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"],
 };
 
@@ -73,6 +83,9 @@ fn run(mut args: StatsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     args.format = client::format(ctx, Listing::Stats, args.format.take(), false);
     if args.all && !args.containers.is_empty() {
         return Err(Failure::usage("conflicting options: --all and names of containers"));
+    }
+    if ctx.manner == Manner::Podman && args.interval == 0 {
+        return Err(Failure::usage("invalid interval, must be a positive number greater zero"));
     }
     let which = Selection {
         names: args.containers.clone(),
@@ -124,6 +137,9 @@ fn row(s: &Stats, cut: bool) -> Data {
         // podman's further fields
         "AVGCPU": format!("{:.2}%", s.cpu_average),
         "AvgCPU": format!("{:.2}%", s.cpu_average),
+        "CPU": s.cpu_percent,
+        "MemLimit": s.memory_limit,
+        "PIDS": dash(s.pids.to_string()),
         "MemUsageBytes": pair(binary_size(s.memory), binary_size(s.memory_limit)),
         "UpTime": human_duration(s.uptime),
         "CPUNano": s.cpu_total,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Outcome};
+use crate::cli::exit::{Exit, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::template::{Data, Template};
 
@@ -20,13 +20,37 @@ pub(super) const DEF: Def =
     def!(VersionArgs, run, Section::System, ["version"], "[OPTIONS]", "Show the version");
 
 fn run(args: VersionArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    let value = crate::engine::system::version(ctx.engine()?);
-    match args.format.as_deref() {
+    let mut value = crate::engine::system::version(ctx.engine()?);
+    if ctx.manner == Manner::Podman {
+        // podman's client is all there is, and its fields need no `Client`.
+        let client = value["Client"].clone();
+        for (key, field) in client.as_object().into_iter().flatten() {
+            value[key.as_str()] = field.clone();
+        }
+    }
+    match args.format.as_deref().map(str::trim) {
+        None | Some("") if ctx.manner == Manner::Podman => ui.text(&podman_text(&value["Client"])),
         None | Some("") => ui.text(&text(&value)),
         Some("json") => ui.line(value),
         Some(template) => ui.line(Template::parse(template)?.execute(&Data::from(value))?),
     }
     Ok(Exit::OK)
+}
+
+/// podman's layout.
+fn podman_text(client: &Value) -> String {
+    let line = |(title, key): &(&str, &str)| {
+        let text = client[*key].as_str().filter(|t| !t.is_empty())?;
+        Some(format!("{title:<13}{text}\n"))
+    };
+    let lines = [
+        ("Version:", "Version"),
+        ("API Version:", "Version"),
+        ("Built:", "BuildTime"),
+        ("OS/Arch:", "OsArch"),
+    ];
+    let head = String::from("Client:       rcon, called podman\n");
+    lines.iter().filter_map(line).fold(head, |all, line| all + &line)
 }
 
 /// docker's layout: a block for the client and one for the server, which are one program here.

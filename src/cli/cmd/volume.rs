@@ -12,7 +12,6 @@ use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style};
 use crate::cli::ui::template::Data;
 use crate::engine::volumes::{self, VolumeOptions};
-use crate::model::units::human_size;
 use crate::model::volume::Volume;
 
 /// Flags of `volume create`.
@@ -329,7 +328,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     let pruned = crate::engine::prune::volumes(ctx.engine()?, &filters, args.all)?;
     super::show_list(ui, "Deleted Volumes:", &pruned.volumes);
-    ui.line(format_args!("Total reclaimed space: {}", human_size(pruned.reclaimed)));
+    super::reclaimed(ui, ctx, pruned.reclaimed);
     Ok(Exit::OK)
 }
 

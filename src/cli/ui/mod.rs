@@ -8,16 +8,20 @@ pub mod ports;
 pub mod progress;
 pub mod table;
 pub mod template;
+pub mod words;
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::cli::exit::Failure;
+use words::Words;
 
 /// The user's terminal or pipes.
 pub struct Ui {
     out: io::BufWriter<io::Stdout>,
     closed: bool,
+    /// Errors are said in podman's words.
+    words: Option<Words>,
 }
 
 impl Default for Ui {
@@ -30,7 +34,12 @@ impl Ui {
     /// A `Ui` on the process's own stdout and stderr.
     #[must_use]
     pub fn new() -> Self {
-        Self { out: io::BufWriter::with_capacity(8192, io::stdout()), closed: false }
+        Self { out: io::BufWriter::with_capacity(8192, io::stdout()), closed: false, words: None }
+    }
+
+    /// From now on errors are said in podman's words.
+    pub fn say_as_podman(&mut self, words: Words) {
+        self.words = Some(words);
     }
 
     /// Whether stdout is a terminal.
@@ -118,7 +127,11 @@ impl Ui {
         }
         let color = std::env::var_os("NO_COLOR").is_none() && self.stderr_is_terminal();
         let (red, plain) = if color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        self.note(format_args!("{red}Error:{plain} {}", failure.message));
+        let message = match &self.words {
+            Some(words) => words.say(&failure.message),
+            None => failure.message.clone(),
+        };
+        self.note(format_args!("{red}Error:{plain} {message}"));
         if let Some(hint) = &failure.hint {
             self.note(format_args!("hint: {hint}"));
         }

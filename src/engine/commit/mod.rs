@@ -16,7 +16,7 @@ use crate::image::config as image_config;
 use crate::model::container::{ContainerSpec, Phase};
 use crate::model::digest::Digest;
 use crate::model::image::Image;
-use crate::model::reference::{DEFAULT_REGISTRY, ImageName};
+use crate::model::reference::ImageName;
 use crate::monitor::client;
 use crate::storage::Store;
 use crate::storage::diff::TarOptions;
@@ -50,7 +50,7 @@ pub struct CommitOptions {
 /// No such container, a change that does not parse, a full disk.
 pub fn commit(ctx: &Context, name: &str, options: &CommitOptions) -> Result<Digest, Error> {
     supported(options)?;
-    let tag = options.name.as_deref().map(target).transpose()?;
+    let tag = options.name.as_deref().map(|name| target(ctx, name)).transpose()?;
     let store = ctx.store()?;
     let container = Container::find(ctx, &store, name)?;
     let spec = container.spec(&store)?;
@@ -90,7 +90,7 @@ fn supported(options: &CommitOptions) -> Result<(), Error> {
 }
 
 /// The full name of the new image.
-fn target(name: &str) -> Result<String, Error> {
+fn target(ctx: &Context, name: &str) -> Result<String, Error> {
     let parsed: ImageName = name.parse().map_err(crate::image::Error::from)?;
     if parsed.digest().is_some() {
         return Err(Error::new(
@@ -98,7 +98,7 @@ fn target(name: &str) -> Result<String, Error> {
             format!("refusing to create a tag with a digest reference: {name}"),
         ));
     }
-    Ok(parsed.in_registry(DEFAULT_REGISTRY).to_string())
+    Ok(parsed.in_registry(ctx.own_registry()).to_string())
 }
 
 /// The writable layer, staged; the container stands still meanwhile if that is wished.

@@ -14,7 +14,7 @@ use crate::image::archive::{self, Loaded, Saved, Target};
 use crate::image::{self, NoProgress, Progress, config, manifest};
 use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
-use crate::model::reference::{DEFAULT_REGISTRY, ImageName, ImageRef};
+use crate::model::reference::{ImageName, ImageRef};
 use crate::storage::layers::{chain_ids, wanted};
 
 /// Form of an archive.
@@ -37,7 +37,7 @@ pub enum ArchiveForm {
 /// No such image; a layer that cannot be made again; an `out` that cannot be written.
 pub fn save(ctx: &Context, names: &[String], form: &ArchiveForm, out: &mut dyn Write) -> Result<(), Error> {
     let store = ctx.store()?;
-    let resolver = Names::new();
+    let resolver = Names::of(ctx);
     let mut all: Vec<Saved> = Vec::new();
     for name in names {
         let (image, by) = find_by(&resolver, &store, name)?;
@@ -122,7 +122,7 @@ pub struct ImportOptions {
 /// # Errors
 /// What is wrong with the archive or a change, or keeps the store from taking it.
 pub fn import(ctx: &Context, tar: &mut dyn Read, options: &ImportOptions) -> Result<Digest, Error> {
-    let name = options.name.as_deref().map(target).transpose()?;
+    let name = options.name.as_deref().map(|name| target(ctx, name)).transpose()?;
     let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
     let platform = platform.unwrap_or_else(Platform::host);
     let mut own = Map::new();
@@ -179,11 +179,11 @@ pub fn import(ctx: &Context, tar: &mut dyn Read, options: &ImportOptions) -> Res
     Ok(image.id)
 }
 
-fn target(name: &str) -> Result<ImageRef, Error> {
+fn target(ctx: &Context, name: &str) -> Result<ImageRef, Error> {
     let parsed: ImageName = name.parse().map_err(image::Error::from)?;
     if parsed.digest().is_some() {
         let why = format!("cannot import to a digest reference: {name}");
         return Err(Error::new(Kind::Invalid, why));
     }
-    Ok(parsed.in_registry(DEFAULT_REGISTRY))
+    Ok(parsed.in_registry(ctx.own_registry()))
 }

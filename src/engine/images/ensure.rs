@@ -34,7 +34,7 @@ pub fn ensure(
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
     let WantedImage { name, platform, policy, registry } = *wanted;
-    let names = Names::new();
+    let names = Names::of(ctx);
     let place = files::place(name)?;
     let name = match &place {
         Place::Files(from) => {

@@ -75,7 +75,7 @@ pub(super) fn push(
     progress: &dyn Progress,
 ) -> Result<Digest, Error> {
     let store = ctx.store()?;
-    let (image, by) = find_by(&Names::new(), &store, source)?;
+    let (image, by) = find_by(&Names::of(ctx), &store, source)?;
     let named = match &by {
         By::Name(key) => Some(key.parse::<ImageRef>()?).filter(|n| n.digest.is_none()),
         By::Id => None,

@@ -59,7 +59,7 @@ pub fn history(ctx: &Context, name: &str) -> Result<Vec<HistoryEntry>, Error> {
     entries.reverse();
     if let Some(newest) = entries.first_mut() {
         newest.id = Some(image.id.clone());
-        newest.tags = image.names.iter().map(|n| super::familiar(n)).collect();
+        newest.tags = image.names.iter().map(|n| super::familiar(ctx, n)).collect();
     }
     Ok(entries)
 }

@@ -15,10 +15,10 @@ use crate::storage::Store;
 pub fn inspect(ctx: &Context, name: &str) -> Result<Value, Error> {
     let store = ctx.store()?;
     let image = find(ctx, &store, name)?;
-    document(&store, &image)
+    document(ctx, &store, &image)
 }
 
-fn document(store: &Store, image: &Image) -> Result<Value, Error> {
+fn document(ctx: &Context, store: &Store, image: &Image) -> Result<Value, Error> {
     let raw: Value = match store.document(&image.id)? {
         Some(d) => serde_json::from_slice(&d.bytes).unwrap_or_default(),
         None => Value::Null,
@@ -51,11 +51,12 @@ fn document(store: &Store, image: &Image) -> Result<Value, Error> {
     let digest = image.digests.first().and_then(|d| d.rsplit_once('@')).map_or("", |(_, d)| d);
     let digest = if digest.is_empty() { image.manifest.as_str() } else { digest };
     let media_type = manifest.as_ref().map_or(manifest::OCI_MANIFEST, |m| m.media_type.as_str());
+    let id = if ctx.podman { image.id.hex() } else { image.id.as_str() };
     Ok(json!({
-        "Id": image.id,
+        "Id": id,
         "Digest": digest,
-        "RepoTags": image.names.iter().map(|n| familiar(n)).collect::<Vec<_>>(),
-        "RepoDigests": image.digests.iter().map(|n| familiar(n)).collect::<Vec<_>>(),
+        "RepoTags": image.names.iter().map(|n| familiar(ctx, n)).collect::<Vec<_>>(),
+        "RepoDigests": image.digests.iter().map(|n| familiar(ctx, n)).collect::<Vec<_>>(),
         "Parent": "",
         "Comment": image.comment,
         "Created": image.created.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| t.to_string()),

@@ -65,7 +65,7 @@ pub struct ListEntry {
 /// An unknown filter, or a value that it does not take.
 pub fn list(ctx: &Context, options: &ListOptions) -> Result<Vec<ListEntry>, Error> {
     let store = ctx.store()?;
-    let filter = ImageFilter::compile(&store, &options.filters, &options.references)?;
+    let filter = ImageFilter::compile(ctx, &store, &options.filters, &options.references)?;
     let containers = store.list_containers()?;
     let mut entries = Vec::new();
     for image in store.list_images()? {
@@ -73,7 +73,7 @@ pub fn list(ctx: &Context, options: &ListOptions) -> Result<Vec<ListEntry>, Erro
         if !filter.wants(&image, users) {
             continue;
         }
-        entries.extend(entries_of(&image, users).into_iter().filter(|e| filter.wants_entry(e)));
+        entries.extend(entries_of(ctx, &image, users).into_iter().filter(|e| filter.wants_entry(e)));
     }
     entries.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| name(a).cmp(&name(b))));
     Ok(entries)
@@ -83,7 +83,7 @@ fn name(e: &ListEntry) -> (Option<&str>, Option<&str>) {
     (e.repository.as_deref(), e.tag.as_deref())
 }
 
-fn entries_of(image: &Image, containers: usize) -> Vec<ListEntry> {
+fn entries_of(ctx: &Context, image: &Image, containers: usize) -> Vec<ListEntry> {
     let entry = |repository: Option<String>, tag: Option<String>, digest: Option<Digest>| ListEntry {
         id: image.id.clone(),
         repository,
@@ -95,15 +95,16 @@ fn entries_of(image: &Image, containers: usize) -> Vec<ListEntry> {
         image: image.clone(),
     };
     let digests: Vec<ImageRef> = image.digests.iter().filter_map(|d| d.parse().ok()).collect();
+    let shown = |r: &ImageRef| if ctx.podman { r.name() } else { r.familiar_name() };
     let mut entries = Vec::new();
     for r in image.names.iter().filter_map(|n| n.parse::<ImageRef>().ok()) {
         let digest = digests.iter().find(|d| d.name() == r.name()).and_then(|d| d.digest.clone());
-        entries.push(entry(Some(r.familiar_name()), r.tag.clone(), digest));
+        entries.push(entry(Some(shown(&r)), r.tag.clone(), digest));
     }
     // Repositories that know it by digest alone.
     for d in &digests {
         if !image.names.iter().any(|n| n.parse::<ImageRef>().is_ok_and(|r| r.name() == d.name())) {
-            entries.push(entry(Some(d.familiar_name()), None, d.digest.clone()));
+            entries.push(entry(Some(shown(d)), None, d.digest.clone()));
         }
     }
     if entries.is_empty() {
@@ -119,10 +120,17 @@ pub(super) struct ImageFilter {
     since: Option<jiff::Timestamp>,
     until: Option<jiff::Timestamp>,
     patterns: Vec<Pattern>,
+    /// podman: a pattern may fit the end of a name.
+    by_end: bool,
 }
 
 impl ImageFilter {
-    pub(super) fn compile(store: &Store, texts: &[String], references: &[String]) -> Result<Self, Error> {
+    pub(super) fn compile(
+        ctx: &Context,
+        store: &Store,
+        texts: &[String],
+        references: &[String],
+    ) -> Result<Self, Error> {
         let filters = Filters::parse(texts, IMAGE_FILTERS)?;
         for key in ["dangling", "intermediate", "readonly"] {
             for value in filters.values(key) {
@@ -130,7 +138,7 @@ impl ImageFilter {
                     .ok_or_else(|| Error::new(Kind::Invalid, format!("invalid filter '{key}={value}'")))?;
             }
         }
-        let names = Names::new();
+        let names = Names::of(ctx);
         let edge = |key: &str| -> Result<Option<jiff::Timestamp>, Error> {
             match filters.values(key).first() {
                 Some(name) => Ok(find_by(&names, store, name)?.0.created),
@@ -144,7 +152,7 @@ impl ImageFilter {
         };
         let given = references.iter().chain(filters.values("reference"));
         let patterns = given.map(|text| Pattern::new(text)).collect::<Result<_, _>>()?;
-        Ok(Self { before, since, until, patterns, filters })
+        Ok(Self { before, since, until, patterns, by_end: ctx.podman, filters })
     }
 
     pub(super) fn wants(&self, image: &Image, containers: usize) -> bool {
@@ -170,7 +178,7 @@ impl ImageFilter {
     }
 
     fn wants_entry(&self, e: &ListEntry) -> bool {
-        self.patterns.is_empty() || self.patterns.iter().any(|p| p.fits(e))
+        self.patterns.is_empty() || self.patterns.iter().any(|p| p.fits(e, self.by_end))
     }
 }
 
@@ -193,11 +201,13 @@ impl Pattern {
         Ok(Self(glob.compile_matcher()))
     }
 
-    fn fits(&self, e: &ListEntry) -> bool {
+    fn fits(&self, e: &ListEntry, by_end: bool) -> bool {
         let Some(repository) = &e.repository else { return false };
         let full = repository.parse::<ImageRef>().map_or_else(|_| repository.clone(), |r| r.name());
-        [repository.clone(), full].iter().any(|name| {
-            self.0.is_match(name)
+        let ends = full.match_indices('/').map(|(at, _)| full[at + 1..].to_owned()).collect::<Vec<_>>();
+        let ends = ends.into_iter().filter(|_| by_end);
+        [repository.clone(), full.clone()].into_iter().chain(ends).any(|name| {
+            self.0.is_match(&name)
                 || e.tag.as_ref().is_some_and(|t| self.0.is_match(format!("{name}:{t}")))
                 || e.digest.as_ref().is_some_and(|d| self.0.is_match(format!("{name}@{d}")))
         })

@@ -42,11 +42,18 @@ pub use tag::{tag, untag};
 struct Names {
     env: Env,
     registries: OnceCell<Registries>,
+    /// See [`Context::podman`].
+    podman: bool,
 }
 
 impl Names {
-    fn new() -> Self {
-        Self { env: super::env::images(), registries: OnceCell::new() }
+    fn of(ctx: &Context) -> Self {
+        Self { podman: ctx.podman, ..Self::of_registries() }
+    }
+
+    /// For what asks registries alone.
+    fn of_registries() -> Self {
+        Self { env: super::env::images(), registries: OnceCell::new(), podman: false }
     }
 
     fn registries(&self) -> Result<&Registries, Error> {
@@ -79,8 +86,8 @@ enum By {
 ///
 /// # Errors
 /// `No such image`, or an id prefix that fits several.
-pub fn find(_ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
-    Ok(find_by(&Names::new(), store, name)?.0)
+pub fn find(ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
+    Ok(find_by(&Names::of(ctx), store, name)?.0)
 }
 
 /// Whether the store has an image of that name or id.
@@ -113,6 +120,9 @@ fn find_by(names: &Names, store: &Store, text: &str) -> Result<(Image, By), Erro
                 return Ok((image, By::Name(key)));
             }
         }
+        if let (true, Some(found)) = (names.podman, by_end(store, text)?) {
+            return Ok(found);
+        }
     }
     let hex = text.strip_prefix("sha256:").unwrap_or(text);
     if !hex.is_empty() && hex.len() <= 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
@@ -123,6 +133,17 @@ fn find_by(names: &Names, store: &Store, text: &str) -> Result<(Image, By), Erro
         }
     }
     Err(no_such_image(text))
+}
+
+/// The image one of whose names ends so, which podman takes too: `alpine` for `quay.io/libpod/alpine:latest`.
+fn by_end(store: &Store, text: &str) -> Result<Option<(Image, By)>, Error> {
+    let wanted = format!("/{}", tagged(text));
+    for image in store.list_images()? {
+        if let Some(key) = image.names.iter().chain(&image.digests).find(|n| n.ends_with(&wanted)).cloned() {
+            return Ok(Some((image, By::Name(key))));
+        }
+    }
+    Ok(None)
 }
 
 /// How a reference is called in the store: by its digest if it has one, else by its tag.
@@ -146,7 +167,7 @@ fn tagged(text: &str) -> String {
     }
 }
 
-/// docker's form of a stored name, `docker.io/library/nginx:latest` → `nginx:latest`.
-fn familiar(name: &str) -> String {
-    name.parse::<ImageRef>().map_or_else(|_| name.to_owned(), |r| r.familiar())
+/// A stored name as the caller is used to it, `docker.io/library/nginx:latest` → `nginx:latest`.
+fn familiar(ctx: &Context, name: &str) -> String {
+    name.parse::<ImageRef>().map_or_else(|_| name.to_owned(), |r| ctx.shown(&r))
 }

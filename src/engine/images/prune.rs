@@ -24,7 +24,7 @@ pub struct PrunedImages {
 pub fn prune(ctx: &Context, all: bool, filters: &[String]) -> Result<PrunedImages, Error> {
     Filters::parse(filters, FILTERS)?;
     let store = ctx.store()?;
-    let filter = ImageFilter::compile(&store, filters, &[])?;
+    let filter = ImageFilter::compile(ctx, &store, filters, &[])?;
     let containers = store.list_containers()?;
     let mut done = PrunedImages::default();
     for image in store.list_images()? {

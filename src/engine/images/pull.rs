@@ -48,7 +48,7 @@ pub fn pull(
     progress: &dyn Progress,
 ) -> Result<Pulled, Error> {
     let store = ctx.store()?;
-    let names = Names::new();
+    let names = Names::of(ctx);
     let name = match &files::place(name)? {
         Place::Files(from) => return pull_files(ctx, &store, from, options, progress),
         // What is in the store only has to be there.
@@ -120,7 +120,7 @@ pub fn tags(name: &str, options: &PullOptions) -> Result<Vec<String>, Error> {
     if last.contains([':', '@']) {
         return Err(Error::new(Kind::Invalid, "tag can't be used with --all-tags/-a"));
     }
-    let names = Names::new();
+    let names = Names::of_registries();
     let found = with_request(&names, name, options, &NoProgress, image::pull::remote_tags)?;
     Ok(found.into_iter().map(|tag| format!("{name}:{tag}")).collect())
 }
@@ -133,7 +133,7 @@ pub(in crate::engine) fn pull_again(
     options: &PullOptions,
     progress: &dyn Progress,
 ) -> Result<Digest, Error> {
-    Ok(pull_into(ctx, store, &Names::new(), name, options, progress)?.image.id)
+    Ok(pull_into(ctx, store, &Names::of(ctx), name, options, progress)?.image.id)
 }
 
 pub(super) fn pull_into(
@@ -148,7 +148,7 @@ pub(super) fn pull_into(
         image::pull(store, request, progress)
     })?;
     let image::Pulled { image, reference, digest, up_to_date } = done;
-    journal::image(ctx, "pull", &reference.familiar(), &image.config.labels);
+    journal::image(ctx, "pull", &ctx.shown(&reference), &image.config.labels);
     Ok(Pulled { image, reference: Some(reference), digest, up_to_date })
 }
 

@@ -65,7 +65,7 @@ pub fn push(
         Place::Registry(name) | Place::Name(name) | Place::Unsupported(name) => name,
     };
     let store = ctx.store()?;
-    let names = Names::new();
+    let names = Names::of(ctx);
     let (image, _) = find_by(&names, &store, source).map_err(|e| match e.kind() {
         Kind::NotFound => {
             Error::new(Kind::NotFound, format!("An image does not exist locally with the tag: {source}"))
@@ -85,11 +85,11 @@ pub fn push(
         force: options.force_compression,
         form,
     };
-    let what = format!("pushing {}", target.familiar());
+    let what = format!("pushing {}", ctx.shown(&target));
     let pushed = watched(progress, |progress| image::push::push(&store, &request, progress));
     let pushed = pushed.map_err(|e| e.context(what))?;
     store.add_image_digest(&image.id, &target.with_digest(&pushed.digest).to_string())?;
-    journal::image(ctx, "push", &target.familiar(), &image.config.labels);
+    journal::image(ctx, "push", &ctx.shown(&target), &image.config.labels);
     Ok((target.to_string(), pushed))
 }
 
@@ -98,7 +98,7 @@ pub fn push(
 /// # Errors
 /// The registry refuses them, or they cannot be kept.
 pub fn login(key: &str, username: &str, password: &str, options: &RegistryOptions) -> Result<Stored, Error> {
-    let names = Names::new();
+    let names = Names::of_registries();
     let key = normal(key);
     let registry = key.split('/').next().unwrap_or(&key);
     let credentials = Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
@@ -119,7 +119,7 @@ pub fn login(key: &str, username: &str, password: &str, options: &RegistryOption
 /// # Errors
 /// The registry cannot be reached, or a credentials file does not parse.
 pub fn login_again(key: &str, options: &RegistryOptions) -> Result<bool, Error> {
-    let names = Names::new();
+    let names = Names::of_registries();
     let key = normal(key);
     let (registry, repository) = key.split_once('/').unwrap_or((&key, ""));
     let file = options.auth_file.as_deref().map(std::path::Path::new);
@@ -137,7 +137,7 @@ pub fn login_again(key: &str, options: &RegistryOptions) -> Result<bool, Error> 
 /// # Errors
 /// A credentials file that does not parse.
 pub fn login_of(key: &str, options: &RegistryOptions) -> Result<Option<String>, Error> {
-    let names = Names::new();
+    let names = Names::of_registries();
     let key = normal(key);
     let (registry, repository) = key.split_once('/').unwrap_or((&key, ""));
     let file = options.auth_file.as_deref().map(std::path::Path::new);
@@ -154,7 +154,7 @@ pub fn login_of(key: &str, options: &RegistryOptions) -> Result<Option<String>, 
 /// # Errors
 /// The file cannot be written; there were none.
 pub fn logout(key: Option<&str>, auth_file: Option<&str>) -> Result<Vec<String>, Error> {
-    let names = Names::new();
+    let names = Names::of_registries();
     let file = auth_file.map(std::path::Path::new);
     let keys = match key {
         Some(key) => vec![normal(key)],
@@ -177,7 +177,7 @@ pub fn logout(key: Option<&str>, auth_file: Option<&str>) -> Result<Vec<String>,
 /// # Errors
 /// No registry answers.
 pub fn search(term: &str, limit: usize, options: &RegistryOptions) -> Result<Vec<SearchResult>, Error> {
-    let names = Names::new();
+    let names = Names::of_registries();
     let registries = names.registries()?;
     let (hosts, term) = match term.split_once('/') {
         Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (vec![host], rest),

@@ -31,7 +31,7 @@ pub fn rmi(ctx: &Context, name: &str, options: RmiOptions) -> Result<Vec<Removal
         return Err(Error::new(Kind::Invalid, "image name cannot be blank"));
     }
     let store = ctx.store()?;
-    let (image, by) = find_by(&Names::new(), &store, name)?;
+    let (image, by) = find_by(&Names::of(ctx), &store, name)?;
     let users: Vec<Summary> =
         store.list_containers()?.into_iter().filter(|c| c.image_id.as_ref() == Some(&image.id)).collect();
     match by {
@@ -57,13 +57,13 @@ fn by_name(
     if !is_tag && (tags > 0 || image.digests.len() > 1) {
         let alone = tags + image.digests.len() <= 2;
         return match users.first().filter(|_| alone && !options.force) {
-            Some(user) => Err(used(image, key, user)),
+            Some(user) => Err(used(ctx, image, key, user)),
             None => untag(ctx, store, image, key),
         };
     }
     if let Some(user) = users.first() {
         if !options.force {
-            return Err(used(image, key, user));
+            return Err(used(ctx, image, key, user));
         }
         return untag_all(ctx, store, image);
     }
@@ -117,10 +117,10 @@ fn by_id(
     }
 }
 
-fn used(image: &Image, key: &str, user: &Summary) -> Error {
+fn used(ctx: &Context, image: &Image, key: &str, user: &Summary) -> Error {
     conflict(format!(
         "unable to remove repository reference \"{}\" (must force) - container {} is using its referenced image {}",
-        familiar(key),
+        familiar(ctx, key),
         user.id.short(),
         image.id.short()
     ))
@@ -132,15 +132,15 @@ fn conflict(text: String) -> Error {
 
 fn untag(ctx: &Context, store: &Store, image: &Image, key: &str) -> Result<Vec<Removal>, Error> {
     store.untag_image(key)?;
-    journal::named_image(ctx, "untag", image.id.as_str(), &familiar(key), &image.config.labels);
-    let mut done = vec![Removal::Untagged(familiar(key))];
+    journal::named_image(ctx, "untag", image.id.as_str(), &familiar(ctx, key), &image.config.labels);
+    let mut done = vec![Removal::Untagged(familiar(ctx, key))];
     let after = store.image(&image.id)?;
     done.extend(
         image
             .digests
             .iter()
             .filter(|d| d.as_str() != key && !after.digests.contains(d))
-            .map(|d| Removal::Untagged(familiar(d))),
+            .map(|d| Removal::Untagged(familiar(ctx, d))),
     );
     Ok(done)
 }
@@ -158,10 +158,11 @@ fn untag_all(ctx: &Context, store: &Store, image: &Image) -> Result<Vec<Removal>
 pub(super) fn delete(ctx: &Context, store: &Store, image: &Image) -> Result<(Vec<Removal>, u64), Error> {
     let removed = store.remove_image(&image.id)?;
     for name in &image.names {
-        journal::named_image(ctx, "untag", image.id.as_str(), &familiar(name), &image.config.labels);
+        journal::named_image(ctx, "untag", image.id.as_str(), &familiar(ctx, name), &image.config.labels);
     }
     journal::image(ctx, "delete", image.id.as_str(), &image.config.labels);
-    let mut done: Vec<Removal> = removed.untagged.iter().map(|n| Removal::Untagged(familiar(n))).collect();
+    let mut done: Vec<Removal> =
+        removed.untagged.iter().map(|n| Removal::Untagged(familiar(ctx, n))).collect();
     done.push(Removal::Deleted(image.id.to_string()));
     done.extend(removed.layers.iter().map(|l| Removal::Deleted(l.to_string())));
     Ok((done, removed.bytes))

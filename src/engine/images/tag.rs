@@ -2,7 +2,7 @@
 
 use super::{By, Context, Error, Kind, Names, find_by};
 use crate::engine::journal;
-use crate::model::reference::{DEFAULT_REGISTRY, ImageName};
+use crate::model::reference::ImageName;
 
 /// Gives the image that `source` means further names. A short name is docker.io's, as with docker.
 ///
@@ -20,13 +20,13 @@ pub fn tag(ctx: &Context, source: &str, names: &[String]) -> Result<(), Error> {
                     format!("refusing to create a tag with a digest reference: {name}"),
                 ));
             }
-            Ok(parsed.in_registry(DEFAULT_REGISTRY))
+            Ok(parsed.in_registry(ctx.own_registry()))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let (image, _) = find_by(&Names::new(), &store, source)?;
+    let (image, _) = find_by(&Names::of(ctx), &store, source)?;
     for target in targets {
         store.tag_image(&image.id, &target.to_string())?;
-        journal::named_image(ctx, "tag", image.id.as_str(), &target.familiar(), &image.config.labels);
+        journal::named_image(ctx, "tag", image.id.as_str(), &ctx.shown(&target), &image.config.labels);
     }
     Ok(())
 }
@@ -37,7 +37,7 @@ pub fn tag(ctx: &Context, source: &str, names: &[String]) -> Result<(), Error> {
 /// No such image; a name that it does not have.
 pub fn untag(ctx: &Context, image: &str, names: &[String]) -> Result<(), Error> {
     let store = ctx.store()?;
-    let resolver = Names::new();
+    let resolver = Names::of(ctx);
     let (found, by) = find_by(&resolver, &store, image)?;
     let mut gone = Vec::new();
     for name in names {
@@ -53,7 +53,13 @@ pub fn untag(ctx: &Context, image: &str, names: &[String]) -> Result<(), Error> 
     }
     for name in gone {
         store.untag_image(&name)?;
-        journal::named_image(ctx, "untag", found.id.as_str(), &super::familiar(&name), &found.config.labels);
+        journal::named_image(
+            ctx,
+            "untag",
+            found.id.as_str(),
+            &super::familiar(ctx, &name),
+            &found.config.labels,
+        );
     }
     Ok(())
 }

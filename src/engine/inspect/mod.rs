@@ -18,6 +18,7 @@ use super::error::{Error, Kind as ErrorKind};
 use super::view::Container;
 use crate::model::container::{ContainerSpec, Phase};
 use crate::model::mount::{MountKind, MountSpec};
+use crate::model::network::DEFAULT_NETWORK;
 use crate::storage::{Error as StorageError, Store};
 
 /// What is to be inspected (`--type`).
@@ -83,9 +84,18 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
     let shown = spec.mounts.iter().filter(|m| m.kind != MountKind::Tmpfs || typed(&spec, m).is_none());
     put("Mounts", shown.map(|m| mount(m, typed(&spec, m))).collect());
     put("Config", config::config(&spec));
-    put("NetworkSettings", network::settings(&store, &spec, phase)?);
+    let mut networks = network::settings(&store, &spec, phase)?;
+    if let Some(attached) = networks["Networks"].as_object_mut().filter(|_| ctx.podman)
+        && let Some(default) = attached.remove(DEFAULT_NETWORK)
+    {
+        attached.insert(ctx.network_name(DEFAULT_NETWORK).to_owned(), default);
+    }
+    put("NetworkSettings", networks);
     podman(ctx, &spec, phase, &mut all);
     podman_image(&store, &spec, &mut all);
+    if ctx.podman {
+        as_podman(&mut all);
+    }
     Ok(Value::Object(all))
 }
 
@@ -116,6 +126,22 @@ fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<Stri
     if let Some(running) = phase.running() {
         put("ConmonPidFile", "".into());
         put("CgroupPath", running.cgroup.clone().into());
+    }
+}
+
+/// Where podman has another form for the same field.
+fn as_podman(all: &mut Map<String, Value>) {
+    for (key, prefix) in [("Name", "/"), ("Image", "sha256:")] {
+        if let Some(bare) = all[key].as_str().and_then(|text| text.strip_prefix(prefix)).map(str::to_owned) {
+            all.insert(key.to_owned(), bare.into());
+        }
+    }
+    all.insert("Driver".to_owned(), "overlay".into());
+    all.entry("ConmonPidFile").or_insert_with(|| "".into());
+    for key in ["ExecIDs", "Mounts"] {
+        if all[key].is_null() {
+            all.insert(key.to_owned(), json!([]));
+        }
     }
 }
 

@@ -20,7 +20,9 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<Value, Error> {
         None => find(ctx, &ctx.store()?, name)?,
     };
     let containers = containers(ctx, &network)?;
-    Ok(value(&network, &containers))
+    let mut value = value(&network, &containers);
+    value["Name"] = ctx.network_name(&network.name).into();
+    Ok(value)
 }
 
 /// Containers attached now: by their leases.

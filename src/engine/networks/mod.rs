@@ -105,7 +105,11 @@ pub fn ls(ctx: &Context, filters: &[String]) -> Result<Vec<Network>, Error> {
     let store = ctx.store()?;
     find(ctx, &store, DEFAULT_NETWORK)?;
     let mut all = store.list_networks()?;
-    all.extend(MODES.iter().map(|(name, driver)| mode(name, driver)));
+    if ctx.podman {
+        all.iter_mut().for_each(|n| n.name = ctx.network_name(&n.name).to_owned());
+    } else {
+        all.extend(MODES.iter().map(|(name, driver)| mode(name, driver)));
+    }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     filtered(&store, all, &Filters::parse(filters, FILTERS)?)
 }

@@ -233,6 +233,7 @@ fn podman_host(ctx: &Context, host: &Facts) -> Value {
             "capabilities": crate::runtime::defaults::CAPABILITIES.join(","),
             "rootless": false,
             "seccompEnabled": true,
+            "seccompProfilePath": ctx.config.containers.seccomp_profile.clone().unwrap_or_default(),
             "selinuxEnabled": ctx.host.selinux(),
         },
         "serviceIsRemote": false,
