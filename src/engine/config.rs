@@ -92,6 +92,18 @@ pub struct ContainersConfig {
     pub label: Option<bool>,
     /// `seccomp_profile`.
     pub seccomp_profile: Option<PathBuf>,
+    /// `netns`, as `--network` takes it.
+    pub netns: Option<String>,
+    /// `pidns`, `ipcns`, `utsns`, `cgroupns`, as the flags take them.
+    pub pidns: Option<String>,
+    /// See [`Self::pidns`].
+    pub ipcns: Option<String>,
+    /// See [`Self::pidns`].
+    pub utsns: Option<String>,
+    /// See [`Self::pidns`].
+    pub cgroupns: Option<String>,
+    /// `no_hosts`: /etc/hosts is left alone.
+    pub no_hosts: bool,
 }
 
 /// How the engine works, `[engine]` and `[network]` of containers.conf.

@@ -62,12 +62,6 @@ pub fn create(
     files: &SideFiles,
     progress: &dyn Progress,
 ) -> Result<Created, Error> {
-    if files.pidfile.is_some() || files.monitor_pidfile.is_some() {
-        return Err(Error::new(
-            Kind::Unsupported,
-            "--pidfile and --conmon-pidfile are for run: a created container has no process yet",
-        ));
-    }
     let store = ctx.store()?;
     let made = make(ctx, &store, options, files, progress, Purpose::Create)?;
     let Resolved { spec, warnings, .. } = made.resolved;
@@ -137,6 +131,8 @@ pub(super) fn make(
         false => None,
     };
     let mut resolved = resolve::resolve(&inputs)?;
+    resolved.spec.lifecycle.pidfile.clone_from(&files.pidfile);
+    resolved.spec.lifecycle.monitor_pidfile.clone_from(&files.monitor_pidfile);
     resolved.spec.hooks = super::hooks::of(&resolved.spec, &ctx.config.engine.hooks_dirs)?;
     if let (true, Some(name)) = (options.replace, &options.name) {
         rm::replace(ctx, store, name)?;

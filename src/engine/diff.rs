@@ -1,10 +1,12 @@
-//! `diff`: what a container changed against its image.
+//! `diff`: what a container changed against its image, or an image against the one below.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::error::{Error, Kind};
+use super::lookup;
 use super::view::Container;
 use crate::model::container::ContainerSpec;
 use crate::storage::diff::{ChangeKind, changes};
@@ -56,18 +58,57 @@ pub fn diff(ctx: &Context, name: &str) -> Result<Vec<(Change, String)>, Error> {
         let below = |p: &&PathBuf| **p != c.path && p.starts_with(&c.path);
         c.kind != ChangeKind::Modified || !made.iter().any(|p| below(&p)) || seen.iter().any(|p| below(&p))
     });
-    Ok(all
-        .into_iter()
-        .filter(|c| !hidden.contains(&c.path))
-        .map(|c| {
-            let kind = match c.kind {
-                ChangeKind::Added => Change::Added,
-                ChangeKind::Modified => Change::Modified,
-                ChangeKind::Deleted => Change::Deleted,
+    let shown = all.into_iter().filter(|c| !hidden.contains(&c.path));
+    Ok(shown.map(|c| (kind(c.kind), c.path.to_string_lossy().into_owned())).collect())
+}
+
+fn kind(kind: ChangeKind) -> Change {
+    match kind {
+        ChangeKind::Added => Change::Added,
+        ChangeKind::Modified => Change::Modified,
+        ChangeKind::Deleted => Change::Deleted,
+    }
+}
+
+/// The changes of an image against another that it is built on; against what is below its last layer if none is named.
+///
+/// # Errors
+/// No such image, or two of which none is built on the other.
+pub fn image(ctx: &Context, name: &str, base: Option<&str>) -> Result<Vec<(Change, String)>, Error> {
+    let store = ctx.store()?;
+    let layers = lookup::image(ctx, &store, name)?.layers;
+    let below = match base {
+        None => layers.len().saturating_sub(1),
+        Some(base) => {
+            let base_layers = lookup::image(ctx, &store, base)?.layers;
+            if !layers.starts_with(&base_layers) {
+                let text = format!("{name} is not built on {base}: there is nothing to compare");
+                return Err(Error::new(Kind::Unsupported, text));
+            }
+            base_layers.len()
+        }
+    };
+    let mut all: BTreeMap<PathBuf, Change> = BTreeMap::new();
+    for (n, layer) in layers.iter().enumerate().skip(below) {
+        let path = ctx.paths.layer_diff(layer);
+        let upper = std::fs::File::open(&path)
+            .map_err(|e| Error::with_source(Kind::Internal, format!("opening {}", path.display()), e))?;
+        let lowers: Vec<PathBuf> = layers[..n].iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
+        for change in changes(upper.as_fd(), &lowers)? {
+            // What an earlier one of these layers did is part of the whole change.
+            let whole = match (all.get(&change.path), kind(change.kind)) {
+                (Some(Change::Added), Change::Deleted) => None,
+                (Some(Change::Added), _) => Some(Change::Added),
+                (Some(Change::Deleted), Change::Added) => Some(Change::Modified),
+                (_, new) => Some(new),
             };
-            (kind, c.path.to_string_lossy().into_owned())
-        })
-        .collect())
+            match whole {
+                Some(whole) => drop(all.insert(change.path, whole)),
+                None => drop(all.remove(&change.path)),
+            }
+        }
+    }
+    Ok(all.into_iter().map(|(path, change)| (change, path.to_string_lossy().into_owned())).collect())
 }
 
 /// Mount points that the runtime makes in the writable layer; docker and podman do not show them either.

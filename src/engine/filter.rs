@@ -6,9 +6,10 @@ use super::context::Context;
 use super::error::{Error, Kind};
 use super::view::Container;
 use crate::model::container::Phase;
+use crate::model::id::ContainerId;
 use crate::model::image::Image;
 use crate::model::lifecycle::RestartPolicy;
-use crate::model::network::{Protocol, parse_expose};
+use crate::model::network::{NetworkModeSpec, Protocol, parse_expose};
 use crate::model::units::parse_timestamp;
 use crate::storage::Store;
 use crate::storage::containers::Desired;
@@ -93,6 +94,10 @@ pub(crate) struct ContainerFilter {
     filters: Filters,
     ancestors: Vec<Image>,
     networks: Vec<String>,
+    /// Containers in the network of one that was named.
+    joined: Vec<ContainerId>,
+    /// podman: what an image's name or id may hold.
+    parts: Vec<String>,
     before: Option<jiff::Timestamp>,
     since: Option<jiff::Timestamp>,
     until: Option<jiff::Timestamp>,
@@ -177,7 +182,9 @@ impl ContainerFilter {
             .iter()
             .map(|name| super::lookup::network(ctx, store, name).map_or_else(|_| name.clone(), |n| n.name));
         let networks = networks.collect();
-        Ok(Self { ancestors, networks, before, since, until, ports, filters })
+        let joined = joined(store, filters.values("network"))?;
+        let parts = if ctx.podman { filters.values("ancestor").to_vec() } else { Vec::new() };
+        Ok(Self { ancestors, networks, joined, parts, before, since, until, ports, filters })
     }
 
     /// Whether a container passes.
@@ -199,14 +206,26 @@ impl ContainerFilter {
                 _ => false,
             },
             "health" => values.iter().any(|v| v == health_word(&c.phase, row.has_health)),
-            "ancestor" => self.ancestors.iter().any(|image| {
-                row.image_id.as_ref() == Some(&image.id)
-                    || (row.image_id.is_none() && row.image_name == image.id.as_str())
-            }),
-            "network" => row.networks.iter().any(|n| self.networks.contains(n)),
-            "volume" => {
-                values.iter().any(|v| row.mounts.iter().any(|(source, target)| source == v || target == v))
+            "ancestor" => {
+                self.ancestors.iter().any(|image| {
+                    row.image_id.as_ref() == Some(&image.id)
+                        || (row.image_id.is_none() && row.image_name == image.id.as_str())
+                }) || self.parts.iter().any(|part| {
+                    let id = row.image_id.as_ref().map_or("", |id| id.as_str());
+                    row.image_name.contains(part.as_str()) || id.contains(part.as_str())
+                })
             }
+            "network" => {
+                row.networks.iter().any(|n| self.networks.contains(n)) || self.joined.contains(&row.id)
+            }
+            "volume" => values.iter().any(|v| {
+                row.mounts.iter().any(|(source, target)| {
+                    source == v
+                        || target == v
+                        || v.strip_prefix(source.as_str())
+                            .is_some_and(|rest| rest.strip_prefix(':') == Some(target))
+                })
+            }),
             "before" => self.before.is_some_and(|t| row.created < t),
             "since" => self.since.is_some_and(|t| row.created > t),
             "until" => self.until.is_some_and(|t| row.created < t),
@@ -229,6 +248,26 @@ impl ContainerFilter {
             }
         })
     }
+}
+
+/// Containers that were made with `--network container:NAME`, for each NAME of a filter `network=container:NAME`.
+fn joined(store: &Store, values: &[String]) -> Result<Vec<ContainerId>, Error> {
+    let mut owners = Vec::new();
+    for name in values.iter().filter_map(|v| v.strip_prefix("container:")) {
+        owners.push(store.find_container(name)?.id);
+    }
+    if owners.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for row in store.list_containers()? {
+        if let NetworkModeSpec::Container(id) = store.spec(&row.id)?.network.mode
+            && owners.contains(&id)
+        {
+            found.push(row.id);
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a boot starts it: the policy says so, and nobody stopped it.

@@ -1,9 +1,11 @@
 //! The last step that `run`, `start` and the boot have in common: the row says "started", the run lock is held;
 //! the monitor is spawned, and its answer becomes the container's phase or a typed failure.
 
+use std::path::Path;
+
 use super::attach::{AttachOptions, Attached};
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::rm;
 use super::view::Container;
 use crate::model::container::{ContainerSpec, Running};
@@ -65,11 +67,19 @@ pub(super) fn launch(
             if !what.wait && spec.lifecycle.restart != RestartPolicy::No {
                 store.set_desired(&spec.id, Desired::Running)?;
             }
+            pidfile(spec.lifecycle.pidfile.as_deref(), started.running.init.pid)?;
+            pidfile(spec.lifecycle.monitor_pidfile.as_deref(), started.running.monitor.pid)?;
             let attached = started.attached.map(|relay| Attached::main(spec.id.clone(), relay, what.attach));
             Ok((started.running, attached))
         }
         Err(e) => Err(failed(ctx, store, what.row, named(store, e.into()))),
     }
+}
+
+fn pidfile(path: Option<&Path>, pid: i32) -> Result<(), Error> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, format!("{pid}"))
+        .map_err(|e| Error::with_source(Kind::Invalid, format!("writing the pid file {}", path.display()), e))
 }
 
 /// Starts a container that was initialized.

@@ -84,7 +84,7 @@ pub fn logs(
             }
         };
         let read = ReadOptions { since: options.since, until: options.until, tail: options.tail };
-        let reader = Reader::open(&ctx.paths.log(&spec.id), format, read)?;
+        let reader = Reader::open(&ctx.paths.log_of(&spec), format, read)?;
         let short = Arc::from(spec.id.short());
         let details = Arc::from(super::log_details::of(&spec));
         sources.push(Source { id: spec.id, short, details, reader, next: None, ended: false });

@@ -122,7 +122,7 @@ pub fn system(ctx: &Context, options: &PruneOptions) -> Result<Pruned, Error> {
         // `until` is no filter of volumes: their age says nothing.
         let filters: Vec<String> =
             options.filters.iter().filter(|f| !f.starts_with("until")).cloned().collect();
-        pruned.add(volumes(ctx, &filters, false)?);
+        pruned.add(volumes(ctx, &filters, ctx.podman)?);
     }
     // Last, because a removed container may have been the last user of its image.
     let images = super::images::prune(ctx, options.all, &options.filters)?;

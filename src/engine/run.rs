@@ -1,7 +1,5 @@
 //! `run`: create and start in one, attached or detached.
 
-use std::path::Path;
-
 use super::attach::{AttachOptions, Attached, Recorder};
 use super::context::Context;
 use super::create::{self, SideFiles};
@@ -96,13 +94,7 @@ fn with(
         wait: false,
         fresh: true,
     };
-    let (running, attached) = launch::launch(ctx, &store, run_dir, what)?;
-    if let Some(path) = &run.files.pidfile {
-        pidfile(path, running.init.pid)?;
-    }
-    if let Some(path) = &run.files.monitor_pidfile {
-        pidfile(path, running.monitor.pid)?;
-    }
+    let (_, attached) = launch::launch(ctx, &store, run_dir, what)?;
     let warnings = made.resolved.warnings.clone();
     Ok(match attached {
         Some(mut attached) => {
@@ -115,9 +107,4 @@ fn with(
         }
         None => RunHandle::Detached { id: spec.id.clone(), warnings },
     })
-}
-
-fn pidfile(path: &Path, pid: i32) -> Result<(), Error> {
-    std::fs::write(path, format!("{pid}"))
-        .map_err(|e| Error::with_source(Kind::Invalid, format!("writing the pid file {}", path.display()), e))
 }

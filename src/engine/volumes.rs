@@ -18,7 +18,7 @@ use crate::storage::{Error as StorageError, Store, Use};
 
 /// Filters of `volume ls` and `volume prune`.
 pub(super) const FILTERS: &[&str] =
-    &["all", "dangling", "driver", "label", "label!", "name", "opt", "scope", "since", "until"];
+    &["after", "all", "dangling", "driver", "label", "label!", "name", "opt", "scope", "since", "until"];
 
 /// What `volume create` is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,6 +79,10 @@ pub fn create(ctx: &Context, options: &VolumeOptions) -> Result<Volume, Error> {
         }
         Err(StorageError::Exists { .. }) => {
             let volume = store.find_volume(name.unwrap_or_default())?;
+            if !ignore && ctx.podman {
+                let text = format!("volume with name {} already exists: volume already exists", volume.name);
+                return Err(Error::new(Kind::Conflict, text));
+            }
             if !ignore && volume.options != *opts {
                 return Err(Error::new(
                     Kind::Conflict,
@@ -111,7 +115,7 @@ pub(super) fn filtered(store: &Store, filters: &Filters) -> Result<Vec<Volume>, 
     let mut list = store.list_volumes()?;
     let time = |text: &String| parse_timestamp(text, jiff::Timestamp::now(), &jiff::tz::TimeZone::system());
     let until = filters.values("until").first().map(time).transpose()?;
-    let since = match filters.values("since").first() {
+    let since = match filters.values("since").first().or(filters.values("after").first()) {
         Some(name) => Some(store.find_volume(name)?.created),
         None => None,
     };

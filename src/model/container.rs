@@ -1,5 +1,7 @@
 //! [`ContainerSpec`] (resolved, immutable but for `update` and `rename`) and [`Phase`] (what state it is in).
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::digest::{ChainId, Digest};
@@ -168,6 +170,12 @@ pub struct LifecycleSpec {
     /// `--sdnotify`.
     #[serde(default)]
     pub sdnotify: Option<String>,
+    /// `--pidfile`: gets the pid of init at each start by a command.
+    #[serde(default)]
+    pub pidfile: Option<PathBuf>,
+    /// `--conmon-pidfile`: the same for the monitor.
+    #[serde(default)]
+    pub monitor_pidfile: Option<PathBuf>,
 }
 
 /// A program that runs at a stage of the container's life (the runtime specification's hooks).

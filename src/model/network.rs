@@ -114,8 +114,8 @@ pub struct DnsOptions {
     pub options: Vec<String>,
     /// `--add-host NAME[;NAME…]:IP`; the address `host-gateway` is kept as text.
     pub hosts: Vec<(String, String)>,
-    /// `--no-hosts`: do not write /etc/hosts.
-    pub no_hosts: bool,
+    /// `--no-hosts`: do not write /etc/hosts; `None` leaves it to containers.conf.
+    pub no_hosts: Option<bool>,
     /// `--no-hostname`: do not write /etc/hostname.
     pub no_hostname: bool,
     /// `--hosts-file`: base for /etc/hosts: a path, `image` or `none`.

@@ -35,9 +35,7 @@ impl Log {
                 return Err(Failure::plain(FailureKind::Unsupported, text));
             }
         };
-        let named = wish.options.iter().find(|(key, _)| key == "path").map(|(_, path)| path.into());
-        let path = named.unwrap_or_else(|| paths.log(&spec.id));
-        Writer::open(&path, format, wish.max_size, wish.max_file)
+        Writer::open(&paths.log_of(spec), format, wish.max_size, wish.max_file)
             .map(|writer| Some(Self::File(writer)))
             .map_err(|e| Failure::internal("opening the container's log", &e))
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
+use crate::model::container::ContainerSpec;
 use crate::model::digest::ChainId;
 use crate::model::id::ContainerId;
 
@@ -61,6 +62,13 @@ impl Paths {
     #[must_use]
     pub fn log(&self, id: &ContainerId) -> PathBuf {
         self.container(id).join("ctr.log")
+    }
+
+    /// A container's log file as its options have it: `path` of k8s-file, else [`Self::log`].
+    #[must_use]
+    pub fn log_of(&self, spec: &ContainerSpec) -> PathBuf {
+        let named = spec.lifecycle.log.options.iter().find(|(key, _)| key == "path");
+        named.map_or_else(|| self.log(&spec.id), |(_, path)| PathBuf::from(path))
     }
 
     /// All containers' volatile directories.

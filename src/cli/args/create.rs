@@ -91,9 +91,11 @@ impl CreateArgs {
     /// Files to write beside the container.
     #[must_use]
     pub fn side_files(&self) -> SideFiles {
-        let path = |p: &Option<String>| p.as_ref().map(Into::into);
+        // A later start may have another working directory.
+        let path =
+            |p: &Option<String>| p.as_ref().map(|p| std::path::absolute(p).unwrap_or_else(|_| p.into()));
         SideFiles {
-            cidfile: path(&self.life.cidfile),
+            cidfile: self.life.cidfile.as_ref().map(Into::into),
             pidfile: path(&self.life.pidfile),
             monitor_pidfile: path(&self.life.conmon_pidfile),
         }

@@ -56,8 +56,9 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "FILE")]
     pub hosts_file: Option<String>,
     /// Do not write /etc/hosts
-    #[arg(long)]
-    pub no_hosts: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = super::boolean, value_name = "BOOL")]
+    pub no_hosts: Option<bool>,
     /// Do not write /etc/hostname
     #[arg(long)]
     pub no_hostname: bool,
@@ -87,7 +88,7 @@ impl NetworkArgs {
         for text in &self.add_host {
             hosts.extend(parse_extra_host(text)?);
         }
-        if self.no_hosts && !hosts.is_empty() {
+        if self.no_hosts == Some(true) && !hosts.is_empty() {
             return Err(Failure::usage("--no-hosts and --add-host cannot be set together"));
         }
         Ok(NetworkOptions {

@@ -8,7 +8,7 @@ use crate::cli::Ctx;
 use crate::cli::args::resources::ResourceArgs;
 use crate::cli::args::select::{LatestArg, SelectArgs, selection};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 use crate::engine::Selection;
@@ -223,7 +223,9 @@ fn init(args: InitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn cleanup(args: CleanupArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    let which = selection(args.containers, args.choice, false, "container cleanup")?;
+    // podman's cleanup may come when the container is gone already.
+    let ignore = ctx.manner == Manner::Podman;
+    let which = selection(args.containers, args.choice, ignore, "container cleanup")?;
     let mut each = Each::new(ui);
     crate::engine::reconcile::cleanup(ctx.engine()?, &which, args.rm, &mut |done| each.echo(done))?;
     Ok(each.exit())
@@ -241,7 +243,7 @@ fn clone(args: CloneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         force: args.force,
         run: args.run,
     };
-    let progress = PullProgress::new(false);
+    let progress = PullProgress::new(false).speaking(ctx.manner);
     let created = crate::engine::clone::clone(ctx.engine()?, &args.container, &options, &progress);
     progress.finish();
     let created = created?;

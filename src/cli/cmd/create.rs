@@ -26,7 +26,7 @@ fn run(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         ui.warn(warning);
     }
     let options = args.into_options(&ctx.globals)?;
-    let progress = PullProgress::new(options.quiet);
+    let progress = PullProgress::new(options.quiet).speaking(ctx.manner);
     let created = crate::engine::create::create(ctx.engine()?, &options, &files, &progress);
     progress.finish();
     let created = created?;

@@ -138,7 +138,8 @@ fn data(event: &Event) -> Data {
         map.insert("Name".to_owned(), attribute(event, "name").into());
         map.insert("Image".to_owned(), attribute(event, "image").into());
         map.insert("From".to_owned(), attribute(event, "image").into());
-        map.insert("ContainerExitCode".to_owned(), attribute(event, "exitCode").into());
+        let code = attribute(event, "exitCode").parse::<i64>().map_or(Value::Null, Value::from);
+        map.insert("ContainerExitCode".to_owned(), code);
         map.insert("HealthStatus".to_owned(), attribute(event, "health_status").into());
         map.insert("HealthFailingStreak".to_owned(), attribute(event, "health_failing_streak").into());
         map.insert("HealthLog".to_owned(), attribute(event, "health_log").into());

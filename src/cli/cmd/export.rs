@@ -2,7 +2,7 @@
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Failure, Outcome};
+use crate::cli::exit::{Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 
 /// Flags of `export`.
@@ -27,6 +27,9 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: ExportArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
     let engine = ctx.engine()?;
+    if let Some(path) = args.output.as_deref().filter(|p| ctx.manner == Manner::Podman && p.contains(':')) {
+        return Err(Failure::usage(format!("invalid filename (should not contain ':') {path:?}")));
+    }
     super::to_output(args.output.as_deref(), |out| {
         crate::engine::export::export(engine, &args.container, out).map_err(Failure::from)?;
         Ok(())

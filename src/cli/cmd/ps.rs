@@ -194,6 +194,9 @@ fn as_podman(row: &mut Data, c: &ContainerListing, cut: bool) {
         command = command.chars().take(17).chain("...".chars()).collect();
     }
     row.value["Command"] = command.into();
+    if c.state == "paused" {
+        row.value["Status"] = "Paused".into();
+    }
     if let Some(all) = row.value.as_object_mut().filter(|all| all.contains_key("Namespaces")) {
         all.insert("ImageID".to_owned(), c.image_id.trim_start_matches("sha256:").into());
     }

@@ -3,7 +3,7 @@
 use crate::cli::Ctx;
 use crate::cli::args::image::{PlatformArgs, RegistryArgs};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 use crate::engine::images::{self, PullOptions};
@@ -67,11 +67,12 @@ fn one(
     engine: &crate::engine::Context,
     ui: &mut Ui,
 ) -> Result<(), Failure> {
-    let progress = PullProgress::new(quiet);
+    let manner = if engine.podman { Manner::Podman } else { Manner::Docker };
+    let progress = PullProgress::new(quiet).speaking(manner);
     let done = images::pull(engine, name, options, &progress);
     let told = progress.finish();
     let done = done?;
-    if !quiet && !told {
+    if !quiet && !told && !engine.podman {
         ui.note(format_args!("Digest: {}", done.digest));
         let what = if done.up_to_date { "Image is up to date" } else { "Downloaded newer image" };
         let shown = done.reference.as_ref().map_or_else(|| name.to_owned(), ImageRef::familiar);

@@ -3,7 +3,7 @@
 use crate::cli::Ctx;
 use crate::cli::args::image::RegistryArgs;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 use crate::engine::images::{self, ListOptions, PushOptions};
@@ -77,12 +77,16 @@ fn run(args: PushArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         vec![args.image]
     };
     for name in names {
-        let progress = PullProgress::new(args.quiet);
+        let progress = PullProgress::new(args.quiet).speaking(ctx.manner);
         let done = images::push(engine, &name, args.destination.as_deref(), &options, &progress);
         progress.finish();
         let (target, pushed) = done?;
         let tag = target.rsplit('/').next().and_then(|l| l.split_once(':')).map_or("", |(_, tag)| tag);
-        if args.quiet {
+        if ctx.manner == Manner::Podman {
+            if !args.quiet {
+                ui.note("Writing manifest to image destination");
+            }
+        } else if args.quiet {
             ui.line(&target);
         } else if pushed.size == 0 {
             ui.line(format_args!("{target}: digest: {}", pushed.digest));

@@ -66,7 +66,7 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     options.lifecycle.auto_remove |= args.rmi;
     let removed = args.rmi.then(|| options.image.clone());
     let engine = ctx.engine().map_err(|f| f.code(125))?;
-    let progress = PullProgress::new(options.quiet);
+    let progress = PullProgress::new(options.quiet).speaking(ctx.manner);
     // docker: with neither stdout nor stderr attached the id goes to stdout, as with -d.
     let silent = attach.as_ref().is_some_and(|a| !a.stdout && !a.stderr);
     let run = RunOptions { attach, files };

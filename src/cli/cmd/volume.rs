@@ -318,7 +318,9 @@ fn rm(args: RmArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let filters = crate::cli::client::prune_filters(ctx, args.filter);
-    let question = if args.all {
+    // podman means all by it.
+    let all = args.all || ctx.manner == Manner::Podman;
+    let question = if all {
         "This will remove all volumes not used by at least one container."
     } else {
         "This will remove anonymous local volumes not used by at least one container."
@@ -326,7 +328,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if !args.force && !ui.confirm(question)? {
         return Err(Failure::new("volume prune has been cancelled"));
     }
-    let pruned = crate::engine::prune::volumes(ctx.engine()?, &filters, args.all)?;
+    let pruned = crate::engine::prune::volumes(ctx.engine()?, &filters, all)?;
     super::show_list(ui, "Deleted Volumes:", &pruned.volumes);
     super::reclaimed(ui, ctx, pruned.reclaimed);
     Ok(Exit::OK)

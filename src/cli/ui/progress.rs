@@ -8,6 +8,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::cli::exit::Manner;
 use crate::engine::Progress;
 use crate::engine::progress::LayerState;
 use crate::model::digest::Digest;
@@ -21,6 +22,7 @@ const PAUSE: Duration = Duration::from_millis(80);
 pub struct PullProgress {
     quiet: bool,
     terminal: bool,
+    podman: bool,
     state: Mutex<State>,
 }
 
@@ -50,8 +52,15 @@ impl PullProgress {
         Self {
             quiet,
             terminal: std::io::stderr().is_terminal() && !dumb,
+            podman: false,
             state: Mutex::new(State::default()),
         }
+    }
+
+    /// In podman's words, if the program is called so.
+    #[must_use]
+    pub fn speaking(self, manner: Manner) -> Self {
+        Self { podman: manner == Manner::Podman, ..self }
     }
 
     /// Draws the last state and leaves the cursor below it. Says whether a pull has told its end.
@@ -90,12 +99,19 @@ impl PullProgress {
 
 impl Progress for PullProgress {
     fn missing(&self, name: &str) {
+        if self.podman {
+            return;
+        }
         self.say(&format!("Unable to find image '{name}' locally"));
     }
 
     fn trying(&self, reference: &ImageRef, _location: &str) {
         // Mirrors are of interest only where they fail, and then a warning names them.
         if self.lock().tried.replace(reference.clone()).as_ref() == Some(reference) {
+            return;
+        }
+        if self.podman {
+            self.say(&format!("Trying to pull {reference}..."));
             return;
         }
         let shown = reference.tag.as_deref().map_or_else(
@@ -107,11 +123,18 @@ impl Progress for PullProgress {
 
     fn done(&self, reference: &ImageRef, digest: &Digest, up_to_date: bool) {
         let what = if up_to_date { "Image is up to date" } else { "Downloaded newer image" };
+        if self.podman {
+            self.lock().end = vec!["Writing manifest to image destination".to_owned()];
+            return;
+        }
         let lines = [format!("Digest: {digest}"), format!("Status: {what} for {}", reference.familiar())];
         self.lock().end = lines.into();
     }
 
     fn layers(&self, _reference: &ImageRef, layers: &[(Digest, u64)]) {
+        if self.podman {
+            self.say("Getting image source signatures");
+        }
         let mut state = self.lock();
         state.started = Some(Instant::now());
         let made = layers.iter().map(|(digest, size)| Layer {
@@ -143,6 +166,14 @@ impl Progress for PullProgress {
             let due = state.last.is_none_or(|at| at.elapsed() >= PAUSE);
             if changed || due {
                 draw(&mut state);
+            }
+        } else if self.podman {
+            let done = matches!(
+                new,
+                LayerState::Complete | LayerState::Exists | LayerState::Pushed | LayerState::Mounted { .. }
+            );
+            if changed && done {
+                let _gone = writeln!(std::io::stderr(), "Copying blob {digest}");
             }
         } else if changed && let Some(word) = plain_word(&new) {
             let _gone = writeln!(std::io::stderr(), "{id}: {word}");

@@ -65,6 +65,12 @@ struct Containers {
     label: Option<bool>,
     log_driver: Option<String>,
     log_size_max: Option<i64>,
+    netns: Option<String>,
+    pidns: Option<String>,
+    ipcns: Option<String>,
+    utsns: Option<String>,
+    cgroupns: Option<String>,
+    no_hosts: Option<bool>,
     mounts: Option<List>,
     oom_score_adj: Option<i32>,
     pids_limit: Option<i64>,
@@ -213,6 +219,16 @@ fn apply_containers(config: &mut Config, path: &Path, file: Containers) -> Resul
     c.oom_score_adj = file.oom_score_adj.or(c.oom_score_adj);
     c.pids_limit = file.pids_limit.or(c.pids_limit);
     set(&mut c.read_only, file.read_only);
+    set(&mut c.no_hosts, file.no_hosts);
+    for (slot, said) in [
+        (&mut c.netns, file.netns),
+        (&mut c.pidns, file.pidns),
+        (&mut c.ipcns, file.ipcns),
+        (&mut c.utsns, file.utsns),
+        (&mut c.cgroupns, file.cgroupns),
+    ] {
+        *slot = said.filter(|mode| !mode.is_empty()).or(slot.take());
+    }
     c.seccomp_profile = file.seccomp_profile.or(c.seccomp_profile.take());
     if let Some(size) = file.shm_size {
         c.shm_size = Some(size.parse::<ByteSize>().map_err(|_| bad("shm_size", &size))?.0);

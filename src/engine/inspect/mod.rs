@@ -11,6 +11,8 @@ mod host_config;
 mod network;
 mod state;
 
+use std::path::PathBuf;
+
 use serde_json::{Map, Value, json};
 
 use super::context::Context;
@@ -123,8 +125,10 @@ fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<Stri
     put("EffectiveCaps", if root { spec.process.capabilities.clone().into() } else { Value::Null });
     put("Dependencies", spec.requires.iter().map(|id| Value::from(id.as_str())).collect());
     put("lockNumber", 0.into());
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+    put("PidFile", file(&spec.lifecycle.pidfile).into());
+    put("ConmonPidFile", file(&spec.lifecycle.monitor_pidfile).into());
     if let Some(running) = phase.running() {
-        put("ConmonPidFile", "".into());
         put("CgroupPath", running.cgroup.clone().into());
     }
 }
@@ -137,7 +141,13 @@ fn as_podman(all: &mut Map<String, Value>) {
         }
     }
     all.insert("Driver".to_owned(), "overlay".into());
-    all.entry("ConmonPidFile").or_insert_with(|| "".into());
+    for key in ["CapAdd", "CapDrop"] {
+        if let Some(list) = all["HostConfig"][key].as_array_mut() {
+            list.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+        } else {
+            all["HostConfig"][key] = json!([]);
+        }
+    }
     for key in ["ExecIDs", "Mounts"] {
         if all[key].is_null() {
             all.insert(key.to_owned(), json!([]));
@@ -176,7 +186,7 @@ fn image_size(store: &Store, spec: &ContainerSpec) -> u64 {
 
 fn log_path(ctx: &Context, spec: &ContainerSpec) -> String {
     match spec.lifecycle.log.driver.as_str() {
-        "json-file" | "k8s-file" => ctx.paths.log(&spec.id).display().to_string(),
+        "json-file" | "k8s-file" => ctx.paths.log_of(spec).display().to_string(),
         _ => String::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! Life: restart policy, stop signal, health check, logs.
 
+use std::path::Path;
+
 use super::{Inputs, health, invalid};
 use crate::engine::error::{Error, Kind};
 use crate::model::container::LifecycleSpec;
@@ -64,6 +66,9 @@ pub(super) fn resolve(
         health_log: health::log(health_log, inputs)?,
         log: logs(driver.as_deref(), log_opts, inputs.config.containers.log_size_max)?,
         sdnotify: sdnotify.clone(),
+        // Known to `create`, which fills them in.
+        pidfile: None,
+        monitor_pidfile: None,
     })
 }
 
@@ -102,6 +107,11 @@ fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>
             }
             "tag" | "labels" | "labels-regex" | "env" | "env-regex"
                 if matches!(driver, "json-file" | "journald") => {}
+            "path" if driver == "k8s-file" => {
+                if !Path::new(value).is_absolute() {
+                    return Err(invalid(format!("log opt path={value}: the path must be absolute")));
+                }
+            }
             "mode" if matches!(value.as_str(), "blocking" | "non-blocking") => {}
             "max-buffer-size" => {
                 value.parse::<ByteSize>()?;

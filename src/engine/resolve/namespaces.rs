@@ -3,13 +3,25 @@
 use super::world::World;
 use super::{Inputs, invalid, userns};
 use crate::engine::error::Error;
-use crate::model::namespace::{NamespaceOptions, NamespaceSpec, NsMode};
+use crate::model::namespace::{NamespaceOptions, NamespaceSpec, NsKind, NsMode};
 use crate::model::network::{NetworkModeSpec, NetworkSpec};
 
 pub(super) fn resolve(inputs: &Inputs<'_>) -> Result<NamespaceSpec, Error> {
     let world = inputs.world;
     let NamespaceOptions { pid, ipc, uts, cgroup, user, subuid_name, subgid_name } =
         &inputs.options.namespaces;
+    // What the caller does not say, containers.conf may.
+    let config = &inputs.config.containers;
+    let or = |said: &Option<NsMode>, kind, configured: &Option<String>| match (said, configured) {
+        (None, Some(text)) => {
+            NsMode::parse(kind, text).map_err(|e| Error::from(e).context("reading containers.conf"))
+        }
+        _ => Ok(said.clone()),
+    };
+    let pid = &or(pid, NsKind::Pid, &config.pidns)?;
+    let ipc = &or(ipc, NsKind::Ipc, &config.ipcns)?;
+    let uts = &or(uts, NsKind::Uts, &config.utsns)?;
+    let cgroup = &or(cgroup, NsKind::Cgroup, &config.cgroupns)?;
     Ok(NamespaceSpec {
         pid: mode("--pid", pid.as_ref(), world)?,
         ipc: match ipc {

@@ -158,7 +158,12 @@ fn attach(
         let name = inputs.config.engine.default_network.clone().unwrap_or_else(|| DEFAULT_NETWORK.to_owned());
         vec![AttachmentRequest { network: name, ..AttachmentRequest::default() }]
     };
-    match wish {
+    let configured = match (wish, &inputs.config.containers.netns) {
+        (None, Some(text)) => NetworkMode::from_values(std::slice::from_ref(text))
+            .map_err(|e| Error::from(e).context("reading containers.conf"))?,
+        _ => None,
+    };
+    match wish.or(configured.as_ref()) {
         None | Some(NetworkMode::Private) => Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?)),
         Some(NetworkMode::Networks(list)) if list.is_empty() => {
             Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?))
@@ -290,12 +295,16 @@ fn dns_options(own: &DnsOptions, inputs: &Inputs<'_>) -> Result<DnsOptions, Erro
             Some(config.dns_servers.iter().map(parse).collect::<Result<_, _>>()?)
         }
     };
+    let no_hosts = no_hosts.unwrap_or(config.no_hosts);
+    if no_hosts && !hosts.is_empty() {
+        return Err(invalid("--no-hosts and --add-host cannot be set together"));
+    }
     Ok(DnsOptions {
         servers,
         search: if search.is_empty() { config.dns_searches.clone() } else { search },
         options: if options.is_empty() { config.dns_options.clone() } else { options },
         hosts,
-        no_hosts,
+        no_hosts: Some(no_hosts),
         no_hostname,
         hosts_file: hosts_file.or_else(|| inputs.config.containers.base_hosts_file.clone()),
         host_ip: host_ip.or_else(|| config.host_containers_internal_ip.clone()),

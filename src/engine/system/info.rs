@@ -187,6 +187,16 @@ fn docker_host(ctx: &Context, host: &Facts) -> Value {
     })
 }
 
+/// Those that the kernel has and the hierarchy gives out.
+fn controllers() -> Vec<String> {
+    if let Ok(text) = std::fs::read_to_string("/sys/fs/cgroup/cgroup.controllers") {
+        return text.split_whitespace().map(str::to_owned).collect();
+    }
+    let text = std::fs::read_to_string("/proc/cgroups").unwrap_or_default();
+    let on = |line: &&str| !line.starts_with('#') && line.ends_with('1');
+    text.lines().filter(on).filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
 fn proxy(ctx: &Context, name: &str) -> String {
     let fits = |n: &str| n.eq_ignore_ascii_case(name);
     ctx.config.proxies.iter().find(|(n, _)| fits(n)).map(|(_, v)| v.clone()).unwrap_or_default()
@@ -201,6 +211,7 @@ fn podman_host(ctx: &Context, host: &Facts) -> Value {
         "databaseBackend": "sqlite",
         "cgroupManager": host.cgroup_driver,
         "cgroupVersion": format!("v{}", host.cgroup_version),
+        "cgroupControllers": controllers(),
         // The name of the field in podman's templates.
         "cgroupsVersion": format!("v{}", host.cgroup_version),
         "cpus": ctx.host.cpus(),

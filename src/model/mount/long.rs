@@ -60,7 +60,7 @@ fn set_place(mount: &mut MountRequest, key: &str, value: Option<&str>) -> Result
             needed()?;
         }
         "source" | "src" => mount.source = Some(needed()?.to_owned()),
-        "target" | "dst" | "destination" => needed()?.clone_into(&mut mount.target),
+        "target" | "dst" | "dest" | "destination" => needed()?.clone_into(&mut mount.target),
         _ => return Ok(false),
     }
     Ok(true)

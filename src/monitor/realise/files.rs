@@ -94,7 +94,7 @@ impl Start<'_> {
             let text = format!("{}\n", spec.hostname);
             out.push((self.put("hostname", text.as_bytes())?, "/etc/hostname".to_owned(), false));
         }
-        if !dns.no_hosts {
+        if dns.no_hosts != Some(true) {
             let text = self.hosts_text(root)?;
             out.push((self.put("hosts", text.as_bytes())?, "/etc/hosts".to_owned(), false));
         }

@@ -88,6 +88,8 @@ fn spec() -> ContainerSpec {
             health_log: HealthLog::default(),
             log: LogSpec { driver: "none".into(), max_size: 0, max_file: 1, options: Vec::new() },
             sdnotify: None,
+            pidfile: None,
+            monitor_pidfile: None,
         },
         labels: Vec::new(),
         annotations: vec![("a".into(), "b".into())],

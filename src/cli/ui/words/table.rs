@@ -41,6 +41,10 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", "container {} is running and cannot be initialized", "container {0} has already been created in runtime: container state improper"),
     ("", "this container is using the 'none' log driver, cannot read logs: configured logging driver does not support reading", "this container is using the 'none' log driver, cannot read logs: this container is not logging output"),
 
+    ("exec", "starting the process: changing to the working directory {}: {}: No such file or directory (os error 2)", "crun: cannot chdir to {0}: OCI runtime attempted to invoke a command that was not found"),
+
+    ("", "container {} is running or paused, refusing to clean up", "container {0} is running or paused, refusing to clean up: container state improper"),
+
     // Programs that cannot be executed.
     ("", r#"exec: "{}": executable file not found in $PATH"#, "crun: executable file `{0}` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found"),
     ("", r#"exec: "{}": permission denied"#, "crun: open executable: Operation not permitted: OCI permission denied"),

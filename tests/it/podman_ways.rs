@@ -1,0 +1,156 @@
+//! podman's ways that are no matter of words: containers.conf's namespaces, log files and pid files of one's own choice, changes of
+//! an image, what its prune and its filters mean.
+
+use crate::podman_manner::called;
+use crate::support::{Done, Sandbox};
+
+fn podman(s: &Sandbox, args: &[&str]) -> Done {
+    let mut command = called(s, "podman");
+    command.args(args);
+    s.finish(command)
+}
+
+#[test]
+fn namespaces_and_hosts_are_as_containers_conf_says_unless_a_flag_does() {
+    let s = Sandbox::with_images("conf-ns", &["busybox"]);
+    let conf = s.dir().join("ns.conf");
+    let text = "[containers]\npidns = \"host\"\nipcns = \"host\"\nutsns = \"host\"\ncgroupns = \"host\"\nnetns = \"none\"\nno_hosts = true\n";
+    std::fs::write(&conf, text).expect("a file");
+    let module = format!("--module={}", conf.display());
+    let run = |flags: &[&str], command: &str| {
+        let all = [&[module.as_str(), "run", "--rm"], flags, &["busybox", "sh", "-c", command]].concat();
+        s.rcon(all).ok().to_owned()
+    };
+    for (kind, flag) in [("pid", "--pid"), ("ipc", "--ipc"), ("uts", "--uts"), ("cgroup", "--cgroupns")] {
+        let host = std::fs::read_link(format!("/proc/self/ns/{kind}")).expect("a namespace");
+        let look = format!("readlink /proc/self/ns/{kind}");
+        // The host's processes are numbered as the host has them only in its own pid namespace.
+        assert_eq!(run(&[], &look), host.to_string_lossy(), "{kind}");
+        assert_ne!(run(&[flag, "private"], &look), host.to_string_lossy(), "{kind}");
+    }
+    let eth0 = "ls -d /sys/class/net/eth0 2>/dev/null; true";
+    assert_eq!(run(&[], eth0), "");
+    assert_eq!(run(&["--network", "bridge"], eth0), "/sys/class/net/eth0");
+    let hosts = "grep -c given /etc/hosts; true";
+    assert_eq!(run(&["--no-hosts=false", "--add-host", "given:1.2.3.4"], hosts), "1");
+    let refused = s.rcon([&module, "run", "--rm", "--add-host", "given:1.2.3.4", "busybox", "true"]);
+    assert!(
+        refused.fails(125).contains("--no-hosts and --add-host cannot be set together"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn logs_and_pids_go_into_files_of_one_s_own_choice() {
+    let s = Sandbox::with_images("own-files", &["busybox"]);
+    let log = s.dir().join("own.log");
+    let opt = format!("path={}", log.display());
+    let flags = ["--network", "none", "--log-driver", "k8s-file", "--log-opt", &opt];
+    s.rcon([&["run", "--name", "c"][..], &flags, &["busybox", "echo", "said"]].concat()).ok();
+    assert!(std::fs::read_to_string(&log).expect("the log").ends_with(" stdout F said\n"));
+    assert_eq!(s.rcon(["logs", "c"]).ok(), "said");
+    assert_eq!(s.rcon(["inspect", "-f", "{{.LogPath}}", "c"]).ok(), log.to_string_lossy());
+    // The file is the caller's: it stays.
+    s.rcon(["rm", "c"]).ok();
+    assert!(log.exists());
+    s.rcon(["create", "--log-driver", "k8s-file", "--log-opt", "path=here", "busybox"]).fails(1);
+    s.rcon(["create", "--log-opt", "path=/x", "busybox"]).fails(1);
+
+    let (pid, monitor) = (s.dir().join("pid"), s.dir().join("monitor"));
+    let files =
+        ["--pidfile", pid.to_str().expect("a path"), "--conmon-pidfile", monitor.to_str().expect("a path")];
+    s.rcon(
+        [&["create", "--name", "p", "--network", "none"][..], &files, &["busybox", "sleep", "1000"]].concat(),
+    )
+    .ok();
+    assert!(!pid.exists() && !monitor.exists());
+    s.rcon(["start", "p"]).ok();
+    let number = s.rcon(["inspect", "-f", "{{.State.Pid}}", "p"]).ok().to_owned();
+    assert_eq!(std::fs::read_to_string(&pid).expect("the pid"), number);
+    assert!(std::fs::read_to_string(&monitor).expect("the pid").parse::<u32>().is_ok());
+    assert_eq!(s.rcon(["inspect", "-f", "{{.PidFile}}", "p"]).ok(), pid.to_string_lossy());
+}
+
+#[test]
+fn changes_of_an_image_are_shown_against_what_is_below() {
+    let s = Sandbox::with_images("image-diff", &["busybox"]);
+    s.rcon([
+        "run",
+        "--name",
+        "a",
+        "--network",
+        "none",
+        "busybox",
+        "sh",
+        "-c",
+        "echo x >/etc/one; echo x >/etc/two",
+    ])
+    .ok();
+    s.rcon(["commit", "a", "first"]).ok();
+    s.rcon([
+        "run",
+        "--name",
+        "b",
+        "--network",
+        "none",
+        "first",
+        "sh",
+        "-c",
+        "rm /etc/one /etc/group; echo y >/etc/two; echo z >/etc/three",
+    ])
+    .ok();
+    s.rcon(["commit", "b", "second"]).ok();
+    assert_eq!(s.rcon(["image", "diff", "first"]).ok(), "C /etc\nA /etc/one\nA /etc/two");
+    let last = "C /etc\nD /etc/group\nD /etc/one\nA /etc/three\nC /etc/two";
+    assert_eq!(s.rcon(["image", "diff", "second"]).ok(), last);
+    assert_eq!(
+        s.rcon(["image", "diff", "second", "busybox"]).ok(),
+        "C /etc\nD /etc/group\nA /etc/three\nA /etc/two"
+    );
+    assert_eq!(s.rcon(["image", "diff", "first", "first"]).ok(), "");
+    s.rcon(["image", "diff", "busybox", "first"]).fails(1);
+    assert_eq!(podman(&s, &["diff", "second"]).ok(), last);
+    s.rcon(["diff", "second"]).fails(1);
+    podman(&s, &["container", "diff", "second"]).fails(125);
+}
+
+#[test]
+fn a_prune_of_volumes_and_filters_mean_what_podman_means() {
+    let s = Sandbox::with_images("podman-prune", &["busybox"]);
+    podman(&s, &["volume", "create", "v"]).ok();
+    assert!(podman(&s, &["volume", "create", "v"]).fails(125).contains("volume with name v already exists"));
+    podman(&s, &["volume", "create", "--ignore", "v"]).ok();
+    s.rcon(["volume", "create", "v"]).ok();
+    s.rcon(["volume", "prune", "-f"]).ok();
+    s.rcon(["volume", "inspect", "v"]).ok();
+    podman(&s, &["volume", "create", "w"]).ok();
+    assert_eq!(podman(&s, &["volume", "ls", "-q", "--filter", "after=v"]).ok(), "w");
+    let pruned = podman(&s, &["volume", "prune", "-f"]);
+    assert!(pruned.ok().contains('v') && !pruned.stdout.contains("reclaimed"), "{}", pruned.stdout);
+    assert_eq!(podman(&s, &["volume", "ls", "-q"]).ok(), "");
+    s.rcon(["run", "-d", "--name", "a", "--network", "none", "busybox", "sleep", "1000"]).ok();
+    s.rcon(["create", "--name", "b", "--network", "container:a", "-v", "/tmp:/mnt", "busybox"]).ok();
+    let names = |filter: &str| {
+        podman(&s, &["ps", "-a", "--filter", filter, "--format", "{{.Names}}"]).ok().to_owned()
+    };
+    assert_eq!(names("network=container:a"), "b");
+    assert_eq!(names("volume=/tmp:/mnt"), "b");
+    assert_eq!(names("ancestor=usybo"), "b\na");
+    assert_eq!(s.rcon(["ps", "-aq", "--filter", "ancestor=usybo"]).ok(), "");
+    podman(&s, &["pause", "a"]).ok();
+    assert_eq!(podman(&s, &["ps", "-a", "--filter", "name=a", "--format", "{{.Status}}"]).ok(), "Paused");
+}
+
+#[test]
+fn a_pull_is_told_in_podman_s_words() {
+    let s = Sandbox::with_registry("podman-pull");
+    let pulled = podman(&s, &["pull", "busybox"]);
+    assert_eq!(pulled.ok().len(), 64, "the id");
+    let said: Vec<&str> = pulled.stderr.lines().collect();
+    assert_eq!(said[0], "Trying to pull docker.io/library/busybox:latest...");
+    assert_eq!(said[1], "Getting image source signatures");
+    assert!(said[2].starts_with("Copying blob sha256:"), "{}", pulled.stderr);
+    assert_eq!(said.last(), Some(&"Writing manifest to image destination"));
+    assert_eq!(podman(&s, &["pull", "-q", "busybox"]).stderr, "");
+}
