@@ -87,8 +87,6 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     };
     let target = below.as_ref().map(AsFd::as_fd).or(request.cgroup.and_then(Cgroup::clone_target));
     let plan = Plan::new(&request)?;
-    let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
-    let args = CloneArgs { flags: 0, cgroup: target };
     tracing::debug!("nsexec container setup: entering the container of pid {}", request.init_pid);
     if let Some(cpus) = &plan.first_cpus {
         let mask = cpus.iter().filter(|&&c| c < 64).fold(0_u64, |mask, cpu| mask | 1 << cpu);
@@ -96,16 +94,34 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     }
     let own = ns::open_of_self(ns::Kind::Pid)?;
     ns::join_process(request.init, ns::Kind::Pid.flag()).map_err(gone)?;
-    let child = process::clone(&args, || run(&plan, theirs));
+    let mut born = born_in(target, &plan);
+    if let (Some(cgroup), None, true) = (request.cgroup, &below, is_busy(&born)) {
+        // One that enabled controllers below itself, as systemd does in a container, takes no process any more. The
+        // place of its first process does.
+        if let Some(place) = cgroup.place_of(request.init_pid) {
+            born = born_in(Some(place.as_fd()), &plan);
+        }
+    }
     ns::join(own, ns::Kind::Pid)?;
+    let (child, socket) = born?;
     let agent = Agent::of(request.seccomp, || request.state.to_vec());
-    let starting = Starting { child: Some(child?), socket, agent };
+    let starting = Starting { child: Some(child), socket, agent };
     tracing::debug!("child process in init(): pid {}", starting.pid());
     if let Some(cgroup) = request.cgroup.filter(|_| plan.waits) {
         cgroup.attach(starting.pid())?;
         sync::send(&starting.socket, sync::PROCEED, &[])?;
     }
     starting.follow()
+}
+
+fn born_in(cgroup: Option<BorrowedFd<'_>>, plan: &Plan<'_>) -> Result<(process::Child, OwnedFd), Error> {
+    let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
+    let child = process::clone(&CloneArgs { flags: 0, cgroup }, || run(plan, theirs))?;
+    Ok((child, socket))
+}
+
+fn is_busy<T>(made: &Result<T, Error>) -> bool {
+    matches!(made, Err(Error::Sys(e)) if e.is(libc::EBUSY))
 }
 
 /// A container whose first process has ended cannot be entered.

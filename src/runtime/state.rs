@@ -237,16 +237,33 @@ impl Container {
     }
 
     /// What it does now.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        if !process::is_alive(&self.state.init) {
-            return Status::Stopped;
+    ///
+    /// # Errors
+    /// Where that cannot be found out: a guess would have it deleted while it runs.
+    pub fn status(&self) -> Result<Status, Error> {
+        match process::open_identity(&self.state.init).and_then(|init| init.is_running()) {
+            Ok(true) => {}
+            Ok(false) => return Ok(Status::Stopped),
+            Err(e) if e.is(libc::ESRCH) => return Ok(Status::Stopped),
+            Err(e) => return Err(e.into()),
         }
-        if self.start_socket().exists() {
-            return Status::Created;
+        // Before it is started, too: else nothing would resume it.
+        if self.is_frozen()? {
+            return Ok(Status::Paused);
         }
-        let frozen = self.cgroup().ok().flatten().is_some_and(|c| c.is_frozen().unwrap_or(false));
-        if frozen { Status::Paused } else { Status::Running }
+        let socket = self.start_socket();
+        let waits = socket.try_exists();
+        let waits =
+            waits.map_err(|e| crate::sys::Error::from_io("stat", socket.display().to_string(), &e))?;
+        Ok(if waits { Status::Created } else { Status::Running })
+    }
+
+    fn is_frozen(&self) -> Result<bool, Error> {
+        let Some(cgroup) = self.cgroup()? else { return Ok(false) };
+        match cgroup.is_frozen() {
+            Err(super::cgroup::Error::NoController { .. } | super::cgroup::Error::Gone { .. }) => Ok(false),
+            other => Ok(other?),
+        }
     }
 
     /// Pid of the first process; 0 once it has ended.

@@ -40,6 +40,7 @@ mod runtime_attacks;
 mod runtime_cli;
 mod runtime_criu;
 mod runtime_faults;
+mod runtime_freeze;
 mod runtime_notify;
 mod runtime_peers;
 mod runtime_spec;

@@ -1,4 +1,5 @@
-//! Fault injection: the Nth system call of run, exec, start and delete fails, for N = 1, 2, 3 … until none is left.
+//! Fault injection: the Nth system call of run, exec, start, delete, kill, state, pause and resume fails, for N = 1, 2,
+//! 3 … until none is left.
 //! Each time: a clear error, or success with nothing less than without the fault; and everything undone.
 //!
 //! The calls are failed from outside (`tests/fixtures/fault.c`), before the kernel makes them, so the binary under
@@ -211,5 +212,91 @@ fn any_call_of_start_and_delete_may_fail() {
             faults.clean(n);
             outcome
         });
+    }
+}
+
+/// What `state` says.
+fn status(s: &Sandbox) -> String {
+    let state: Value = serde_json::from_str(runtime(s, ["state", "fault"]).ok()).expect("json");
+    state["status"].as_str().expect("a status").to_owned()
+}
+
+#[test]
+fn any_call_of_pause_and_resume_may_fail() {
+    let s = Sandbox::new("fi-pause");
+    let faults = Faults::new(&s, "fi-pause");
+    run_detached(&s, &faults.bundle("exec sleep 1000"), "fault");
+    faults.each(|n| {
+        let outcome = faults.with_fault(n, &["pause", "fault"]);
+        // Nothing between: what failed has thawed what it froze.
+        let wanted = if outcome.done.code == 0 { "paused" } else { "running" };
+        assert_eq!(status(&s), wanted, "call {n}: {:?}", outcome.done);
+        if wanted == "paused" {
+            runtime(&s, ["resume", "fault"]).ok();
+        }
+        outcome
+    });
+    faults.each(|n| {
+        runtime(&s, ["pause", "fault"]).ok();
+        let outcome = faults.with_fault(n, &["resume", "fault"]);
+        let now = status(&s);
+        if outcome.done.code == 0 {
+            assert_eq!(now, "running", "call {n}: {:?}", outcome.done);
+        } else if now == "paused" {
+            // It can be tried again.
+            runtime(&s, ["resume", "fault"]).ok();
+        }
+        assert_eq!(status(&s), "running", "call {n}: {:?}", outcome.done);
+        outcome
+    });
+    faults.clean(0);
+}
+
+#[test]
+fn any_call_of_state_may_fail() {
+    let s = Sandbox::new("fi-state");
+    let faults = Faults::new(&s, "fi-state");
+    run_detached(&s, &faults.bundle("exec sleep 1000"), "fault");
+    runtime(&s, ["pause", "fault"]).ok();
+    let whole = faults.with_fault(0, &["state", "fault"]).done;
+    assert!(whole.ok().contains("paused"));
+    faults.each(|n| {
+        let outcome = faults.with_fault(n, &["state", "fault"]);
+        // Never another truth; only the name of the owner may be its number.
+        let mut said: Value = serde_json::from_str(&outcome.done.stdout).unwrap_or_default();
+        if outcome.done.code == 0 {
+            let wanted: Value = serde_json::from_str(&whole.stdout).expect("json");
+            assert!(["root", "0"].contains(&said["owner"].as_str().expect("owner")), "call {n}: {said}");
+            said["owner"] = wanted["owner"].clone();
+            assert_eq!(said, wanted, "call {n}");
+        } else {
+            assert_eq!(said, Value::Null, "call {n}: {:?}", outcome.done);
+        }
+        outcome
+    });
+    faults.clean(0);
+}
+
+#[test]
+fn any_call_of_kill_may_fail() {
+    let s = Sandbox::new("fi-kill");
+    let faults = Faults::new(&s, "fi-kill");
+    let dir = faults.bundle("exec sleep 1000");
+    for frozen in [false, true] {
+        for words in [["kill", "fault", "KILL"].as_slice(), &["kill", "--all", "fault", "KILL"]] {
+            faults.each(|n| {
+                run_detached(&s, &dir, "fault");
+                if frozen {
+                    runtime(&s, ["pause", "fault"]).ok();
+                }
+                let outcome = faults.with_fault(n, words);
+                if outcome.done.code == 0 {
+                    crate::support::eventually("it has ended", || status(&s) == "stopped");
+                }
+                // Whatever failed, what is left can be deleted.
+                faults.clean(n);
+                outcome
+            });
+        }
     }
 }

@@ -43,6 +43,16 @@ if [ "${1:-}" = __inside ]; then
   rt delete --force sd
   same LoadState "$(property LoadState)" not-found
 
+  # Controllers below itself, as systemd in a container has them: an exec goes where the first process is.
+  bundle '["sh", "-c", "cd /sys/fs/cgroup; mkdir in; echo 1 >in/cgroup.procs; echo +memory >cgroup.subtree_control; exec sleep 10000"]' \
+    '(.mounts[] | select(.type == "cgroup").options) -= ["ro"] | .root.readonly = false'
+  for name in mkdir; do ln -s busybox "root/bin/$name"; done
+  rt run -d sd
+  for _ in $(seq 600); do grep -q memory /sys/fs/cgroup/system.slice/$unit/cgroup.subtree_control && break; sleep 0.2; done
+  same "place of an exec" "$(rt exec sd cat /proc/self/cgroup)" 0::/in
+  ! rt run -d second 2>err && grep -q "container's cgroup is not empty" err
+  rt delete --force sd
+
   # Wishes by annotation; one that failed is there until it is deleted.
   bundle '["sleep", "10000"]' '.annotations = {"org.systemd.property.RuntimeMaxSec": "1", "org.systemd.property.TimeoutStopSec": "1"}'
   rt run -d sd

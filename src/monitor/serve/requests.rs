@@ -205,10 +205,11 @@ impl Server {
         Ok(Some(Reply::Done))
     }
 
-    /// Thaws without a word, so that a signal is acted on.
+    /// Thaws without a word, so that a signal is acted on; whatever we think of it, for a freeze may have failed, and
+    /// the thaw after it.
     pub(super) fn thaw(&mut self) {
-        if self.paused
-            && let Some(cgroup) = &self.world.cgroup
+        if let Some(cgroup) = &self.world.cgroup
+            && (self.paused || cgroup.is_frozen().unwrap_or(false))
             && cgroup.thaw().is_ok()
         {
             self.paused = false;

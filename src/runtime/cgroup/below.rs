@@ -60,6 +60,16 @@ impl Cgroup {
         opened.map(Some).map_err(|source| Error::Attach { pid: 0, path, source: source.into() })
     }
 
+    /// The directory on v2 of a process that is in it or below.
+    #[must_use]
+    pub fn place_of(&self, pid: i32) -> Option<OwnedFd> {
+        let mount = self.hierarchies.v2.as_deref().filter(|_| self.is_unified())?;
+        let place = super::systemd::of_process(pid)?;
+        let inner = place.strip_prefix(self.relative())?;
+        (inner.is_empty() || inner.starts_with('/')).then_some(())?;
+        fd::open(&mount.join(&place), OpenFlags::PATH | OpenFlags::DIRECTORY, 0).ok()
+    }
+
     /// The files by which a process joins on v1, as [`Cgroup::join_files`]. A place that no controller was named for
     /// need not be there on all hierarchies; where it is not, the process joins the container's own.
     ///

@@ -105,10 +105,11 @@ impl Manager {
     pub fn create_unit(&self, path: &str, limits: &LinuxResources, unit: Unit) -> Result<Cgroup, Error> {
         let scope = systemd::Scope::parse(path).transpose()?;
         if let Some(scope) = &scope
-            && self.unified().is_some()
+            && let Some(mount) = self.unified()
             && systemd::booted()
         {
             v2::check(limits)?;
+            v2::check_empty(mount, &scope.relative())?;
             let mut cgroup = self.cgroup(&scope.relative(), None);
             cgroup.pending =
                 Some(Pending { scope: scope.clone(), unit, limits: properties::rounded(limits) });
@@ -309,54 +310,6 @@ impl Cgroup {
         })
     }
 
-    /// Freezes all processes and waits until they are frozen.
-    ///
-    /// # Errors
-    /// [`Error`]; thawed again then.
-    pub fn freeze(&self) -> Result<(), Error> {
-        match self.v2_dir() {
-            Some(dir) => freeze::freeze_v2(&dir),
-            None => freeze::freeze_v1(&self.freezer()?),
-        }
-    }
-
-    /// Lets frozen processes run.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn thaw(&self) -> Result<(), Error> {
-        match self.v2_dir() {
-            Some(dir) => freeze::thaw_v2(&dir),
-            None => freeze::thaw_v1(&self.freezer()?),
-        }
-    }
-
-    /// Whether it is frozen, or freezing.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn is_frozen(&self) -> Result<bool, Error> {
-        match self.v2_dir() {
-            Some(dir) => freeze::is_frozen_v2(&dir),
-            None => freeze::is_frozen_v1(&self.freezer()?),
-        }
-    }
-
-    /// Kills every process in it and below, frozen ones too, and does not wait for their end. A cgroup
-    /// that is gone has none.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn kill(&self) -> Result<(), Error> {
-        if !self.exists() {
-            return Ok(());
-        }
-        match self.v2_dir() {
-            Some(dir) => freeze::kill_v2(&dir),
-            None => freeze::kill_v1(self.controller("freezer").as_deref(), &self.any_dir()?),
-        }
-    }
-
     /// Sends a signal to every process in it and below.
     ///
     /// # Errors
@@ -472,10 +425,6 @@ impl Cgroup {
 
     fn controller(&self, name: &str) -> Option<PathBuf> {
         v1::directory(&self.hierarchies, name, self.relative()).filter(|d| sys::is_dir(d))
-    }
-
-    fn freezer(&self) -> Result<PathBuf, Error> {
-        self.controller("freezer").ok_or(Error::NoController { setting: "pausing", controller: "freezer" })
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn below(dir: &Path) -> Result<Vec<i32>, Error> {
     Ok(out)
 }
 
-fn children(dir: &Path) -> Vec<std::path::PathBuf> {
+pub(super) fn children(dir: &Path) -> Vec<std::path::PathBuf> {
     let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
     let dirs = entries.filter_map(Result::ok).filter(|e| e.file_type().is_ok_and(|t| t.is_dir()));
     dirs.map(|e| e.path()).collect()

@@ -210,7 +210,7 @@ fn run_job(
 }
 
 /// The cgroup of a process on v2, without the slash at its start.
-fn of_process(pid: i32) -> Option<String> {
+pub(super) fn of_process(pid: i32) -> Option<String> {
     let text = sys::read(Path::new(&format!("/proc/{pid}/cgroup"))).ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("0::/"))?;
     (!line.is_empty()).then(|| line.to_owned())

@@ -9,7 +9,7 @@ use oci_spec::runtime::LinuxResources;
 use super::devices::Access;
 use super::hierarchy::make_below;
 use super::setting::Setting;
-use super::{Error, limits_v2, v1};
+use super::{Error, limits_v2, processes, v1};
 use crate::sys::{bpf, cgroup as sys};
 
 /// Controllers that every container gets where the machine has them: for limits that come later by
@@ -33,6 +33,15 @@ pub(super) fn check(limits: &LinuxResources) -> Result<(), Error> {
     limits_v2::settings(limits)?;
     warn(limits);
     Access::of(limits.devices().as_deref().unwrap_or_default()).map(drop)
+}
+
+/// A scope that runs is another container's.
+pub(super) fn check_empty(mount: &Path, relative: &str) -> Result<(), Error> {
+    let pids = processes::below(&mount.join(relative))?;
+    if pids.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Busy { path: format!("/{relative}"), pids })
 }
 
 fn warn(limits: &LinuxResources) {

@@ -41,7 +41,7 @@ const LOG: &str = "dump.log";
 pub fn dump(store: &Store, id: &str, dump: &Dump) -> Result<(), Error> {
     let container = store.open(id)?;
     let _lock = container.lock()?;
-    match container.status() {
+    match container.status()? {
         Status::Running | Status::Paused => {}
         status => {
             let word = status.word();

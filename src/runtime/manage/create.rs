@@ -305,12 +305,11 @@ impl Waiting {
 pub fn start(store: &Store, id: &str) -> Result<(), Error> {
     let container = store.open(id)?;
     let _lock = container.lock()?;
-    match container.status() {
+    match container.status()? {
         Status::Created => {}
         Status::Stopped => return Err(Error::refused("cannot start a container that has stopped")),
-        Status::Running | Status::Paused => {
-            return Err(Error::refused("cannot start an already running container"));
-        }
+        Status::Running => return Err(Error::refused("cannot start an already running container")),
+        Status::Paused => return Err(Error::refused("cannot start a container in the paused state")),
     }
     let path: PathBuf = container.start_socket();
     let connection = socket::connect(&path, socket::Kind::SeqPacket)?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 
-use crate::runtime::cgroup::Manager;
+use crate::runtime::cgroup::{Cgroup, Manager};
 use crate::runtime::state::{Container, Status, Store};
 use crate::runtime::{Error, hooks};
 use crate::sys::{event, process};
@@ -29,7 +29,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<(), Error> {
 /// [`delete`] of one that is at hand.
 pub(super) fn delete_opened(container: Container, force: bool) -> Result<(), Error> {
     let id = &container.state.id;
-    match container.status() {
+    match container.status()? {
         Status::Stopped => {}
         Status::Created => kill(&container)?,
         Status::Running | Status::Paused if force => kill(&container)?,
@@ -46,12 +46,16 @@ pub(super) fn kill(container: &Container) -> Result<(), Error> {
         Err(e) if e.is(libc::ESRCH) => return Ok(()),
         other => other?,
     };
-    if let Some(cgroup) = container.cgroup()? {
-        cgroup.kill()?;
-        // A frozen process does not die before it thaws.
-        let _never_frozen = cgroup.thaw();
-    }
+    let cgroup = container.cgroup()?;
+    let killed = cgroup.as_ref().map_or(Ok(()), Cgroup::kill);
     let _gone = init.signal(libc::SIGKILL);
+    // A frozen process does not die before it thaws.
+    let thawed = cgroup.as_ref().map_or(Ok(()), |c| c.thaw_to_end(container.state.init.pid));
+    if let Err(e) = killed.and(thawed)
+        && !event::wait_readable(&init, Some(Duration::from_secs(1)))?
+    {
+        return Err(e.into());
+    }
     if !event::wait_readable(&init, Some(Duration::from_secs(10)))? {
         return Err(Error::refused("its first process did not end within 10 s of SIGKILL"));
     }

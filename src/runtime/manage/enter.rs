@@ -44,7 +44,7 @@ pub struct Request<'a> {
 /// [`Error`].
 pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
     let container = request.store.open(request.id)?;
-    match container.status() {
+    match container.status()? {
         Status::Running => {}
         Status::Created => {}
         Status::Paused if request.ignore_paused => {}

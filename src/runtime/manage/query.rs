@@ -9,9 +9,9 @@ use crate::sys::fd;
 /// The state document of `state` and `list -f json`.
 ///
 /// # Errors
-/// A spec that cannot be read.
+/// A spec that cannot be read, a status that cannot be found out.
 pub fn document(container: &Container) -> Result<serde_json::Value, Error> {
-    let status = container.status();
+    let status = container.status()?;
     let state = &container.state;
     let spec = container.spec()?;
     let annotations = spec.annotations().clone().unwrap_or_default();

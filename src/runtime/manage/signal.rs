@@ -28,9 +28,8 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Error
     init.signal(signal)?;
     if signal == libc::SIGKILL
         && let Some(cgroup) = container.cgroup()?
-        && cgroup.is_frozen().unwrap_or(false)
     {
-        cgroup.thaw()?;
+        cgroup.thaw_to_end(container.state.init.pid)?;
     }
     Ok(())
 }
@@ -42,7 +41,7 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Error
 pub fn pause(store: &Store, id: &str) -> Result<(), Error> {
     let container = store.open(id)?;
     let _lock = container.lock()?;
-    match container.status() {
+    match container.status()? {
         Status::Running | Status::Created => Ok(cgroup(&container)?.freeze()?),
         status => Err(Error::refused(format!("container not running or created: {}", status.word()))),
     }
@@ -55,7 +54,7 @@ pub fn pause(store: &Store, id: &str) -> Result<(), Error> {
 pub fn resume(store: &Store, id: &str) -> Result<(), Error> {
     let container = store.open(id)?;
     let _lock = container.lock()?;
-    match container.status() {
+    match container.status()? {
         Status::Paused => Ok(cgroup(&container)?.thaw()?),
         status => Err(Error::refused(format!("container not paused: {}", status.word()))),
     }

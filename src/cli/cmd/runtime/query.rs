@@ -38,7 +38,13 @@ pub(super) fn list(args: &List, ctx: &mut Ctx<'_>) -> Outcome {
     }
     let mut rows = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
     for one in &all {
-        let status = one.status();
+        let status = match one.status() {
+            Ok(status) => status,
+            Err(e) => {
+                tracing::warn!("container {}: {e}", one.state.id);
+                continue;
+            }
+        };
         rows.push([
             one.state.id.clone(),
             one.pid(status).to_string(),
@@ -84,7 +90,7 @@ pub(super) fn ps(args: &Ps, ctx: &mut Ctx<'_>) -> Outcome {
 
 pub(super) fn events(args: &Events, ctx: &mut Ctx<'_>) -> Outcome {
     let container = ctx.store.open(&args.id).map_err(|e| failure("", &e))?;
-    life::needs_running(container.status())?;
+    life::needs_running(container.status().map_err(|e| failure("", &e))?)?;
     let cgroup = container.cgroup().map_err(|e| failure("", &e))?;
     let cgroup = cgroup.ok_or_else(|| Failure::new("the container has no cgroup"))?;
     let stats = |ctx: &mut Ctx<'_>, cgroup: &Cgroup| -> Result<(), Failure> {

@@ -79,7 +79,7 @@ pub(super) fn update(args: &Update, ctx: &mut Ctx<'_>) -> Outcome {
         None => from_flags(args)?,
     };
     let container = ctx.store.open(&args.id).map_err(|e| failure("", &e))?;
-    super::life::needs_running(container.status())?;
+    super::life::needs_running(container.status().map_err(|e| failure("", &e))?)?;
     let cgroup = container.cgroup().map_err(|e| failure("", &e))?;
     let cgroup = cgroup.ok_or_else(|| Failure::new("the container has no cgroup"))?;
     cgroup.update(&resources).map_err(|e| failure("", &e))?;
