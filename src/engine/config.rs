@@ -25,6 +25,8 @@ pub struct Config {
     pub containers: ContainersConfig,
     /// `[engine]`.
     pub engine: EngineConfig,
+    /// See [`super::Context::podman`].
+    pub podman: bool,
     /// `NOTIFY_SOCKET` of the caller.
     pub notify_socket: Option<String>,
     /// The caller's proxy variables, for `--http-proxy`.
@@ -180,8 +182,9 @@ impl Config {
             cdi_spec_dirs,
             hooks_dirs,
             modules: _,
-            podman: _,
+            podman,
         } = global;
+        self.podman = *podman;
         if let Some(manager) = cgroup_manager {
             self.engine.cgroup_manager = Some(manager.clone());
         }

@@ -212,7 +212,7 @@ impl ContainerFilter {
                         || (row.image_id.is_none() && row.image_name == image.id.as_str())
                 }) || self.parts.iter().any(|part| {
                     let id = row.image_id.as_ref().map_or("", |id| id.as_str());
-                    row.image_name.contains(part.as_str()) || id.contains(part.as_str())
+                    name_matches(part, &row.image_name) || id.contains(part.as_str())
                 })
             }
             "network" => {
@@ -270,9 +270,10 @@ fn joined(store: &Store, values: &[String]) -> Result<Vec<ContainerId>, Error> {
     Ok(found)
 }
 
-/// Whether a boot starts it: the policy says so, and nobody stopped it.
+/// Whether a boot starts it: it ran once, the policy says so, and nobody stopped it.
 fn starts_on_boot(c: &Container) -> bool {
     match c.row.restart {
+        _ if matches!(c.phase, Phase::Created) => false,
         RestartPolicy::Always => true,
         RestartPolicy::UnlessStopped => c.row.desired != Desired::Stopped,
         RestartPolicy::No | RestartPolicy::OnFailure { .. } => false,

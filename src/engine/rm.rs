@@ -114,7 +114,8 @@ fn end(
             Kind::Conflict,
             format!(
                 "cannot remove container \"/{}\": container is {state}: {advice} before removing or force remove",
-                container.row.name
+                // podman names it by its id.
+                if ctx.podman { container.row.id.as_str() } else { &container.row.name }
             ),
         ));
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
 use crate::model::container::ContainerSpec;
-use crate::model::digest::ChainId;
+use crate::model::digest::{ChainId, Digest};
 use crate::model::id::ContainerId;
 
 /// Where a store lives: `root` outlives a reboot, `run` (tmpfs) does not.
@@ -69,6 +69,12 @@ impl Paths {
     pub fn log_of(&self, spec: &ContainerSpec) -> PathBuf {
         let named = spec.lifecycle.log.options.iter().find(|(key, _)| key == "path");
         named.map_or_else(|| self.log(&spec.id), |(_, path)| PathBuf::from(path))
+    }
+
+    /// Where an image is mounted on the host; on the volatile side, as a reboot takes mounts away.
+    #[must_use]
+    pub fn image_mount(&self, id: &Digest) -> PathBuf {
+        self.run.join("images").join(id.hex())
     }
 
     /// All containers' volatile directories.

@@ -154,3 +154,75 @@ fn a_pull_is_told_in_podman_s_words() {
     assert_eq!(said.last(), Some(&"Writing manifest to image destination"));
     assert_eq!(podman(&s, &["pull", "-q", "busybox"]).stderr, "");
 }
+
+#[test]
+fn images_are_mounted_on_the_host_until_they_go() {
+    let s = Sandbox::with_images("image-mount", &["busybox"]);
+    let path = s.rcon(["image", "mount", "busybox"]).ok().to_owned();
+    let file = std::path::Path::new(&path).join("bin/busybox");
+    assert!(file.exists());
+    assert!(std::fs::write(std::path::Path::new(&path).join("new"), "x").is_err(), "it is read-only");
+    assert_eq!(s.rcon(["image", "mount", "busybox"]).ok(), path, "once is enough");
+    assert_eq!(s.rcon(["image", "mount"]).ok(), format!("busybox:latest {path}"));
+    let told: serde_json::Value =
+        serde_json::from_str(podman(&s, &["image", "mount", "--format", "json"]).ok()).expect("JSON");
+    assert_eq!(told[0]["Repositories"][0], "docker.io/library/busybox:latest");
+    assert_eq!(told[0]["mountpoint"], path.as_str());
+    assert_eq!(podman(&s, &["image", "umount", "busybox"]).ok().len(), 64);
+    assert!(!file.exists());
+    assert_eq!(s.rcon(["image", "unmount", "busybox"]).ok(), "");
+    s.rcon(["image", "unmount"]).fails(1);
+    s.rcon(["image", "mount", "nothing"]).fails(1);
+    s.rcon(["image", "mount", "--all"]).ok();
+    assert!(file.exists());
+    s.rcon(["rmi", "busybox"]).ok();
+    assert!(!std::path::Path::new(&path).exists(), "its mount goes with the image");
+}
+
+#[test]
+fn what_podman_adds_and_leaves_out_is_as_podman_has_it() {
+    let s = Sandbox::with_images("podman-adds", &["busybox"]);
+    let kind = ["run", "--rm", "--network", "none", "busybox", "sh", "-c", "echo $container"];
+    assert_eq!(podman(&s, &kind).ok(), "podman");
+    assert_eq!(s.rcon(kind).ok(), "");
+    // Scripts compare whole outputs: there are no hints.
+    let told = podman(&s, &["run", "--pull", "never", "nothing"]);
+    assert_eq!(told.fails(125).trim_end(), "Error: nothing: image not known");
+    podman(&s, &["untag", "busybox", "other"]).fails(125);
+    assert!(podman(&s, &["untag", "busybox", "other"]).stderr.contains("Error: other: tag not known"));
+    podman(
+        &s,
+        &[
+            "run",
+            "-d",
+            "--name",
+            "c",
+            "--network",
+            "none",
+            "--ulimit",
+            "core=-1:-1",
+            "busybox",
+            "sleep",
+            "1000",
+        ],
+    )
+    .ok();
+    let limits =
+        podman(&s, &["inspect", "-f", "{{range .HostConfig.Ulimits}}{{.Name}} {{.Soft}} {{end}}", "c"]);
+    assert!(limits.ok().contains("RLIMIT_CORE -1"), "{}", limits.stdout);
+    assert_eq!(podman(&s, &["exec", "-d", "c", "true"]).ok().len(), 64);
+    assert_eq!(s.rcon(["exec", "-d", "c", "true"]).ok(), "");
+    let id = s.rcon(["inspect", "-f", "{{.Id}}", "c"]).ok().to_owned();
+    let kept = format!(
+        "cannot remove container {id} as it is running - running or paused containers cannot be removed"
+    );
+    assert!(podman(&s, &["rm", "c"]).fails(2).contains(&kept));
+    assert!(podman(&s, &["top", "c"]).ok().starts_with("USER "));
+    let taken = podman(&s, &["create", "--name", "c", "busybox"]);
+    assert!(taken.fails(125).contains("the container name \"c\" is already in use by"), "{}", taken.stderr);
+    let warned = podman(&s, &["run", "--rm", "--network", "none", "-p", "80:80", "busybox", "true"]);
+    warned.ok();
+    let words =
+        "Port mappings have been discarded because \"none\" network namespace mode does not support them";
+    assert!(warned.stderr.contains(words), "{}", warned.stderr);
+}

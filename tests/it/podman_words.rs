@@ -125,8 +125,9 @@ fn json_has_podman_s_shape() {
 #[test]
 fn lists_are_narrowed_by_command_and_by_what_a_boot_starts() {
     let s = Sandbox::with_images("filters", &["busybox"]);
-    s.rcon(["create", "--name", "a", "--restart", "always", "busybox", "top", "-b"]).ok();
-    s.rcon(["create", "--name", "b", "busybox", "sleep", "1"]).ok();
+    s.rcon(["run", "-d", "--name", "a", "--network", "none", "--restart", "always", "busybox", "top", "-b"])
+        .ok();
+    s.rcon(["create", "--name", "b", "--restart", "always", "busybox", "sleep", "1"]).ok();
     let names =
         |filter: &str| s.rcon(["ps", "-a", "--filter", filter, "--format", "{{.Names}}"]).ok().to_owned();
     assert_eq!(names("command=top"), "a");

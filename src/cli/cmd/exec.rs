@@ -3,7 +3,7 @@
 use crate::cli::Ctx;
 use crate::cli::args::process::ProcessArgs;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::relay;
 use crate::cli::ui::Ui;
 use crate::engine::attach::AttachOptions;
@@ -85,7 +85,12 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         crate::engine::exec::exec(ctx.engine()?, &name, &options, streams).map_err(relay::exec_failure)
     })?;
     match handle {
-        ExecHandle::Detached(_) => Ok(Exit::OK),
+        ExecHandle::Detached(session) => {
+            if ctx.manner == Manner::Podman {
+                ui.line(session);
+            }
+            Ok(Exit::OK)
+        }
         ExecHandle::Attached(attached) => relay::relay(*attached, ui),
     }
 }

@@ -14,6 +14,7 @@ mod exec;
 mod export;
 mod history;
 mod image;
+mod image_mount;
 mod images;
 mod info;
 mod inspect;
@@ -98,6 +99,8 @@ pub static ALL: &[&Def] = &[
     &image::EXISTS,
     &image::PRUNE,
     &diff::IMAGE,
+    &image_mount::MOUNT,
+    &image_mount::UNMOUNT,
     &pull::DEF,
     &push::DEF,
     &login::LOGIN,

@@ -2,7 +2,7 @@
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Outcome};
+use crate::cli::exit::{Exit, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::table::Table;
 
@@ -30,6 +30,9 @@ pub(super) const DEF: Def = def!(
 fn run(args: TopArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let mut words = args.words;
     let name = super::name_or_latest(&mut words, args.latest, ctx, "top")?;
+    if words.is_empty() && ctx.manner == Manner::Podman {
+        words = ["user", "pid", "ppid", "pcpu", "etime", "tty", "time", "args"].map(str::to_owned).to_vec();
+    }
     let processes = crate::engine::top::top(ctx.engine()?, &name, &words)?;
     let mut table = Table::new(processes.titles);
     for row in processes.rows {

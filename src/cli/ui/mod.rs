@@ -98,7 +98,10 @@ impl Ui {
 
     /// A warning beside the result.
     pub fn warn(&mut self, line: impl fmt::Display) {
-        self.note(format_args!("WARNING: {line}"));
+        match &self.words {
+            Some(words) => self.note(format_args!("WARNING: {}", words.say(&line.to_string()))),
+            None => self.note(format_args!("WARNING: {line}")),
+        }
     }
 
     /// Asks a question that is answered by `y`, also by a pipe (`echo y | rcon system prune`).
@@ -132,7 +135,8 @@ impl Ui {
             None => failure.message.clone(),
         };
         self.note(format_args!("{red}Error:{plain} {message}"));
-        if let Some(hint) = &failure.hint {
+        // podman gives none, and its scripts compare whole outputs.
+        if let Some(hint) = failure.hint.as_ref().filter(|_| self.words.is_none()) {
             self.note(format_args!("hint: {hint}"));
         }
     }

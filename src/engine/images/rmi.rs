@@ -156,6 +156,7 @@ fn untag_all(ctx: &Context, store: &Store, image: &Image) -> Result<Vec<Removal>
 
 /// Removes an image with all its names; says how many bytes that gave back.
 pub(super) fn delete(ctx: &Context, store: &Store, image: &Image) -> Result<(Vec<Removal>, u64), Error> {
+    super::mount::detach(&ctx.paths, &image.id)?;
     let removed = store.remove_image(&image.id)?;
     for name in &image.names {
         journal::named_image(ctx, "untag", image.id.as_str(), &familiar(ctx, name), &image.config.labels);

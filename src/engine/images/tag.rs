@@ -41,9 +41,10 @@ pub fn untag(ctx: &Context, image: &str, names: &[String]) -> Result<(), Error> 
     let (found, by) = find_by(&resolver, &store, image)?;
     let mut gone = Vec::new();
     for name in names {
-        match find_by(&resolver, &store, name)? {
+        let there = find_by(&resolver, &store, name);
+        match there.map_err(|e| if e.kind() == Kind::NotFound { not_known(name) } else { e })? {
             (other, By::Name(key)) if other.id == found.id => gone.push(key),
-            _ => return Err(Error::new(Kind::NotFound, format!("{name}: tag not known"))),
+            _ => return Err(not_known(name)),
         }
     }
     match by {
@@ -62,4 +63,8 @@ pub fn untag(ctx: &Context, image: &str, names: &[String]) -> Result<(), Error> 
         );
     }
     Ok(())
+}
+
+fn not_known(name: &str) -> Error {
+    Error::new(Kind::NotFound, format!("{name}: tag not known"))
 }

@@ -141,6 +141,10 @@ fn as_podman(all: &mut Map<String, Value>) {
         }
     }
     all.insert("Driver".to_owned(), "overlay".into());
+    for limit in all["HostConfig"]["Ulimits"].as_array_mut().into_iter().flatten() {
+        let name = limit["Name"].as_str().unwrap_or_default().to_uppercase();
+        limit["Name"] = format!("RLIMIT_{name}").into();
+    }
     for key in ["CapAdd", "CapDrop"] {
         if let Some(list) = all["HostConfig"][key].as_array_mut() {
             list.sort_by(|a, b| a.as_str().cmp(&b.as_str()));

@@ -104,6 +104,9 @@ fn environment(inputs: &Inputs<'_>, image: &ImageConfig, hostname: &str) -> Vec<
     if o.tty && !o.unset_env_all {
         env.push("TERM=xterm".to_owned());
     }
+    if inputs.config.podman && !o.unset_env_all {
+        env.push("container=podman".to_owned());
+    }
     if !o.unset_env_all {
         env_merge(&mut env, image.env.iter().map(String::as_str));
     }

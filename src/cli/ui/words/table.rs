@@ -24,6 +24,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     // What is in use, or taken.
     ("", "remove {}: volume is in use - [{}]", "volume {0} is being used by the following container(s): {1}: volume is being used"),
     ("", r#"conflict: unable to remove repository reference "{}" (must force) - container {} is using its referenced image {}"#, "image used by {1}: image is in use by a container: consider listing external containers and force-removing image"),
+    ("", r#"Conflict. The container name "/{}" is already in use by container "{}". You have to remove (or rename) that container to be able to reuse that name."#, r#"creating container storage: the container name "{0}" is already in use by {1}. You have to remove that container to be able to reuse that name: that name is already in use, or use --replace to instruct Podman to do so."#),
     ("", "network with name {} already exists", "network name {0} already used: network already exists"),
     ("", r#"secret "{}" already exists"#, "{0}: secret name in use"),
     ("", "container ID file found, make sure the other container isn't running or delete {}", "container id file exists. Ensure another container is not using it or delete {0}"),
@@ -77,7 +78,11 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", r#"invalid extra host "{}:{}": the part behind the name must be an IP address or host-gateway"#, r#"invalid IP address in add-host: "{1}""#),
     ("", "file descriptor {} is not available - the caller must have it open: {}", "file descriptor {0} is not available - the preserve-fds option requires that file descriptors must be passed"),
     ("", r#"cannot create a secret: the variable "{}" is not set"#, "cannot create store secret data: environment variable {0} is not set"),
-    ("", "copying to {}:{}/: no such directory", r#""{1}/" could not be found on container"#),
+    ("cp", "copying to {}:{}/: no such directory", r#""{1}/" could not be found on container {0}: no such file or directory"#),
+    ("cp", "copying to {}: cannot copy directory onto a file", "destination must be a directory when copying a directory"),
+    ("cp", "Could not find the file {} in container {}", r#""{0}" could not be found on container {1}: no such file or directory"#),
+    ("cp", "not a valid tar archive at {}", "source must be a (compressed) tar archive when copying from stdin"),
+    ("", "no host path matches the glob {}", r#"no file paths matching glob "{0}""#),
     ("network ls", "invalid filter '{}'", r#"invalid filter "{0}""#),
     ("", "invalid filter '{}'", "{0} is an invalid filter"),
     ("", "device {} cannot be used: no such file or directory", "stat {0}: no such file or directory"),
@@ -88,6 +93,15 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", "credential file is not accessible: {}: No such file or directory (os error 2)", "credential file is not accessible: faccessat {0}: no such file or directory"),
     ("", "reading CIDFile {}: No such file or directory (os error 2)", "reading CIDFile: open {0}: no such file or directory"),
     ("load", "open {}: No such file or directory (os error 2)", "faccessat {0}: no such file or directory"),
+
+    ("", r#"invalid argument "{} {} {}" for "--device-cgroup-rule" flag: invalid device cgroup format"#, "invalid device access in device-access-add: {2}"),
+    ("", "Published ports are discarded when using host network mode", r#"Port mappings have been discarded because "host" network namespace mode does not support them"#),
+    ("", "Published ports are discarded when using network mode none", r#"Port mappings have been discarded because "none" network namespace mode does not support them"#),
+    ("", "--kernel-memory has no effect: {}", "The --kernel-memory flag is no longer supported. This flag is a noop."),
+
+    ("", r#"invalid argument "{}" for "--restart" flag: maximum retry count can only be used with 'on-failure'"#, "restart policy retries can only be specified with on-failure restart policy"),
+    ("", r#"invalid argument "{}" for "--umask" flag: {}"#, "invalid umask string {0}: invalid argument"),
+    ("", "--platform and --arch, --os or --variant cannot be set together", "--platform option can not be specified with --arch or --os"),
 
     // Flags that do not go together, arguments that are too many or too few.
     ("", "conflicting options: --latest and names", "--latest and arguments cannot be used together"),
@@ -110,5 +124,4 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("exec", "'rcon {}' requires at least 2 arguments", "must provide a non-empty command to start an exec session: invalid argument"),
     ("", "'rcon {}' requires at least 1 argument", "you must provide at least one name or id"),
     ("", "unknown command: rcon {}", "unrecognized command `podman {0}`"),
-    ("", "rcon {}", "podman {0}"),
 ];
