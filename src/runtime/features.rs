@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cgroup;
 use crate::sys::mount::{self, Attributes};
-use crate::sys::{caps, idmap, seccomp};
+use crate::sys::{caps, idmap, seccomp, selinux};
 
 /// Actions of a seccomp rule and the kernel's numbers; `KILL` is an older word for the thread's.
 const ACTIONS: [(&str, u32); 9] = [
@@ -43,8 +43,8 @@ pub fn document() -> Value {
             "seccomp": filters(),
             "apparmor": { "enabled": Path::new("/sys/kernel/security/apparmor/profiles").exists()
                 || Path::new("/sys/module/apparmor/parameters/enabled").exists() },
-            "selinux": { "enabled": Path::new("/sys/fs/selinux/enforce").exists() },
-            "intelRdt": { "enabled": false },
+            "selinux": { "enabled": selinux::enabled() },
+            "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
             "memoryPolicy": {
                 "modes": ["MPOL_BIND", "MPOL_DEFAULT", "MPOL_INTERLEAVE", "MPOL_LOCAL", "MPOL_PREFERRED",
                     "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE"],

@@ -23,6 +23,7 @@ pub mod manage;
 mod netdev;
 pub mod oci;
 mod plan;
+mod rdt;
 pub mod reaper;
 pub mod seccomp;
 pub mod spawn;

@@ -14,6 +14,7 @@ use oci_spec::runtime::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::{Cgroup, Manager};
+use super::rdt::Kept;
 use super::{Error, bundle};
 use crate::model::container::ProcessIdentity;
 use crate::sys::atomic::{self, Durability};
@@ -46,6 +47,9 @@ pub struct State {
     /// The systemd driver was asked for.
     #[serde(default)]
     pub systemd: bool,
+    /// Its groups of resctrl.
+    #[serde(default)]
+    pub(super) rdt: Kept,
 }
 
 /// Status of a container, as the runtime spec has it, and `paused` as everybody has it.

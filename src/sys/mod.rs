@@ -32,6 +32,7 @@ pub mod root;
 pub mod rtnl;
 pub mod seccomp;
 pub mod self_exe;
+pub mod selinux;
 pub mod signal;
 pub mod socket;
 pub mod sqlite;

@@ -296,3 +296,22 @@ fn a_cgroup_that_is_in_use_or_frozen_is_refused() {
     assert!(again().fails(1).contains("container's cgroup unexpectedly frozen"));
     runtime(&s, ["delete", "--force", "one"]).ok();
 }
+
+#[test]
+fn groups_of_cache_that_the_machine_has_not_are_refused_by_name() {
+    let s = Sandbox::new("rt-rdt");
+    // The sandbox's own /sys has no resctrl on it, whatever the machine has.
+    let done =
+        run(&s, "rdt", "true", |spec| spec["linux"]["intelRdt"] = json!({ "l3CacheSchema": "L3:0=f" }));
+    assert!(done.fails(1).contains("linux.intelRdt"), "{done:?}");
+    assert!(!std::path::Path::new(&crate::support::bundle::state(&s)).join("rdt").exists());
+}
+
+#[test]
+fn a_label_of_mounts_without_selinux_means_nothing() {
+    let s = Sandbox::new("rt-label");
+    let done = run(&s, "label", "grep -c context= /proc/self/mounts", |spec| {
+        spec["linux"]["mountLabel"] = "system_u:object_r:container_file_t:s0".into();
+    });
+    assert_eq!(done.stdout.trim(), "0", "{done:?}");
+}

@@ -11,10 +11,11 @@ use crate::runtime::bundle::Bundle;
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::manage::cgroups::make_cgroup;
 use crate::runtime::manage::create::{self, Request as Making};
+use crate::runtime::rdt::{self, Groups};
 use crate::runtime::state::Container;
 use crate::runtime::{Error, hooks};
 use crate::sys::mount::{self, Attributes, Propagation};
-use crate::sys::process::PidFd;
+use crate::sys::process::{self, PidFd};
 use crate::sys::root::Root;
 use crate::sys::{atomic, fd};
 
@@ -73,6 +74,9 @@ pub fn restore(making: &Making<'_>, wish: &Restore) -> Result<Restored, Error> {
     let namespaces = open_namespaces(&bundle.spec, &mut options)?;
     describe(&bundle, cgroup.as_ref(), &wish.options, &mut options)?;
     let extra: Vec<BorrowedFd<'_>> = namespaces.iter().map(AsFd::as_fd).collect();
+    let shares = bundle.spec.linux().as_ref().and_then(|l| l.intel_rdt().as_ref());
+    // criu and what it makes have the groups of their parent.
+    let groups = Groups::joined(rdt::check(shares)?, shares, making.id, process::pid())?;
     let mut worker = Worker::start(&extra)?;
     if let Some(cgroup) = &cgroup {
         enter(cgroup, &worker, &mut options)?;
@@ -89,7 +93,7 @@ pub fn restore(making: &Making<'_>, wish: &Restore) -> Result<Restored, Error> {
     let pid = asked.map_err(|e| wish.options.explained(LOG, e))?;
     drop((worker, root));
     let pidfd = PidFd::open(pid)?;
-    let recorded = record(making, &bundle, cgroup.as_ref(), (pid, console));
+    let recorded = record(making, &bundle, cgroup.as_ref(), groups, (pid, console));
     match recorded {
         Ok((container, console)) => {
             undo.disarm();
@@ -108,13 +112,14 @@ fn record(
     making: &Making<'_>,
     bundle: &Bundle,
     cgroup: Option<&Cgroup>,
+    groups: Option<Groups>,
     (pid, mut console): (i32, Option<OwnedFd>),
 ) -> Result<(Container, Option<OwnedFd>), Error> {
     if let (Some(path), Some(master)) = (making.console_socket, &console) {
         create::send_console(path, master)?;
         console = None;
     }
-    let container = create::record(making, bundle, cgroup, pid)?;
+    let container = create::record(making, bundle, cgroup, groups, pid)?;
     let after = hooks::poststart(&bundle.spec);
     if !after.is_empty() {
         let state = hooks::state_json(making.id, "running", pid, &bundle.path, &bundle.spec);

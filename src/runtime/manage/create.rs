@@ -8,6 +8,7 @@ use oci_spec::runtime::Process;
 use super::cgroups::{Cgroups, make_cgroup};
 use crate::runtime::bundle::Bundle;
 use crate::runtime::cgroup::Cgroup;
+use crate::runtime::rdt::{self, Groups};
 use crate::runtime::seccomp::{self, Filter};
 use crate::runtime::spawn::{self, Created, Rootfs, StartOn, Started, Stdio};
 use crate::runtime::state::{CONFIG, Container, START_SOCKET, State, Status, Store};
@@ -115,6 +116,8 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
     let mut undo = Undo::new(&dir, cgroup.as_ref());
     let filter =
         bundle.spec.linux().as_ref().and_then(|l| l.seccomp().as_ref()).map(seccomp::from_oci).transpose()?;
+    let shares = bundle.spec.linux().as_ref().and_then(|l| l.intel_rdt().as_ref());
+    let resctrl = rdt::check(shares)?;
     let preserved = take_preserved(request.preserve_fds)?;
     let listener = if detached {
         Some(socket::listen(&dir.join(START_SOCKET), socket::Kind::SeqPacket, 0o600)?)
@@ -123,6 +126,7 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
     };
     let mut created =
         clone_container(request, &bundle, cgroup.as_ref(), filter.as_ref(), &preserved, listener.as_ref())?;
+    let groups = Groups::joined(resctrl, shares, request.id, created.pid())?;
     created.wait_ready()?;
     let mut console = created.take_console();
     if let (Some(path), Some(master)) = (request.console_socket, &console) {
@@ -132,7 +136,7 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
     if let Some(path) = request.pidfd_socket {
         send_pidfd(path, created.pidfd())?;
     }
-    let container = record(request, &bundle, cgroup.as_ref(), created.pid())?;
+    let container = record(request, &bundle, cgroup.as_ref(), groups, created.pid())?;
     undo.disarm();
     drop(undo);
     Ok(Waiting { created, bundle, container, console })
@@ -143,6 +147,7 @@ pub(in crate::runtime) fn record(
     request: &Request<'_>,
     bundle: &Bundle,
     cgroup: Option<&Cgroup>,
+    groups: Option<Groups>,
     pid: i32,
 ) -> Result<Container, Error> {
     let state = State {
@@ -155,6 +160,7 @@ pub(in crate::runtime) fn record(
         created: jiff::Timestamp::now(),
         owner: crate::sys::probe::effective_uid(),
         systemd: request.cgroups == Cgroups::Systemd,
+        rdt: groups.map(Groups::keep).unwrap_or_default(),
     };
     let container = Container::save(request.store.dir(request.id)?, state)?;
     if let Some(file) = request.pid_file {

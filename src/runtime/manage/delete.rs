@@ -86,6 +86,7 @@ pub fn destroy(container: Container) -> Result<(), Error> {
         // systemd takes the cgroup of a scope that failed, and keeps the scope.
         Manager::detect()?.remove(&container.state.cgroup)?;
     }
+    container.state.rdt.remove();
     std::fs::remove_dir_all(&container.dir)
         .map_err(|e| crate::sys::Error::from_io("rmdir", container.dir.display().to_string(), &e))?;
     let Ok(spec) = spec else { return Ok(()) };

@@ -77,6 +77,8 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
     } else {
         Stdio::Fds([rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()])
     };
+    // A child has the groups of its parent.
+    container.state.rdt.enter()?;
     let mut executed = exec::exec(exec::Request {
         init: &init,
         init_pid: container.state.init.pid,

@@ -94,7 +94,6 @@ impl<'a> Plan<'a> {
         let prepared = std::mem::take(&mut request.mounts);
         let mounts = mounts::plan(spec, prepared, &namespaces, request.cgroup, rootfs_path)?;
         let masked = once(linux.masked_paths().as_deref());
-        unsupported(linux)?;
         let (join_cgroup, attached_by_parent) = way_into_cgroup(request.cgroup)?;
         let net_devices = netdev::plan(linux, &namespaces)?;
         Ok(Self {
@@ -165,20 +164,6 @@ pub(crate) fn way_into_cgroup(cgroup: Option<&Cgroup>) -> Result<(Option<Vec<Own
         }
         _ => Ok((None, false)),
     }
-}
-
-/// Fields that we know and refuse.
-fn unsupported(linux: &oci_spec::runtime::Linux) -> Result<(), Error> {
-    if linux.mount_label().as_ref().is_some_and(|l| !l.is_empty()) {
-        return Err(Error::spec("linux.mountLabel", "labelling mounts is not supported"));
-    }
-    if linux.intel_rdt().is_some() && !Path::new("/sys/fs/resctrl/schemata").exists() {
-        return Err(Error::spec("linux.intelRdt", "this machine has no resctrl file system mounted"));
-    }
-    if linux.intel_rdt().is_some() {
-        return Err(Error::spec("linux.intelRdt", "not supported"));
-    }
-    Ok(())
 }
 
 /// The root as a detached mount, private for now: pivot_root takes no shared one.

@@ -12,7 +12,7 @@ use crate::runtime::Error;
 use crate::runtime::cgroup::Cgroup;
 use crate::sys::idmap::{self, Range};
 use crate::sys::mount::{self, Attributes, Propagation, attr};
-use crate::sys::{fd, ns};
+use crate::sys::{fd, ns, selinux};
 
 /// One mount to make.
 #[derive(Debug)]
@@ -69,18 +69,38 @@ pub(crate) fn plan(
 ) -> Result<Vec<MountPlan>, Error> {
     let given = spec.mounts().as_deref().unwrap_or_default();
     let mut out = Vec::with_capacity(given.len());
+    let label = label(spec, selinux::enabled())?;
     for (i, m) in given.iter().enumerate() {
         let words = m.options().as_deref().unwrap_or_default();
-        let options = Options::parse(words, &format!("mounts[{i}].options"))?;
+        let mut options = Options::parse(words, &format!("mounts[{i}].options"))?;
         let ready = prepared
             .iter()
             .position(|(target, _)| Path::new(target) == m.destination())
             .map(|at| prepared.swap_remove(at).1);
         let what = what(i, m, &options, ready, Context { spec, namespaces, cgroup, rootfs })?;
+        options.label = label.clone().filter(|_| takes_label(m, &options));
         let destination = strip(m.destination(), rootfs).unwrap_or(m.destination()).to_owned();
         out.push(MountPlan { destination, what, options });
     }
     Ok(out)
+}
+
+/// `linux.mountLabel`, which means nothing where the kernel has no SELinux, as runc has it.
+fn label(spec: &Spec, enabled: bool) -> Result<Option<CString>, Error> {
+    let given = spec.linux().as_ref().and_then(|l| l.mount_label().as_ref());
+    let given = given.filter(|l| enabled && !l.is_empty());
+    given
+        .map(|l| CString::new(l.as_str()))
+        .transpose()
+        .map_err(|e| Error::spec("linux.mountLabel", e.to_string()))
+}
+
+/// The kernel labels procfs and sysfs itself, binds have what their files have, and a context in the options is more to
+/// the point.
+fn takes_label(m: &Mount, options: &Options) -> bool {
+    let kind = m.typ().as_deref().unwrap_or_default();
+    let named = options.data.iter().any(|(key, _)| key.as_c_str() == c"context");
+    options.bind.is_none() && !matches!(kind, "proc" | "sysfs" | "bind" | "rbind" | "cgroup2") && !named
 }
 
 #[derive(Clone, Copy)]
@@ -286,6 +306,33 @@ pub(crate) fn sets_up_dev(spec: &Spec) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_for_file_systems_of_the_container() {
+        let spec: Spec = serde_json::from_value(serde_json::json!({
+            "ociVersion": "1.2.0", "linux": { "mountLabel": "system_u:object_r:container_file_t:s0:c1,c2" },
+        }))
+        .unwrap();
+        assert_eq!(label(&spec, false).unwrap(), None);
+        assert_eq!(label(&spec, true).unwrap().unwrap(), *c"system_u:object_r:container_file_t:s0:c1,c2");
+        for (kind, words, takes) in [
+            ("tmpfs", &["nosuid"][..], true),
+            ("devpts", &[], true),
+            ("mqueue", &[], true),
+            ("cgroup", &[], true),
+            ("tmpfs", &["context=own"], false),
+            ("proc", &[], false),
+            ("sysfs", &[], false),
+            ("bind", &[], false),
+            ("none", &["rbind"], false),
+        ] {
+            let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+            let options = Options::parse(&words, "mounts[0].options").unwrap();
+            let mut m = Mount::default();
+            m.set_typ(Some(kind.to_owned()));
+            assert_eq!(takes_label(&m, &options), takes, "{kind} {words:?}");
+        }
+    }
 
     #[test]
     fn podmans_idmap_words() {

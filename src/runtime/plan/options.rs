@@ -29,6 +29,8 @@ pub(crate) struct Options {
     pub idmap: Option<IdMapWord>,
     /// Parameters of the file system: flags and `key=value`.
     pub data: Vec<(CString, Option<CString>)>,
+    /// SELinux context of everything on it: not a word of the mount's, but of the whole document.
+    pub label: Option<CString>,
 }
 
 /// `idmap`, `ridmap`, `idmap=uids=…;gids=…`.

@@ -39,6 +39,9 @@ fn legacy(hierarchies: &[(String, OwnedFd)], options: &Options, target: &OwnedFd
     let context = FsContext::new("tmpfs")?;
     context.set("source", "tmpfs")?;
     context.set("mode", "755")?;
+    if let Some(label) = &options.label {
+        context.set("context", label.as_c_str())?;
+    }
     let base = context.mount(options.set & !attr::RDONLY)?;
     mount::move_mount(&base, target)?;
     let root = Root::new(fd::dup(&base, 3)?);

@@ -12,7 +12,7 @@ use crate::runtime::sync::{During, Failure, Kind, Step};
 use crate::sys::mount::{self, Attributes, FsContext, Propagation, attr};
 use crate::sys::proc::Proc;
 use crate::sys::root::Root;
-use crate::sys::{self, fd};
+use crate::sys::{self, fd, xattr};
 
 /// Mounts that become read-only only when everything below them is made, and whether with all below them.
 pub(in crate::runtime) type Late = Vec<(OwnedFd, bool)>;
@@ -180,7 +180,16 @@ fn instance(plan: &MountPlan, options: &mut crate::runtime::plan::options::Optio
                 None => context.flag(key.as_c_str())?,
             }
         }
-        context.mount(options.set)
+        // That of message queues takes no context; its root can be given one.
+        let late = options.label.as_ref().filter(|_| kind.as_c_str() == c"mqueue");
+        if let (Some(label), None) = (&options.label, late) {
+            context.set("context", label.as_c_str())?;
+        }
+        let made = context.mount(options.set)?;
+        if let Some(label) = late {
+            xattr::set_path(&made, c"security.selinux", label.to_bytes_with_nul())?;
+        }
+        Ok(made)
     };
     make().during(|| describe("mounting", plan))
 }
