@@ -257,3 +257,39 @@ fn the_keyring_of_the_session_is_left() {
     let kept = runtime(&s, ["run", "--no-new-keyring", "--bundle", &dir.to_string_lossy(), "key"]);
     assert_eq!(kept.ok(), outside);
 }
+
+/// CVE-2023-25809: in a user namespace without a cgroup namespace the cgroups that the host's user owns are in sight, below
+/// the host's /sys or by a mount of their own. What is mounted read-only cannot be written to.
+#[test]
+fn cgroups_of_the_user_are_read_only_without_a_cgroup_namespace() {
+    let s = Sandbox::new("at-25809");
+    let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
+    let place = if unified { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/pids" };
+    let own = format!("{place}/rcon-test-25809-{}", std::process::id());
+    fs::create_dir(&own).expect("a cgroup");
+    std::os::unix::fs::chown(&own, Some(100_000), Some(100_000)).expect("the user's own");
+    // Found by its name wherever the hierarchy is in sight; made for a moment where it can be.
+    let script = "find /sys/fs/cgroup -maxdepth 4 -name 'rcon-test-25809-*' | while read -r dir; do \
+        echo seen; mkdir $dir/evil 2>/dev/null && rmdir $dir/evil && echo written; done; true";
+    let host_sys = json!({ "destination": "/sys", "type": "none", "source": "/sys", "options": ["rbind", "nosuid", "ro"] });
+    let cgroups =
+        json!({ "destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["ro"] });
+    let (mut seen, mut all) = (0, String::new());
+    for (id, more) in [("sys", vec![host_sys.clone()]), ("both", vec![host_sys, cgroups])] {
+        let done = run(&s, id, script, |spec| {
+            spec["linux"]["namespaces"].as_array_mut().expect("list").retain(|n| n["type"] != "cgroup");
+            spec["linux"]["namespaces"].as_array_mut().expect("list").push(json!({ "type": "user" }));
+            for map in ["uidMappings", "gidMappings"] {
+                spec["linux"][map] = json!([{ "containerID": 0, "hostID": 100_000, "size": 65536 }]);
+            }
+            let mounts = spec["mounts"].as_array_mut().expect("mounts");
+            mounts.retain(|m| !m["destination"].as_str().expect("path").starts_with("/sys"));
+            mounts.extend(more);
+        });
+        seen += done.ok().matches("seen").count();
+        all.push_str(&done.stdout);
+    }
+    fs::remove_dir(&own).expect("nothing is left in it");
+    assert!(seen > 0, "the attack found nothing to attack: {all}");
+    assert!(!all.contains("written"), "{all}");
+}

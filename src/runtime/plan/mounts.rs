@@ -184,6 +184,9 @@ pub(crate) fn dress(tree: &OwnedFd, options: &Options, shift: Option<&Shift>) ->
     if options.set != 0 || clear != 0 {
         mount::set_attributes(tree, &Attributes { set: options.set, clear, ..Default::default() }, false)?;
     }
+    if deep_sys(tree, options)? {
+        mount::set_attributes(tree, &Attributes { set: attr::RDONLY, ..Default::default() }, true)?;
+    }
     if options.recursive_set != 0 || options.recursive_clear != 0 {
         let (set, clear) = (options.recursive_set, options.recursive_clear);
         mount::set_attributes(tree, &Attributes { set, clear, ..Default::default() }, true)?;
@@ -191,6 +194,13 @@ pub(crate) fn dress(tree: &OwnedFd, options: &Options, shift: Option<&Shift>) ->
     let Some(shift) = shift else { return Ok(()) };
     let change = Attributes { userns: Some(shift.userns.as_fd()), ..Default::default() };
     mount::set_attributes(tree, &change, shift.recursive)
+}
+
+/// Rule R14: below a read-only /sys of the host are the host's cgroups, which may be the user's own. They are no more
+/// to be written to than it is (CVE-2023-25809).
+fn deep_sys(tree: &OwnedFd, options: &Options) -> crate::sys::Result<bool> {
+    let read_only = options.set & attr::RDONLY != 0 && options.bind != Some(false);
+    Ok(read_only && fd::fs_magic(tree)? == SYSFS_MAGIC)
 }
 
 /// An idmapped mount: the mount's own maps, those in its option, or the container's.
@@ -286,6 +296,7 @@ fn cgroup_view(namespaces: &NamespacePlan, cgroup: Option<&Cgroup>) -> Result<Cg
 }
 
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
+const SYSFS_MAGIC: i64 = 0x6265_6572;
 
 fn private_clone(path: &Path, recursive: bool) -> Result<OwnedFd, Error> {
     let tree = mount::open_tree_path(path, recursive)?;
