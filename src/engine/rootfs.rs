@@ -107,7 +107,7 @@ fn fill_volumes(ctx: &Context, root: &Root, spec: &ContainerSpec) -> Result<(), 
         let VolumeSource::Directory(directory) = volumes::open(&volume)? else { continue };
         let Ok(content) = root.read_dir_fd(Path::new(&mount.target)) else { continue };
         let into = Root::open_host(&directory)
-            .and_then(|v| v.read_dir_fd(Path::new("/")))
+            .and_then(|v| v.read_dir_fd(Path::new(mount.subpath.as_deref().unwrap_or("/"))))
             .map_err(|e| kernel(&format!("opening volume {name}"), e))?;
         volumes::copy_up(content.as_fd(), into.as_fd())?;
     }

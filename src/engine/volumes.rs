@@ -172,7 +172,7 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
         pairs.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect::<serde_json::Map<_, _>>()
     };
     let nothing = |pairs: &[(String, String)]| match pairs {
-        [] => serde_json::Value::Null,
+        [] if !ctx.podman => serde_json::Value::Null,
         _ => map(pairs).into(),
     };
     Ok(json!({

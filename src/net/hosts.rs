@@ -28,6 +28,8 @@ pub struct Hosts<'a> {
     pub extra: &'a [(String, String)],
     /// A base text (`--hosts-file`) that comes first.
     pub base: Option<&'a str>,
+    /// Whether the container has IPv6 at all.
+    pub ipv6: bool,
 }
 
 /// The text of /etc/hosts.
@@ -55,10 +57,10 @@ pub fn hosts_file(hosts: &Hosts<'_>) -> String {
     if !localhost("127.0.0.1") {
         line(&mut text, "127.0.0.1", &["localhost"]);
     }
-    if !localhost("::1") {
+    if hosts.ipv6 && !localhost("::1") {
         line(&mut text, "::1", &["localhost", "ip6-localhost", "ip6-loopback"]);
     }
-    if hosts.base.is_none() {
+    if hosts.ipv6 && hosts.base.is_none() {
         line(&mut text, "fe00::", &["ip6-localnet"]);
         line(&mut text, "ff00::", &["ip6-mcastprefix"]);
         line(&mut text, "ff02::1", &["ip6-allnodes"]);
@@ -250,6 +252,7 @@ mod tests {
 
     fn hosts<'a>(addresses: &'a [IpAddr], extra: &'a [(String, String)]) -> Hosts<'a> {
         Hosts {
+            ipv6: true,
             hostname: "0123456789ab",
             domainname: "",
             name: "web",

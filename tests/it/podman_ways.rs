@@ -220,9 +220,40 @@ fn what_podman_adds_and_leaves_out_is_as_podman_has_it() {
     assert!(podman(&s, &["top", "c"]).ok().starts_with("USER "));
     let taken = podman(&s, &["create", "--name", "c", "busybox"]);
     assert!(taken.fails(125).contains("the container name \"c\" is already in use by"), "{}", taken.stderr);
+    podman(&s, &["network", "create", "--subnet", "10.99.7.9/24", "net"]).ok();
+    assert!(podman(&s, &["network", "inspect", "net"]).ok().contains("10.99.7.0/24"));
+    s.rcon(["network", "create", "--subnet", "10.99.8.9/24", "net2"]).fails(1);
     let warned = podman(&s, &["run", "--rm", "--network", "none", "-p", "80:80", "busybox", "true"]);
     warned.ok();
     let words =
         "Port mappings have been discarded because \"none\" network namespace mode does not support them";
     assert!(warned.stderr.contains(words), "{}", warned.stderr);
+}
+
+#[test]
+fn without_ipv6_hosts_has_no_line_of_it() {
+    let s = Sandbox::with_images("hosts-ipv6", &["busybox"]);
+    let look = ["busybox", "grep", "-c", "^[0-9a-f]*:", "/etc/hosts"];
+    let off = "net.ipv6.conf.all.disable_ipv6=1";
+    if std::path::Path::new("/proc/net/if_inet6").exists() {
+        s.rcon([&["run", "--rm", "--network", "none"][..], &look].concat()).ok();
+        s.rcon([&["run", "--rm", "--network", "none", "--sysctl", off][..], &look].concat()).fails(1);
+    } else {
+        s.rcon([&["run", "--rm", "--network", "none"][..], &look].concat()).fails(1);
+    }
+}
+
+#[test]
+fn an_empty_part_of_a_volume_is_filled_as_podman_does() {
+    let s = Sandbox::with_images("subpath-fill", &["busybox"]);
+    s.rcon(["run", "--rm", "--network", "none", "-v", "v:/v", "busybox", "mkdir", "/v/one", "/v/two"]).ok();
+    let run = |part: &str| {
+        let mount = format!("type=volume,src=v,dst=/etc,volume-subpath={part}");
+        ["run", "--rm", "--network", "none", "--mount", &mount, "busybox", "ls", "/etc/group"]
+            .map(str::to_owned)
+    };
+    s.rcon(run("one")).fails(1);
+    let args = run("two");
+    podman(&s, &args.each_ref().map(String::as_str)).ok();
+    s.rcon(run("two")).ok();
 }

@@ -116,6 +116,10 @@ fn json_has_podman_s_shape() {
     let net = json(&s, &["network", "inspect", "net"]);
     assert_eq!(net[0]["subnets"][0]["subnet"], "10.99.3.0/24");
     assert!(net[0]["subnets"][0]["lease_range"]["start_ip"].is_string(), "{net}");
+    let volumes = json(&s, &["volume", "ls", "--format", "json"]);
+    assert_eq!(volumes[0]["Name"], "vol");
+    assert!(volumes[0]["Mountpoint"].is_string() && volumes[0]["Labels"].is_object(), "{volumes}");
+    assert_eq!(json(&s, &["secret", "ls", "--format", "json"]), serde_json::json!([]));
     // Paused ones are shown with --all alone, as podman has it.
     podman(&s, &["pause", "c"]).ok();
     assert_eq!(podman(&s, &["ps", "-q"]).ok(), "");

@@ -66,10 +66,11 @@ fn run(args: CommitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         format: args.format,
     };
     let id = crate::engine::commit::commit(ctx.engine()?, &args.container, &options)?;
+    let shown = if ctx.manner == Manner::Podman { id.hex() } else { id.as_str() };
     if let Some(path) = &args.iidfile {
-        std::fs::write(path, id.to_string())
+        std::fs::write(path, shown)
             .map_err(|e| Failure::new(format!("writing the image's id to {path}: {e}")))?;
     }
-    ui.line(if ctx.manner == Manner::Podman { id.hex() } else { id.as_str() });
+    ui.line(shown);
     Ok(Exit::OK)
 }

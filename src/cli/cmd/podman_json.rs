@@ -1,5 +1,7 @@
 //! JSON as podman's commands print it, for a program of that name: its names and types where they are not docker's.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use serde_json::{Map, Value, json};
 
 use crate::cli::ui::Ui;
@@ -144,14 +146,31 @@ fn subnet(s: &Subnet) -> Value {
         value["gateway"] = gateway.to_string().into();
     }
     if let Some((first, last)) = s.range {
+        let first = if first == s.address { after(first) } else { first };
         value["lease_range"] = json!({ "start_ip": first.to_string(), "end_ip": last.to_string() });
     }
     value
 }
 
+/// The address after one: the network's own is none to be given out.
+fn after(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(ip) => Ipv4Addr::from_bits(ip.to_bits().wrapping_add(1)).into(),
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits().wrapping_add(1)).into(),
+    }
+}
+
 /// A network of `network inspect`, made of docker's document of it.
 pub(super) fn inspected_network(docker: &Value) -> Value {
-    let subnets: Vec<Value> = docker["Subnets"].as_array().into_iter().flatten().map(lower).collect();
+    let mut subnets: Vec<Value> = docker["Subnets"].as_array().into_iter().flatten().map(lower).collect();
+    for subnet in &mut subnets {
+        let network =
+            subnet["subnet"].as_str().and_then(|s| s.split_once('/')).and_then(|(ip, _)| ip.parse().ok());
+        let first = subnet["lease_range"]["start_ip"].as_str().and_then(|ip| ip.parse::<IpAddr>().ok());
+        if let Some(first) = first.filter(|ip| Some(*ip) == network) {
+            subnet["lease_range"]["start_ip"] = after(first).to_string().into();
+        }
+    }
     let mut containers = Map::new();
     for (id, c) in docker["Containers"].as_object().into_iter().flatten() {
         let addresses = ["IPv4Address", "IPv6Address"].iter().filter_map(|key| c[*key].as_str());

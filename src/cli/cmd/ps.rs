@@ -127,6 +127,14 @@ const WITH_NAMESPACES: Layout = Layout {
 };
 
 fn run(mut args: PsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if ctx.manner == Manner::Podman {
+        if args.quiet && (args.size || args.namespace) {
+            return Err(Failure::usage("quiet conflicts with size and namespace"));
+        }
+        if args.size && args.namespace {
+            return Err(Failure::usage("size and namespace options conflict"));
+        }
+    }
     args.format = client::format(ctx, Listing::Ps, args.format.take(), args.quiet);
     let Some(seconds) = args.watch else {
         list(&args, ctx, ui)?;

@@ -8,7 +8,7 @@ use super::each::Each;
 use crate::cli::Ctx;
 use crate::cli::args::{boolean, env};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style};
 use crate::cli::ui::template::Data;
@@ -153,6 +153,9 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if let Some(option) = args.driver_opts.first() {
         return Err(Failure::usage(format!("--driver-opts {option}: the file driver has no options")));
     }
+    if args.ignore && args.replace && ctx.manner == Manner::Podman {
+        return Err(Failure::usage("cannot use --ignore and --replace flags together"));
+    }
     let value = if args.env == Some(true) {
         let name = args.source.unwrap_or_default();
         let value = std::env::var_os(&name).ok_or_else(|| {
@@ -192,6 +195,10 @@ fn ls(args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         for secret in &all {
             ui.line(&secret.id);
         }
+        return Ok(Exit::OK);
+    }
+    if ctx.manner == Manner::Podman && args.format.as_deref().map(str::trim) == Some("json") {
+        super::podman_json::show(ui, all.iter().map(|s| row(s).value).collect());
         return Ok(Exit::OK);
     }
     let rows: Vec<Data> = all.iter().map(row).collect();

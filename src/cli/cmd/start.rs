@@ -4,7 +4,7 @@ use super::each::Each;
 use crate::cli::Ctx;
 use crate::cli::args::select::{SelectArgs, selection};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Failure, Outcome};
+use crate::cli::exit::{Failure, Manner, Outcome};
 use crate::cli::relay;
 use crate::cli::ui::Ui;
 use crate::engine::attach::AttachOptions;
@@ -50,6 +50,9 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: StartArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let attached = args.attach || args.interactive;
+    if ctx.manner == Manner::Podman && args.sig_proxy == Some(true) && !attached {
+        return Err(Failure::usage("you cannot use sig-proxy without --attach: invalid argument"));
+    }
     let options = AttachOptions {
         stdin: args.interactive,
         stdout: true,

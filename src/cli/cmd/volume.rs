@@ -261,6 +261,11 @@ fn ls(mut args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         }
         return Ok(Exit::OK);
     }
+    if ctx.manner == Manner::Podman && args.format.as_deref().map(str::trim) == Some("json") {
+        let documents = all.iter().map(|v| volumes::inspect(ctx.engine()?, &v.name).map_err(Failure::from));
+        super::podman_json::show(ui, documents.collect::<Result<_, _>>()?);
+        return Ok(Exit::OK);
+    }
     let rows: Vec<Data> = all.iter().map(row).collect();
     let style = Style { format: args.format.as_deref(), no_heading: args.noheading };
     listing::show(ui, &LAYOUT, style, &rows)?;

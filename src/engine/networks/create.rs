@@ -78,7 +78,7 @@ pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error>
         }
     }
     let interface = check_options(options)?;
-    let wanted = parse_subnets(options)?;
+    let wanted = parse_subnets(ctx.podman, options)?;
     let routes = options.routes.iter().map(|r| parse_route(r)).collect::<Result<Vec<_>, _>>()?;
     if options.disable_dns && !options.dns.is_empty() {
         let text = "conflicting options: --dns and --disable-dns: nobody would ask these servers";
@@ -157,10 +157,12 @@ fn check_options(options: &NetworkOptions) -> Result<Option<String>, Error> {
 }
 
 /// The subnets as asked for, with their gateways and ranges.
-fn parse_subnets(options: &NetworkOptions) -> Result<Vec<Subnet>, Error> {
+fn parse_subnets(podman: bool, options: &NetworkOptions) -> Result<Vec<Subnet>, Error> {
     let mut subnets: Vec<Subnet> = Vec::new();
     for text in &options.subnets {
-        let (address, prefix) = parse_cidr("subnet", text)?;
+        // podman takes any address of the network for it.
+        let (address, prefix) =
+            if podman { parse_within("subnet", text)? } else { parse_cidr("subnet", text)? };
         subnets.push(Subnet { address, prefix, gateway: None, range: None });
     }
     let of = |subnets: &mut Vec<Subnet>, ip: IpAddr, what: &str| -> Result<usize, Error> {
@@ -230,17 +232,23 @@ fn choose_subnets(
 
 /// `ADDRESS/PREFIX`; the address must be the network's own, as docker demands.
 fn parse_cidr(what: &str, text: &str) -> Result<(IpAddr, u8), Error> {
+    let (first, prefix) = parse_within(what, text)?;
+    if !text.split('/').next().and_then(|a| a.parse::<IpAddr>().ok()).is_some_and(|a| a == first) {
+        let why = format!("invalid {what} {text:?}: it should be {first}/{prefix}");
+        return Err(Error::new(Kind::Invalid, why));
+    }
+    Ok((first, prefix))
+}
+
+/// `ADDRESS/PREFIX` as the network that the address is in.
+fn parse_within(what: &str, text: &str) -> Result<(IpAddr, u8), Error> {
     let bad = |why: &str| Error::new(Kind::Invalid, format!("invalid {what} {text:?}: {why}"));
     let (address, prefix) = text.split_once('/').ok_or_else(|| bad("want ADDRESS/PREFIX"))?;
     let address: IpAddr = address.parse().map_err(|_| bad("not an IP address"))?;
     let width = if address.is_ipv4() { 32 } else { 128 };
     let prefix = prefix.parse::<u8>().ok().filter(|p| (u8::from(what != "route")..=width).contains(p));
     let prefix = prefix.ok_or_else(|| bad("the prefix length does not fit"))?;
-    let (first, _) = ipam::span(address, prefix);
-    if first != address {
-        return Err(bad(&format!("it should be {first}/{prefix}")));
-    }
-    Ok((address, prefix))
+    Ok((ipam::span(address, prefix).0, prefix))
 }
 
 /// `DESTINATION,GATEWAY[,METRIC]`, podman's.
@@ -293,7 +301,7 @@ mod tests {
     #[test]
     fn subnets_get_their_gateways_and_ranges() {
         let o = options(&["10.5.0.0/16", "fd00::/64"], &["10.5.9.9"], &["10.5.4.0/24", "fd00::10-fd00::20"]);
-        let s = parse_subnets(&o).expect("fine");
+        let s = parse_subnets(false, &o).expect("fine");
         assert_eq!(s[0].gateway, Some("10.5.9.9".parse().expect("ip")));
         assert_eq!(s[0].range.map(|r| r.1.to_string()).as_deref(), Some("10.5.4.255"));
         assert_eq!(s[1].gateway, Some("fd00::1".parse().expect("ip")));
@@ -312,7 +320,10 @@ mod tests {
             (&["10.5.0.0/16"], &[], &["10.5.0.9-10.5.0.2"]),
             (&[], &["10.5.0.1"], &[]),
         ] {
-            assert!(parse_subnets(&options(subnets, gateways, ranges)).is_err(), "{subnets:?} {gateways:?}");
+            assert!(
+                parse_subnets(false, &options(subnets, gateways, ranges)).is_err(),
+                "{subnets:?} {gateways:?}"
+            );
         }
     }
 

@@ -281,7 +281,8 @@ fn volume(
     };
     spec.source = inputs.world.volume_path(&name).to_string_lossy().into_owned();
     spec.anonymous = anonymous;
-    spec.copy_up = !options.no_copy && options.subpath.is_none();
+    // podman fills a part of a volume, too.
+    spec.copy_up = !options.no_copy && (options.subpath.is_none() || inputs.config.podman);
     if inputs.world.volume(&name)?.is_none() && !out.volumes.iter().any(|v| v.name == name) {
         out.volumes.push(NewVolume {
             name: name.clone(),

@@ -144,7 +144,17 @@ impl Start<'_> {
             gateway,
             extra: &extra,
             base: base.as_deref(),
+            ipv6: self.has_ipv6(),
         }))
+    }
+
+    /// Whether loopback has ::1: the kernel may lack IPv6, or a sysctl of the container's switches it off.
+    fn has_ipv6(&self) -> bool {
+        let off = |(key, value): &(String, String)| {
+            let keys = ["net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.lo.disable_ipv6"];
+            keys.contains(&key.as_str()) && value == "1"
+        };
+        Path::new("/proc/net/if_inet6").exists() && !self.handoff.spec.sysctls.iter().any(off)
     }
 
     /// `--hosts-file`: a host path, `image`, or `none`; with the host's network the host's own.

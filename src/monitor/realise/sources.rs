@@ -9,7 +9,7 @@ use crate::model::mount::{MountKind, MountSpec, OverlayDirs};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::runtime::user::User;
 use crate::storage::{overlay, paths, tree, volumes};
-use crate::sys::fd::{self, OpenFlags};
+use crate::sys::fd;
 use crate::sys::root::Root;
 use crate::sys::visit;
 
@@ -42,7 +42,7 @@ impl Start<'_> {
         let source = Path::new(&wish.source);
         let device = self.open_volume(wish)?;
         if wish.kind == MountKind::Volume && wish.copy_up && device.is_none() {
-            self.fill(root, source, &wish.target).map_err(|e| Failure::internal(step(), &*e))?;
+            self.fill(root, wish).map_err(|e| Failure::internal(step(), &*e))?;
         }
         let shifted = self.shift(wish, device.as_ref()).map_err(|e| Failure::internal(step(), &e))?;
         if wish.chown {
@@ -91,15 +91,15 @@ impl Start<'_> {
     }
 
     /// Fills an empty volume from the image, as docker does at the first mount. Ids are those on disk.
-    fn fill(&self, root: &OwnedFd, volume: &Path, target: &str) -> Result<(), Box<dyn std::error::Error>> {
+    fn fill(&self, root: &OwnedFd, wish: &MountSpec) -> Result<(), Box<dyn std::error::Error>> {
         if self.world.ids.is_none() || self.handoff.spec.root.directory.is_some() {
-            return fill(root, volume, target);
+            return fill(root, wish);
         }
         let paths = &self.world.paths;
         let upper = std::iter::once(paths.upper(&self.world.id));
         let layers: Vec<PathBuf> =
             upper.chain(self.handoff.spec.root.layers.iter().rev().map(|l| paths.layer_diff(l))).collect();
-        fill(&overlay::mount_readonly(&layers, overlay::Options::default())?, volume, target)
+        fill(&overlay::mount_readonly(&layers, overlay::Options::default())?, wish)
     }
 
     /// A volume whose driver options name something to mount.
@@ -178,15 +178,21 @@ fn inside(base: OwnedFd, subpath: &str, wish: &MountSpec) -> Result<OwnedFd, Fai
 }
 
 /// Fills an empty volume from the image, as docker does at the first mount.
-fn fill(root: &OwnedFd, volume: &Path, target: &str) -> Result<(), Box<dyn std::error::Error>> {
+fn fill(root: &OwnedFd, wish: &MountSpec) -> Result<(), Box<dyn std::error::Error>> {
     let image = Root::new(fd::dup(root, 3)?);
-    let source = match image.read_dir_fd(Path::new(target)) {
+    let source = match image.read_dir_fd(Path::new(&wish.target)) {
         Ok(source) => source,
         // The image has nothing (or a file) there: the volume stays as it is.
         Err(e) if e.is(libc::ENOENT) || e.is(libc::ENOTDIR) => return Ok(()),
         Err(e) => return Err(e.into()),
     };
-    let into = fd::open(volume, OpenFlags::RDONLY | OpenFlags::DIRECTORY, 0)?;
+    let volume = Root::open_host(Path::new(&wish.source))?;
+    let into = match volume.read_dir_fd(Path::new(wish.subpath.as_deref().unwrap_or("/"))) {
+        Ok(into) => into,
+        // The mount tells better than we could what is wrong with the part of the volume.
+        Err(_) if wish.subpath.is_some() => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
     volumes::copy_up(source.as_fd(), into.as_fd())?;
     Ok(())
 }
