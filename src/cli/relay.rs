@@ -4,7 +4,7 @@
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 
-use super::exit::{Exit, Failure, Outcome};
+use super::exit::{Exit, Failure, Manner, Outcome};
 use super::ui::Ui;
 use crate::engine;
 use crate::engine::attach::{Attached, RelayEnd, Streams};
@@ -28,9 +28,13 @@ pub(super) fn streams(names: &[String]) -> Result<Option<(bool, bool, bool)>, Fa
     Ok((!names.is_empty()).then_some(wanted))
 }
 
-/// Refuses `-it` without a terminal at stdin, as docker does.
-pub(super) fn want_terminal() -> Result<(), Failure> {
+/// Refuses `-it` without a terminal at stdin, as docker does; podman only warns.
+pub(super) fn want_terminal(manner: Manner, ui: &mut Ui) -> Result<(), Failure> {
     if std::io::stdin().is_terminal() {
+        return Ok(());
+    }
+    if manner == Manner::Podman {
+        ui.warn("The input device is not a TTY. The --tty and --interactive flags might not work properly");
         return Ok(());
     }
     Err(Failure::new("the input device is not a TTY").hint("leave out -t, or run it in a terminal"))

@@ -224,7 +224,10 @@ pub fn rm(
     };
     for given in names {
         let result = match one(ctx, &store, &given, options) {
-            Err(e) if force && e.kind() == Kind::NotFound => Ok(given.clone()),
+            Err(e) if force && e.kind() == Kind::NotFound => match ctx.podman {
+                true => continue,
+                false => Ok(given.clone()),
+            },
             other => other,
         };
         report(Done { given, result });

@@ -257,3 +257,36 @@ fn an_empty_part_of_a_volume_is_filled_as_podman_does() {
     podman(&s, &args.each_ref().map(String::as_str)).ok();
     s.rcon(run("two")).ok();
 }
+
+#[test]
+fn events_questions_and_terminals_are_podman_s() {
+    let s = Sandbox::with_images("podman-ends", &["busybox"]);
+    podman(&s, &["run", "--name", "c", "--network", "none", "busybox", "true"]).ok();
+    podman(&s, &["rm", "c"]).ok();
+    podman(&s, &["volume", "create", "v"]).ok();
+    let mut command = called(&s, "podman");
+    command.args(["volume", "prune"]).stdin(std::process::Stdio::piped());
+    let mut child = command.stderr(std::process::Stdio::null()).spawn().expect("it starts");
+    std::io::Write::write_all(child.stdin.as_mut().expect("a pipe"), b"n\n").expect("it reads");
+    assert!(child.wait().expect("it ends").success(), "no is an answer");
+    podman(&s, &["volume", "inspect", "v"]).ok();
+    podman(&s, &["volume", "rm", "v"]).ok();
+    assert_eq!(podman(&s, &["volume", "rm", "-f", "v"]).ok(), "");
+    assert_eq!(s.rcon(["volume", "rm", "-f", "v"]).ok(), "v");
+    let look = ["events", "--since", "1h", "--until", "0s", "--format", "{{.Type}} {{.Action}}"];
+    let told = podman(&s, &look).ok().to_owned();
+    for words in ["container died", "container remove", "volume remove"] {
+        assert!(told.lines().any(|line| line == words), "{words}: {told}");
+    }
+    assert!(s.rcon(look).ok().contains("container die\n"));
+    let died = podman(&s, &["events", "--since", "1h", "--until", "0s", "--filter", "event=died"]);
+    assert!(died.ok().contains(" (image=busybox, name=c, "), "{}", died.stdout);
+    let asked = podman(&s, &["run", "--rm", "-it", "--network", "none", "busybox", "echo", "x"]);
+    assert!(
+        asked.ok().starts_with('x') && asked.stderr.contains("The input device is not a TTY"),
+        "{}",
+        asked.stderr
+    );
+    podman(&s, &["create", "--name", "i", "busybox"]).ok();
+    assert_eq!(podman(&s, &["inspect", "-f", "{{.HostConfig.IpcMode}}", "i"]).ok(), "shareable");
+}

@@ -207,7 +207,7 @@ fn exists(args: ExistsArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let filters = crate::cli::client::prune_filters(ctx, args.filter);
     if !args.force && !ui.confirm("This will remove all stopped containers.")? {
-        return Err(Failure::new("container prune has been cancelled"));
+        return super::cancelled(ctx, "container prune");
     }
     let pruned = crate::engine::prune::containers(ctx.engine()?, &filters)?;
     super::show_list(ui, "Deleted Containers:", &pruned.containers);

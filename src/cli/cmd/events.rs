@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::template::{Data, Template};
 use crate::engine::events::EventsOptions;
@@ -63,11 +63,13 @@ fn run(args: EventsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if let Some(template) = &template {
         known_fields(template)?;
     }
+    let podman = ctx.manner == Manner::Podman;
     let as_json = args.format.as_deref() == Some("json");
     let mut failure: Option<Failure> = None;
     crate::engine::events::events(ctx.engine()?, &options, &mut |event| {
+        let event = if podman { as_podman(event) } else { event };
         match (&template, as_json) {
-            (None, false) => ui.line(text(&event, args.no_trunc != Some(false))),
+            (None, false) => ui.line(text(&event, args.no_trunc != Some(false), podman)),
             (None, true) => ui.line(value(&event)),
             (Some(template), _) => match template.execute(&data(&event)) {
                 Ok(line) => ui.line(line),
@@ -96,10 +98,22 @@ fn known_fields(template: &Template) -> Result<(), Failure> {
     }
 }
 
-/// docker's line: time, type, action, id, attributes sorted by name.
-fn text(event: &Event, whole: bool) -> String {
+/// podman's words for what happened.
+fn as_podman(mut event: Event) -> Event {
+    let word = match (event.kind.as_str(), event.action.as_str()) {
+        ("container", "die") => "died",
+        ("container" | "volume" | "network", "destroy") | ("image", "delete") => "remove",
+        _ => return event,
+    };
+    word.clone_into(&mut event.action);
+    event
+}
+
+/// docker's line: time, type, action, id, attributes sorted by name; podman begins with image and name.
+fn text(event: &Event, whole: bool, podman: bool) -> String {
     let mut attributes: Vec<String> = event.attributes.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    attributes.sort_unstable();
+    let first = |a: &str| podman && (a.starts_with("image=") || a.starts_with("name="));
+    attributes.sort_unstable_by(|a, b| (!first(a), a).cmp(&(!first(b), b)));
     let at = event.time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S.%9f%:z");
     let id = if whole { event.id.as_str() } else { event.id.get(..12).unwrap_or(&event.id) };
     let list = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join(", ")) };

@@ -69,7 +69,7 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         None
     } else {
         if tty && interactive {
-            relay::want_terminal()?;
+            relay::want_terminal(ctx.manner, ui)?;
         }
         Some(AttachOptions {
             stdin: interactive,

@@ -2,7 +2,7 @@
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Outcome};
 use crate::cli::ui::Ui;
 use crate::engine::images::{self, Removal};
 
@@ -77,7 +77,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         "This will remove all dangling images."
     };
     if !args.force && !ui.confirm(question)? {
-        return Err(Failure::new("image prune has been cancelled"));
+        return super::cancelled(ctx, "image prune");
     }
     let pruned = images::prune(ctx.engine()?, args.all, &filters)?;
     super::show_list(ui, "Deleted Images:", &removals(&pruned.removed));

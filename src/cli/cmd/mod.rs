@@ -202,6 +202,14 @@ pub fn all_names() -> impl Iterator<Item = &'static str> {
     ALL.iter().filter(|d| !d.hidden).flat_map(|d| d.names.iter().copied())
 }
 
+/// A question was answered with no: podman does nothing then, and docker calls it a failure.
+fn cancelled(ctx: &Ctx, what: &str) -> Outcome {
+    match ctx.manner {
+        Manner::Podman => Ok(Exit::OK),
+        Manner::Docker => Err(Failure::new(format!("{what} has been cancelled"))),
+    }
+}
+
 /// What a prune gave back, which podman does not tell.
 fn reclaimed(ui: &mut Ui, ctx: &Ctx, bytes: u64) {
     if ctx.manner == Manner::Docker {

@@ -374,7 +374,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let filters = crate::cli::client::prune_filters(ctx, args.filter);
     let question = "This will remove all custom networks not used by at least one container.";
     if !args.force && !ui.confirm(question)? {
-        return Err(Failure::new("network prune has been cancelled"));
+        return super::cancelled(ctx, "network prune");
     }
     let pruned = networks::prune(ctx.engine()?, &filters)?;
     super::show_list(ui, "Deleted Networks:", &pruned.networks);

@@ -53,7 +53,7 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     crate::engine::stdio::check_preserved(args.preserve_fds, &args.preserve_fd)
         .map_err(|e| Failure::from(e).code(125))?;
-    let attach = attach_options(&args, ctx)?;
+    let attach = attach_options(&args, ctx, ui)?;
     if let Some(warning) = args.create.warning() {
         ui.warn(warning);
     }
@@ -96,7 +96,7 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 /// Which streams are attached: those of `-a`, else stdout and stderr, and stdin with `-i`.
-fn attach_options(args: &RunArgs, ctx: &Ctx) -> Result<Option<AttachOptions>, Failure> {
+fn attach_options(args: &RunArgs, ctx: &Ctx, ui: &mut Ui) -> Result<Option<AttachOptions>, Failure> {
     let streams = relay::streams(&args.create.attach)?;
     if args.detach {
         if streams.is_some() {
@@ -107,7 +107,7 @@ fn attach_options(args: &RunArgs, ctx: &Ctx) -> Result<Option<AttachOptions>, Fa
     }
     let (stdin, stdout, stderr) = streams.unwrap_or((args.create.interactive(), true, true));
     if stdin && args.create.tty() {
-        relay::want_terminal()?;
+        relay::want_terminal(ctx.manner, ui)?;
     }
     Ok(Some(AttachOptions {
         stdin,

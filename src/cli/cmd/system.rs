@@ -210,7 +210,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         false => "  - all dangling images\n",
     });
     if !args.force && !ui.confirm(&question)? {
-        return Err(Failure::new("system prune has been cancelled"));
+        return super::cancelled(ctx, "system prune");
     }
     let options = PruneOptions {
         filters: crate::cli::client::prune_filters(ctx, args.filter),
@@ -234,7 +234,7 @@ fn reset(args: ResetArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let question = "WARNING! This will remove:\n  - all containers\n  - all images\n  - all networks\n  - all volumes\n  \
                     - all secrets\n";
     if !args.force && !ui.confirm(question)? {
-        return Err(Failure::new("system reset has been cancelled"));
+        return super::cancelled(ctx, "system reset");
     }
     crate::engine::system::reset(ctx.engine()?)?;
     Ok(Exit::OK)

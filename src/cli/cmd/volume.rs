@@ -331,7 +331,7 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         "This will remove anonymous local volumes not used by at least one container."
     };
     if !args.force && !ui.confirm(question)? {
-        return Err(Failure::new("volume prune has been cancelled"));
+        return super::cancelled(ctx, "volume prune");
     }
     let pruned = crate::engine::prune::volumes(ctx.engine()?, &filters, all)?;
     super::show_list(ui, "Deleted Volumes:", &pruned.volumes);

@@ -96,7 +96,8 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
     podman(ctx, &spec, phase, &mut all);
     podman_image(&store, &spec, &mut all);
     if ctx.podman {
-        as_podman(&mut all);
+        // Where nothing is said others may join.
+        as_podman(&mut all, spec.options.namespaces.ipc.is_some());
     }
     Ok(Value::Object(all))
 }
@@ -134,11 +135,14 @@ fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<Stri
 }
 
 /// Where podman has another form for the same field.
-fn as_podman(all: &mut Map<String, Value>) {
+fn as_podman(all: &mut Map<String, Value>, private_ipc: bool) {
     for (key, prefix) in [("Name", "/"), ("Image", "sha256:")] {
         if let Some(bare) = all[key].as_str().and_then(|text| text.strip_prefix(prefix)).map(str::to_owned) {
             all.insert(key.to_owned(), bare.into());
         }
+    }
+    if all["HostConfig"]["IpcMode"] == "private" && !private_ipc {
+        all["HostConfig"]["IpcMode"] = "shareable".into();
     }
     all.insert("Driver".to_owned(), "overlay".into());
     for limit in all["HostConfig"]["Ulimits"].as_array_mut().into_iter().flatten() {

@@ -233,7 +233,8 @@ fn choose_subnets(
 /// `ADDRESS/PREFIX`; the address must be the network's own, as docker demands.
 fn parse_cidr(what: &str, text: &str) -> Result<(IpAddr, u8), Error> {
     let (first, prefix) = parse_within(what, text)?;
-    if !text.split('/').next().and_then(|a| a.parse::<IpAddr>().ok()).is_some_and(|a| a == first) {
+    let said = text.split('/').next().and_then(|a| a.parse::<IpAddr>().ok());
+    if said != Some(first) {
         let why = format!("invalid {what} {text:?}: it should be {first}/{prefix}");
         return Err(Error::new(Kind::Invalid, why));
     }

@@ -46,8 +46,15 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
 
     ("", "container {} is running or paused, refusing to clean up", "container {0} is running or paused, refusing to clean up: container state improper"),
 
+    ("", "requested load from stdin, but stdin is empty: it is a terminal", "cannot read from terminal, use command-line redirection or the --input flag"),
+    ("", "cowardly refusing to write an archive to a terminal", "cannot write to terminal, use command-line redirection or the --output flag"),
+    ("", "looking up the devices of I/O limits: {} is not a device node", "{0}: not a block device"),
+    ("", "a startup health check needs a health check: give --health-cmd", "healthcheck command is not set: a startup health check needs it"),
+    ("", "--userns=nomap is not supported: {}", "nomap is only supported in rootless mode"),
+
     // Programs that cannot be executed.
     ("", r#"exec: "{}": executable file not found in $PATH"#, "crun: executable file `{0}` not found in $PATH: No such file or directory: OCI runtime attempted to invoke a command that was not found"),
+    ("", r#"exec: "{}": stat {}: no such file or directory"#, "crun: executable file `{0}` not found: No such file or directory: OCI runtime attempted to invoke a command that was not found"),
     ("", r#"exec: "{}": permission denied"#, "crun: open executable: Operation not permitted: OCI permission denied"),
     ("", "starting container process caused: exec: {}: {}", "crun: {0}: {1}"),
 
