@@ -12,7 +12,7 @@ use super::realise::{Gate, Given, Process, Start, World};
 use super::restart::Restart;
 use super::serve::{Keep, Parts, Server, nothing};
 use super::undo::Undo;
-use super::{finish, note, wire};
+use super::{finish, note, teardown, wire};
 use crate::model::container::Running;
 use crate::storage::Store;
 use crate::storage::volatile::RunDir;
@@ -188,6 +188,7 @@ fn make(
                 // Before the run directory goes, or it would look like a monitor that was lost.
                 failure.undo.extend(finish::unstarted(&handoff));
             }
+            failure.undo = teardown::again(&handoff.paths, &handoff.spec.id, failure.undo);
             failure.undo.extend(undo.unwind_to(&mut world, 0));
             let starter = later.begun.map(|(connection, _)| connection);
             return Err(Unmade { failure, starter, unwanted: later.unwanted });

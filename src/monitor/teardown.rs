@@ -1,4 +1,4 @@
-//! Taking a container apart from outside, when its monitor died without doing so.
+//! Taking a container apart from outside, when its monitor died without doing so, or could not.
 //!
 //! The kernel has done most of it by then: mounts, namespaces and veth pairs are gone with their processes. What
 //! is left carries the container's id, so that nothing but the id is needed to find it.
@@ -44,6 +44,21 @@ pub fn sweep(paths: &Paths, id: &ContainerId) -> Swept {
         }
     }
     swept
+}
+
+/// A second try at what a monitor could not undo of its own container, whose lock it still holds: the undoing knows what
+/// it made, this only the id. Troubles that it mends are none; else both are returned.
+#[must_use]
+pub(super) fn again(paths: &Paths, id: &ContainerId, mut troubles: Vec<String>) -> Vec<String> {
+    if troubles.is_empty() {
+        return troubles;
+    }
+    let swept = sweep(paths, id);
+    if swept.troubles.is_empty() {
+        return Vec::new();
+    }
+    troubles.extend(swept.troubles);
+    troubles
 }
 
 /// Whether a monitor died here without taking its container apart: it removes its files last. Cheap, for the

@@ -30,6 +30,10 @@ struct Waiting {
 /// the whole log, so a small one keeps every command fast.
 const CHECKPOINT_BYTES: u64 = 256 * 1024;
 
+/// WAL size at which even a short command does it. SQLite's own checkpoint never makes the log smaller here: that takes
+/// a second transaction in the same process, and a log that only grows is read by each command.
+const OVERDUE_BYTES: u64 = 1024 * 1024;
+
 /// Pages after which SQLite checkpoints by itself, in case nobody calls [`Store::checkpoint`].
 const SAFETY_CHECKPOINT_PAGES: u32 = 1000;
 
@@ -38,6 +42,15 @@ pub struct Store {
     pub(super) conn: Connection,
     pub(super) paths: Paths,
     jitter: Cell<u32>,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if log_size(&self.paths) >= OVERDUE_BYTES {
+            // What fails is tried again by the next command.
+            let _later = self.checkpoint();
+        }
+    }
 }
 
 impl std::fmt::Debug for Store {

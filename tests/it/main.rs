@@ -11,6 +11,7 @@ mod confinement;
 mod crash;
 mod docker_ways;
 mod engine_attacks;
+mod engine_faults;
 mod errors;
 mod habits;
 mod image_damage;

@@ -27,6 +27,8 @@ struct Peer<'a> {
 impl Peer<'_> {
     fn run(&self, words: &[&str]) -> (i32, String) {
         let mut command = Command::new("timeout");
+        // podman 5 says so on this kind of machine each time.
+        command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
         command.arg("60").arg(self.program).args(&self.words).args(words).stdin(Stdio::null());
         command.env("CONTAINERS_REGISTRIES_CONF", self.sandbox.dir().join("registries.conf"));
         let Output { status, stdout, stderr } = command.output().expect("the peer is installed");

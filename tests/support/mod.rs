@@ -242,6 +242,12 @@ impl Sandbox {
         self.rcon(["inspect", "--format", format, container]).ok().to_owned()
     }
 
+    /// What is there now that was not there at the beginning.
+    pub fn left(&self) -> Vec<String> {
+        let ids = self.ids.lock().expect("no test panicked holding it").clone();
+        leaks::find(&self.baseline, &self.root(), &self.run_root(), &ids)
+    }
+
     /// Ends the test: removes all containers and volumes, then checks that nothing is left behind.
     fn check(&self) {
         let all = self.rcon(["ps", "-aq", "--no-trunc"]);
@@ -251,10 +257,9 @@ impl Sandbox {
             self.rcon(args).ok();
         }
         self.registries.lock().expect("no test panicked holding it").clear();
-        let ids = self.ids.lock().expect("no test panicked holding it").clone();
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
-            let found = leaks::find(&self.baseline, &self.root(), &self.run_root(), &ids);
+            let found = self.left();
             if found.is_empty() {
                 return;
             }

@@ -27,6 +27,7 @@ use crate::model::container::{Phase, ProcessIdentity, Running};
 use crate::model::id::ContainerId;
 use crate::net;
 use crate::runtime::cgroup::Cgroup;
+use crate::runtime::user::Error::{NoGroup, NoUser};
 use crate::storage::Paths;
 use crate::storage::volatile::RunDir;
 use crate::sys::process::PidFd;
@@ -185,8 +186,13 @@ impl Start<'_> {
         self.host_users(&root)?;
         let user = crate::runtime::user::lookup(&root, &spec.process.user, &spec.process.group_add).map_err(
             |e| {
-                Failure::of(FailureKind::NotFound, "looking up the user in the image", &e)
-                    .hint("use a name that is in the image's /etc/passwd, or numbers: -u UID:GID")
+                let failure = Failure::of(FailureKind::NotFound, "looking up the user in the image", &e);
+                match e {
+                    NoUser(_) | NoGroup(_) => {
+                        failure.hint("use a name that the image's /etc/passwd has, or numbers: -u UID:GID")
+                    }
+                    _ => failure,
+                }
             },
         )?;
         let sources = self.prepare_sources(&root, &user)?;

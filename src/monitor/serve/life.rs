@@ -8,7 +8,7 @@ use crate::model::container::Exited;
 use crate::monitor::proto::{CHUNK, Handoff, Kind, Recorded, Reply, VERSION};
 use crate::monitor::realise::{Given, Start, checkpoint};
 use crate::monitor::restart::Next;
-use crate::monitor::{finish, note, wire};
+use crate::monitor::{finish, note, teardown, wire};
 use crate::sys::event::wait_readable;
 
 /// How long processes that outlived the main one may take to die and let their pipes go.
@@ -142,6 +142,7 @@ impl Server {
         let mut troubles = self.undo.unwind_watched(&mut self.world, 0, |world, step| {
             checkpoint(&world.paths, step);
         });
+        troubles = teardown::again(&self.world.paths, &self.world.id, troubles);
         checkpoint(&self.world.paths, "unwound");
         let recorded = removing || recorder.is_some_and(|slot| self.recorded(slot));
         let end = finish::End { exited: &exited, keep: &self.keep, recorded };
@@ -234,7 +235,8 @@ impl Server {
         }
         if self.world.netns.is_none() {
             // Nothing was kept for a restart (the policy came later): all is made anew.
-            for trouble in self.undo.unwind_to(&mut self.world, 0) {
+            let troubles = self.undo.unwind_to(&mut self.world, 0);
+            for trouble in teardown::again(&self.world.paths, &self.world.id, troubles) {
                 note(&self.world.paths, &self.world.id, &trouble);
             }
         }

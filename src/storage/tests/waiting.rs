@@ -34,3 +34,23 @@ fn others_that_come_and_go_are_waited_for() {
     holder.conn.execute_batch("COMMIT").expect("commit");
     waiter.join().expect("no panic").expect("its turn came");
 }
+
+/// Each command opens the store anew, and reads the whole log.
+#[test]
+fn the_log_does_not_grow_without_end() {
+    let (_dir, first) = store("log-size");
+    let paths = first.paths.clone();
+    drop(first);
+    let blob = "x".repeat(1000);
+    for _ in 0..600 {
+        let store = Store::open(&paths).expect("open");
+        store
+            .conn
+            .execute_batch(&format!(
+                "CREATE TABLE IF NOT EXISTS wait_test (n); INSERT INTO wait_test VALUES ('{blob}');"
+            ))
+            .expect("a change");
+    }
+    let log = std::fs::metadata(paths.root.join("rcon.db-wal")).map_or(0, |m| m.len());
+    assert!(log < 1 << 21, "{log}");
+}
