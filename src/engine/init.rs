@@ -20,8 +20,14 @@ pub fn init(
     report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
-    for target in targets(ctx, &store, which, |c| matches!(c.phase, Phase::Created))? {
-        let result = target.found.and_then(|c| one(ctx, &store, &c));
+    for target in targets(ctx, &store, which, |c| {
+        matches!(c.phase, Phase::Created) || ctx.podman && matches!(c.phase, Phase::Running(_))
+    })? {
+        // podman names those that run already, too.
+        let result = target.found.and_then(|c| match c.phase {
+            Phase::Running(_) if ctx.podman && which.all => Ok(c.row.id),
+            _ => one(ctx, &store, &c),
+        });
         report(Done { given: target.given, result });
     }
     Ok(())

@@ -112,6 +112,10 @@ pub fn cleanup(
 
 fn one(ctx: &Context, store: &Store, container: &Container, remove: bool) -> Result<ContainerId, Error> {
     let id = container.id();
+    // podman's cleanup of one that is up does nothing, unless it is to remove it.
+    if container.alive() && ctx.podman && !remove {
+        return Ok(id.clone());
+    }
     if container.alive() {
         return Err(Error::new(
             Kind::State,

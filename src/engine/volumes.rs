@@ -1,6 +1,7 @@
 //! `volume …`: named places for data that outlive containers.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 
 use serde_json::json;
 
@@ -167,7 +168,7 @@ pub(super) fn in_use(store: &Store, volume: &Volume) -> Result<bool, Error> {
 /// No such volume.
 pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
     let store = ctx.store()?;
-    let volume = store.find_volume(name)?;
+    let volume = named(ctx, &store, name)?;
     let map = |pairs: &[(String, String)]| {
         pairs.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect::<serde_json::Map<_, _>>()
     };
@@ -175,7 +176,7 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
         [] if !ctx.podman => serde_json::Value::Null,
         _ => map(pairs).into(),
     };
-    Ok(json!({
+    let mut document = json!({
         "CreatedAt": volume.created.to_string(),
         "Driver": volume.driver,
         "Labels": nothing(&volume.labels),
@@ -187,7 +188,30 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
         "NeedsCopyUp": volume.needs_copy_up,
         "NeedsChown": volume.needs_copy_up,
         "MountCount": store.containers_using(Use::Volume(&volume.name))?.len(),
-    }))
+    });
+    if let (true, Ok(owner)) = (ctx.podman, std::fs::metadata(&volume.mountpoint)) {
+        document["UID"] = owner.uid().into();
+        document["GID"] = owner.gid().into();
+    }
+    Ok(document)
+}
+
+/// A volume by its name; podman takes the beginning of one, too.
+fn named(ctx: &Context, store: &Store, name: &str) -> Result<Volume, Error> {
+    let missing = match store.find_volume(name) {
+        Err(e) if e.is_not_found() && ctx.podman && !name.is_empty() => e,
+        other => return Ok(other?),
+    };
+    let mut fits = store.list_volumes()?;
+    fits.retain(|v| v.name.starts_with(name));
+    match fits.len() {
+        0 => Err(missing.into()),
+        1 => Ok(fits.remove(0)),
+        _ => Err(Error::new(
+            Kind::Invalid,
+            format!("more than one result for volume name {name}: volume already exists"),
+        )),
+    }
 }
 
 /// How to remove volumes.
@@ -236,7 +260,7 @@ pub fn rm(
 }
 
 fn one(ctx: &Context, store: &Store, name: &str, how: RemoveVolumes) -> Result<String, Error> {
-    let volume = store.find_volume(name)?;
+    let volume = named(ctx, store, name)?;
     match store.remove_volume(&volume.name) {
         Ok(()) => {}
         Err(StorageError::InUse { containers, .. }) if how.users => {

@@ -201,3 +201,38 @@ fn two_storage_roots_have_networks_of_their_own() {
     let ones = interface(s.rcon(["network", "inspect", "bridge"]).ok());
     assert_ne!(ones, interface(&other_root(&s, &["network", "inspect", "bridge"])));
 }
+
+#[test]
+fn a_filter_narrows_the_names_that_a_start_is_given() {
+    let s = Sandbox::with_images("start-filter", &["busybox"]);
+    for name in ["a", "b"] {
+        s.rcon(["create", "--name", name, "--network", "none", "busybox", "sleep", "1000"]).ok();
+    }
+    assert_eq!(s.rcon(["start", "--filter", "name=^a$", "a", "b"]).ok(), "a");
+    assert_eq!(s.rcon(["start", "--filter", "status=exited", "b"]).ok(), "");
+    assert_eq!(s.rcon(["inspect", "-f", "{{.State.Status}}", "a", "b"]).ok(), "running\ncreated");
+    s.rcon(["start", "--filter", "name=a", "nobody"]).fails(1);
+}
+
+#[test]
+fn volumes_are_borrowed_to_read_or_to_write_but_not_both() {
+    let s = Sandbox::with_images("volumes-from", &["busybox"]);
+    s.rcon(["create", "--name", "c", "-v", "v:/v", "busybox"]).ok();
+    for (mode, code) in [("ro", 1), ("rw", 0), ("ro,z", 1)] {
+        let from = format!("c:{mode}");
+        let done = s.rcon([
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--volumes-from",
+            &from,
+            "busybox",
+            "touch",
+            "/v/file",
+        ]);
+        assert_eq!(done.code, code, "{mode}: {}", done.stderr);
+    }
+    let both = s.rcon(["run", "--rm", "--volumes-from", "c:ro,rw", "busybox", "true"]);
+    assert!(both.fails(125).contains("invalid mode: rw"), "{}", both.stderr);
+}

@@ -270,6 +270,16 @@ fn events_questions_and_terminals_are_podman_s() {
     std::io::Write::write_all(child.stdin.as_mut().expect("a pipe"), b"n\n").expect("it reads");
     assert!(child.wait().expect("it ends").success(), "no is an answer");
     podman(&s, &["volume", "inspect", "v"]).ok();
+    podman(&s, &["volume", "create", "--uid", "7", "--gid", "8", "other1"]).ok();
+    podman(&s, &["volume", "create", "other2"]).ok();
+    assert_eq!(podman(&s, &["volume", "inspect", "-f", "{{.UID}}:{{.GID}}", "other1"]).ok(), "7:8");
+    assert!(
+        podman(&s, &["volume", "rm", "other"]).fails(125).contains("more than one result for volume name")
+    );
+    podman(&s, &["volume", "rm", "other1"]).ok();
+    podman(&s, &["volume", "rm", "oth"]).ok();
+    s.rcon(["volume", "create", "vv"]).ok();
+    s.rcon(["volume", "rm", "vv"]).ok();
     podman(&s, &["volume", "rm", "v"]).ok();
     assert_eq!(podman(&s, &["volume", "rm", "-f", "v"]).ok(), "");
     assert_eq!(s.rcon(["volume", "rm", "-f", "v"]).ok(), "v");
@@ -288,5 +298,11 @@ fn events_questions_and_terminals_are_podman_s() {
         asked.stderr
     );
     podman(&s, &["create", "--name", "i", "busybox"]).ok();
+    let up = podman(&s, &["run", "-d", "--name", "up", "--network", "none", "busybox", "sleep", "1000"])
+        .ok()
+        .to_owned();
+    podman(&s, &["container", "cleanup", "up"]).ok();
+    assert!(podman(&s, &["init", "--all"]).ok().contains(&up));
+    podman(&s, &["rm", "-f", "-t", "0", "up"]).ok();
     assert_eq!(podman(&s, &["inspect", "-f", "{{.HostConfig.IpcMode}}", "i"]).ok(), "shareable");
 }

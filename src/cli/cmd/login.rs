@@ -112,7 +112,7 @@ fn login(mut args: LoginArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if args.password_stdin && args.username.is_none() {
         return Err(Failure::usage("must provide --username with --password-stdin"));
     }
-    if args.password.is_some() && args.secret.is_none() {
+    if args.password.is_some() && args.secret.is_none() && ctx.manner == Manner::Docker {
         ui.warn("Using --password via the CLI is insecure. Use --password-stdin.");
     }
     if let Some(secret) = &args.secret {

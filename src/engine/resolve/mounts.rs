@@ -329,8 +329,7 @@ fn from(inputs: &Inputs<'_>, text: &str, own: usize, out: &mut Mounts) -> Result
     let mut read_only = None;
     for option in options.split(',').filter(|o| !o.is_empty()) {
         match option {
-            "ro" => read_only = Some(true),
-            "rw" => read_only = Some(false),
+            "ro" | "rw" if read_only.is_none() => read_only = Some(option == "ro"),
             "z" | "Z" => {}
             other => return Err(invalid(format!("invalid mode: {other} in --volumes-from {text}"))),
         }
