@@ -23,7 +23,7 @@ use crate::sys::proc::Proc;
 use crate::sys::process::{self, CloneArgs, PidFd};
 use crate::sys::root::Root;
 use crate::sys::tty::Pty;
-use crate::sys::{fd, limits, ns, socket};
+use crate::sys::{fd, idmap, limits, ns, socket};
 
 /// A process to put into a container.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ struct Plan<'a> {
     process: ProcessPlan,
     /// Namespaces to enter, as `CLONE_NEW…` flags.
     join: u64,
+    /// We are in a user namespace ourselves.
+    lent: bool,
     first_cpus: Option<Vec<usize>>,
     waits: bool,
     /// Files by which the child joins the cgroup itself.
@@ -95,15 +97,20 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     let own = ns::open_of_self(ns::Kind::Pid)?;
     ns::join_process(request.init, ns::Kind::Pid.flag()).map_err(gone)?;
     let mut born = born_in(target, &plan);
-    if let (Some(cgroup), None, true) = (request.cgroup, &below, is_busy(&born)) {
+    if let (Some(cgroup), true, true) = (request.cgroup, request.below.is_unset(), is_busy(&born)) {
         // One that enabled controllers below itself, as systemd does in a container, takes no process any more. The
         // place of its first process does.
         if let Some(place) = cgroup.place_of(request.init_pid) {
             born = born_in(Some(place.as_fd()), &plan);
         }
     }
-    ns::join(own, ns::Kind::Pid)?;
-    let (child, socket) = born?;
+    super::spawn::come_back(&own, ns::Kind::Pid)?;
+    let (child, socket) = born.map_err(|e| match e {
+        Error::Sys(e) if e.is(libc::EBUSY) => {
+            Error::refused(format!("adding pid 0 to cgroups of the container: {e}"))
+        }
+        e => e,
+    })?;
     let agent = Agent::of(request.seccomp, || request.state.to_vec());
     let starting = Starting { child: Some(child), socket, agent };
     tracing::debug!("child process in init(): pid {}", starting.pid());
@@ -135,6 +142,7 @@ fn gone(e: crate::sys::Error) -> Error {
 impl<'a> Plan<'a> {
     fn new(request: &'a Request<'a>) -> Result<Self, Error> {
         let mut process = ProcessPlan::new(request.process)?;
+        let lent = idmap::user_above().is_some();
         let (join_cgroup, waits) = match request.cgroup {
             Some(cgroup) if !request.below.is_own() && cgroup.clone_target().is_none() => {
                 (Some(cgroup.join_files_below(request.below)?), false)
@@ -147,7 +155,8 @@ impl<'a> Plan<'a> {
         Ok(Self {
             request,
             process,
-            join: namespaces_of(request.init_pid)?,
+            join: namespaces_of(request.init_pid, lent)?,
+            lent,
             first_cpus: list(affinity.and_then(|a| a.initial().as_ref()))?,
             waits,
             join_cgroup: join_cgroup.unwrap_or_default(),
@@ -160,15 +169,21 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// All kinds but a user namespace that is our own, which cannot be entered again.
-fn namespaces_of(pid: i32) -> Result<u64, Error> {
-    let same_user = {
-        let theirs = fd::stat(ns::open_of(pid, ns::Kind::User)?)?;
-        let ours = fd::stat(ns::open_of_self(ns::Kind::User)?)?;
-        (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
-    };
-    let kinds = ns::Kind::ALL.iter().filter(|k| !(same_user && **k == ns::Kind::User));
-    Ok(kinds.fold(0, |flags, k| flags | k.flag()))
+/// All kinds but a user namespace that is our own, which cannot be entered again. In a user namespace also but what is
+/// our own anyway: it may be the machine's, and not ours to enter.
+fn namespaces_of(pid: i32, lent: bool) -> Result<u64, Error> {
+    let mut flags = 0;
+    for kind in ns::Kind::ALL {
+        if !((lent || kind == ns::Kind::User) && is_ours(pid, kind)?) {
+            flags |= kind.flag();
+        }
+    }
+    Ok(flags)
+}
+
+fn is_ours(pid: i32, kind: ns::Kind) -> Result<bool, Error> {
+    let (theirs, ours) = (fd::stat(ns::open_of(pid, kind)?)?, fd::stat(ns::open_of_self(kind)?)?);
+    Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino))
 }
 
 /// A child that has not executed its program yet; dropped, it is killed and reaped.
@@ -277,7 +292,7 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     identity::own_stdio(process.uid);
     security::limit_bounding(&process.caps)?;
     command::enter_directory(process, true)?;
-    let user_namespace = plan.join & ns::Kind::User.flag() != 0;
+    let user_namespace = plan.lent || plan.join & ns::Kind::User.flag() != 0;
     identity::become_user(process, user_namespace)?;
     command::enter_directory(process, false)?;
     security::raise(&process.caps)?;

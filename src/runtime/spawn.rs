@@ -351,8 +351,23 @@ impl Around {
 
     fn leave(self) -> Result<(), Error> {
         for (kind, file) in self.back.iter().rev() {
-            ns::join(file, *kind)?;
+            come_back(file, *kind)?;
         }
         Ok(())
+    }
+}
+
+/// Back to a namespace that was ours. In a user namespace those of pids and of time may be the machine's, which cannot
+/// be entered from there. They are for children only, and without root we make no other child.
+pub(super) fn come_back(own: &OwnedFd, kind: ns::Kind) -> Result<(), Error> {
+    match ns::join(own, kind) {
+        Err(e)
+            if e.is(libc::EPERM)
+                && matches!(kind, ns::Kind::Pid | ns::Kind::Time)
+                && idmap::user_above().is_some() =>
+        {
+            Ok(())
+        }
+        other => Ok(other?),
     }
 }

@@ -92,6 +92,21 @@ pub fn maps_of(userns: impl AsFd) -> Result<Option<(Vec<Range>, Vec<Range>)>> {
     made.map(Some)
 }
 
+/// Our user as seen from above the user namespace that we are in; `None` in the first one, that of the machine.
+#[must_use]
+pub fn user_above() -> Option<u32> {
+    let text = fd::read_file(Path::new("/proc/self/uid_map")).ok()?;
+    above(&parse(&String::from_utf8_lossy(&text)), rustix::process::geteuid().as_raw())
+}
+
+fn above(maps: &[Range], user: u32) -> Option<u32> {
+    if let [Range { inside: 0, outside: 0, count: u32::MAX }] = maps {
+        return None;
+    }
+    let range = maps.iter().find(|r| r.inside <= user && user - r.inside < r.count)?;
+    Some(range.outside + (user - range.inside))
+}
+
 /// The ranges of a text such as [`text`] makes.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Range> {
@@ -101,4 +116,19 @@ pub fn parse(text: &str) -> Vec<Range> {
         Some(Range { inside, outside, count })
     };
     text.lines().filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_above() {
+        let of = |text: &str, user| above(&parse(text), user);
+        assert_eq!(of("         0          0 4294967295\n", 0), None);
+        assert_eq!(of("0 1000 1\n1 100000 65536\n", 0), Some(1000));
+        assert_eq!(of("0 1000 1\n1 100000 65536\n", 5), Some(100_004));
+        // Nobody in particular above.
+        assert_eq!(of("0 1000 1\n", 7), None);
+    }
 }

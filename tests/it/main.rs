@@ -42,6 +42,7 @@ mod runtime_cli;
 mod runtime_criu;
 mod runtime_faults;
 mod runtime_freeze;
+mod runtime_lent;
 mod runtime_notify;
 mod runtime_peers;
 mod runtime_spec;

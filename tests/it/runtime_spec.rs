@@ -315,3 +315,19 @@ fn a_label_of_mounts_without_selinux_means_nothing() {
     });
     assert_eq!(done.stdout.trim(), "0", "{done:?}");
 }
+
+#[test]
+fn a_shared_root_is_a_peer_group_of_its_own() {
+    let s = Sandbox::new("rt-shared");
+    let root = rootfs::busybox(&s);
+    crate::support::sh(&format!("mount --bind {0} {0} && mount --make-shared {0}", root.display()));
+    let peers = "grep -E '^[0-9]+ [0-9]+ [^ ]+ [^ ]+ / ' /proc/self/mountinfo";
+    for (word, shared, receives) in
+        [("shared", true, false), ("slave", false, true), ("private", false, false)]
+    {
+        let done = run(&s, word, peers, |spec| spec["linux"]["rootfsPropagation"] = word.into());
+        let said = (done.ok().contains(" shared:"), done.stdout.contains(" master:"));
+        assert_eq!(said, (shared, receives), "{word}: {done:?}");
+    }
+    crate::support::sh(&format!("umount {}", root.display()));
+}

@@ -3,7 +3,7 @@
 # what run.sh needs; ends with 77 where it is not there.
 #   RCON=path   the binary (default: a release build)
 set -euo pipefail
-cd "$(dirname "$(readlink -f "$0")")/../.."
+case "${1:-}" in __user) ;; *) cd "$(dirname "$(readlink -f "$0")")/../.." ;; esac
 scripts="${RCON_VM_SCRIPTS:-$PWD/../shared/vm}"
 if [ "${1:-}" = __inside ]; then
   install -m 755 "$2" /usr/local/bin/rcon-runtime
@@ -63,7 +63,24 @@ if [ "${1:-}" = __inside ]; then
   echo "systemd: ok"
   exit
 fi
+if [ "${1:-}" = __user ]; then
+  # podman without root, whose manager of cgroups is systemd's of the user.
+  cp "$2" /tmp/rcon-runtime
+  p() { podman --runtime /tmp/rcon-runtime "$@"; }
+  image=localhost/busybox
+  [ "$(p run --rm --network none --memory 64m $image cat /sys/fs/cgroup/memory.max)" = 67108864 ]
+  [ "$(p --cgroup-manager cgroupfs run --rm --network none $image sh -c 'echo here >/dev/null; id -u')" = 0 ]
+  p run -d --name one --network none $image sleep 10000
+  systemctl --user list-units --no-legend 'libpod-*.scope' | grep -q "rcon container"
+  [ "$(podman exec one hostname)" = "$(podman inspect -f '{{.Config.Hostname}}' one)" ]
+  podman rm -f -t 0 one
+  [ -z "$(systemctl --user list-units --all --no-legend 'libpod-[0-9a-f]*.scope')" ]
+  echo "podman without root: ok"
+  exit
+fi
 [ -x "$scripts/vm-run.sh" ] || { echo "tests/vm: skipped, no VM scripts at $scripts" >&2; exit 77; }
 work="$PWD/.cache/vm"; mkdir -p "$work"
 install -m 755 "${RCON:-$(scripts/build.sh)}" "$work/rcon"
 "$scripts/vm-run.sh" --timeout 900 -- "$PWD/tests/vm/systemd.sh" __inside "$work/rcon"
+cp tests/vm/systemd.sh "$work/"
+"$scripts/vm-run.sh" --timeout 900 --mount "$work" --user tester -- /src/systemd.sh __user /src/rcon

@@ -37,6 +37,12 @@ impl Below {
         self.places.iter().all(|(controllers, path)| path.is_empty() && controllers.is_empty())
     }
 
+    /// Whether nothing was asked for, not even the container's own.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.places.is_empty()
+    }
+
     fn path_for(&self, controllers: &[&str]) -> &str {
         let named = |(names, _): &&(Vec<String>, String)| {
             names.is_empty() || names.iter().any(|n| controllers.contains(&&**n))

@@ -144,6 +144,16 @@ impl Manager {
         Ok(self.cgroup(relative, target))
     }
 
+    /// The cgroup that a process is in on v2 alone.
+    ///
+    /// # Errors
+    /// [`Error::Gone`] where there is none.
+    pub fn of_process(&self, pid: i32) -> Result<Cgroup, Error> {
+        let gone = || Error::Gone { path: format!("/proc/{pid}/cgroup") };
+        let place = self.unified().and_then(|_| systemd::of_process(pid)).ok_or_else(gone)?;
+        self.open(&format!("/{place}"))
+    }
+
     /// Removes a cgroup by its path, whether it is whole or not; for sweeping up.
     ///
     /// # Errors

@@ -7,13 +7,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use oci_spec::runtime::LinuxResources;
 
 use super::dbus::{Connection, Message, Value};
 use super::properties::{self, Property};
 use super::{Error, Unit, limits_v2};
-use crate::sys::cgroup as sys;
+use crate::sys::{cgroup as sys, idmap};
 
 /// `slice:prefix:name` of a cgroups path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,8 @@ impl Scope {
         let parts: Vec<&str> = path.split(':').collect();
         let [slice, prefix, name] = parts[..] else { return None };
         let refuse = |why| Err(Error::Path { path: path.to_owned(), why });
-        let slice = if slice.is_empty() { "system.slice" } else { slice };
+        let default = if user().is_some() { "user.slice" } else { "system.slice" };
+        let slice = if slice.is_empty() { default } else { slice };
         let plain = |s: &str| s.bytes().all(|b| b.is_ascii_alphanumeric() || b":-_.\\@".contains(&b));
         if !slice.ends_with(".slice") || !plain(slice) || slice_path(slice).is_none() {
             return Some(refuse("the first part is not the name of a slice"));
@@ -47,7 +49,8 @@ impl Scope {
     /// The path below the root of the hierarchy, as systemd lays slices out.
     pub(super) fn relative(&self) -> String {
         let slices = slice_path(&self.slice).expect("checked when it was parsed");
-        if slices.is_empty() { self.unit.clone() } else { format!("{slices}/{}", self.unit) }
+        let parts = [control_group(), &slices, &self.unit];
+        parts.into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/")
     }
 }
 
@@ -78,13 +81,36 @@ pub(super) fn booted() -> bool {
     sys::is_dir(Path::new("/run/systemd/system"))
 }
 
-/// Where the manager listens: the machine's for root, else the user's.
-fn socket() -> PathBuf {
-    let uid = rustix::process::geteuid();
-    if uid.is_root() {
-        return "/run/systemd/private".into();
-    }
-    format!("/run/user/{}/systemd/private", uid.as_raw()).into()
+/// The user whose manager is ours, and its socket: without root, and as root of a user namespace that the user made for
+/// that (podman's). One that is a machine of its own has its own manager.
+fn user() -> Option<&'static (u32, PathBuf)> {
+    static USER: OnceLock<Option<(u32, PathBuf)>> = OnceLock::new();
+    let find = || {
+        let uid = rustix::process::geteuid();
+        let outside = idmap::user_above();
+        let dir = match std::env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()) {
+            Some(dir) => PathBuf::from(dir),
+            None => format!("/run/user/{}", outside.unwrap_or(uid.as_raw())).into(),
+        };
+        let socket = dir.join("systemd/private");
+        let ours = if uid.is_root() { outside.is_some() && socket.exists() } else { true };
+        ours.then(|| (outside.unwrap_or(uid.as_raw()), socket))
+    };
+    USER.get_or_init(find).as_ref()
+}
+
+/// The cgroup below which a user's manager has its units; that of the machine has them at the top.
+fn control_group() -> &'static str {
+    static GROUP: OnceLock<String> = OnceLock::new();
+    let ask = || {
+        let what = "asking for its cgroup";
+        let mut connection = connect(what)?;
+        let serial = connection.ask("ControlGroup").map_err(|e| io_failed(what, &e))?;
+        Ok::<_, Error>(answer(&mut connection, what, serial)?.pop().unwrap_or_default())
+    };
+    // Without an answer the start of the scope tells why.
+    let find = || user().and_then(|_| ask().ok()).unwrap_or_default().trim_matches('/').to_owned();
+    GROUP.get_or_init(find)
 }
 
 /// Starts the scope with a process in it, and gives its path below the hierarchy.
@@ -147,12 +173,16 @@ pub(super) fn forget(unit: &str) {
 /// The name of the scope that a cgroup path ends in, if systemd made it.
 pub(super) fn unit_of(relative: &str) -> Option<&str> {
     let (above, unit) = relative.rsplit_once('/')?;
-    (unit.ends_with(".scope") && above.ends_with(".slice") && booted()).then_some(unit)
+    (unit.ends_with(".scope") && (above.ends_with(".slice") || above.ends_with(".service")) && booted())
+        .then_some(unit)
 }
 
 fn connect(what: &'static str) -> Result<Connection, Error> {
-    let socket = socket();
-    Connection::open(&socket, rustix::process::geteuid().as_raw())
+    let (uid, socket) = match user() {
+        Some((uid, socket)) => (*uid, socket.as_path()),
+        None => (0, Path::new("/run/systemd/private")),
+    };
+    Connection::open(socket, uid)
         .map_err(|e| failed(what, &format!("connecting to {}: {e}", socket.display())))
 }
 

@@ -10,7 +10,7 @@ use super::devices::Access;
 use super::hierarchy::make_below;
 use super::setting::Setting;
 use super::{Error, limits_v2, processes, v1};
-use crate::sys::{bpf, cgroup as sys};
+use crate::sys::{bpf, cgroup as sys, idmap};
 
 /// Controllers that every container gets where the machine has them: for limits that come later by
 /// `update`, and for statistics.
@@ -182,8 +182,18 @@ pub(super) fn restrict_devices(dir: &OwnedFd, relative: &str, access: &Access) -
             return Ok(());
         }
     }
-    let program = bpf::load_device_program(&access.program()).map_err(failed)?;
-    bpf::attach_device_program(dir.as_fd(), program.as_fd()).map_err(failed)
+    let attach = || {
+        let program = bpf::load_device_program(&access.program())?;
+        bpf::attach_device_program(dir.as_fd(), program.as_fd())
+    };
+    match attach() {
+        // In a user namespace nobody may, as nobody may make a device there: what its user may open is the limit.
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied && idmap::user_above().is_some() => {
+            tracing::debug!("the device filter of {relative} is left off: {e}");
+            Ok(())
+        }
+        done => done.map_err(failed),
+    }
 }
 
 /// A change as a whole: the quota of CPU time and its period, of which one may be given alone, are one value here.

@@ -36,7 +36,7 @@ pub(in crate::runtime) fn make_cgroup(
     let path = match given.filter(|p| !p.is_empty()) {
         Some(path) if systemd || path.starts_with('/') => path,
         Some(path) => format!("/{path}"),
-        None if systemd => format!("system.slice:rcon:{}", request.id),
+        None if systemd => format!(":rcon:{}", request.id),
         None => format!("/{}", request.id),
     };
     let resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use oci_spec::runtime::{Process, Spec};
 
+use crate::runtime::cgroup::Manager;
 use crate::runtime::cgroup::below::Below;
 use crate::runtime::exec::{self, Executed};
 use crate::runtime::spawn::Stdio;
@@ -58,7 +59,13 @@ pub fn run(request: &Request<'_>) -> Result<Executed, Error> {
     let init = super::create::init_of(&container)?;
     let spec = container.spec()?;
     let filter = filter_of(&spec)?;
-    let cgroup = container.cgroup()?;
+    let cgroup = match container.cgroup()? {
+        // It moved itself elsewhere, and its own was removed: ours is no place for what runs in it.
+        None if !container.state.cgroup.is_empty() => {
+            Manager::detect()?.of_process(container.state.init.pid).ok()
+        }
+        own => own,
+    };
     let preserved = super::create::take_preserved(request.preserve_fds)?;
     let preserved = super::create::lent(&preserved);
     let mut process = request.process.clone();

@@ -173,7 +173,8 @@ fn rootfs(given: &Rootfs<'_>, wish: Option<(Propagation, bool)>) -> Result<Owned
         Rootfs::Path(path) => *path,
     };
     let tree = mount::open_tree_path(path, true)?;
-    let receives = wish.is_some_and(|(p, _)| matches!(p, Propagation::Shared | Propagation::Slave));
+    // To be shared is to be a peer group of its own, as the spec has it, not the host's.
+    let receives = wish.is_some_and(|(p, _)| matches!(p, Propagation::Slave));
     let now = if receives { Propagation::Slave } else { Propagation::Private };
     mount::set_attributes(&tree, &Attributes { propagation: Some(now), ..Default::default() }, true)?;
     Ok(tree)

@@ -6,7 +6,7 @@ use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 
 use crate::runtime::Error;
 use crate::runtime::cgroup::Cgroup;
-use crate::sys::idmap::Range;
+use crate::sys::idmap::{self, Range};
 use crate::sys::{fd, ns};
 
 /// Namespaces of a start.
@@ -22,6 +22,8 @@ pub(crate) struct NamespacePlan {
     pub maps: Option<(Vec<Range>, Vec<Range>)>,
     /// `monotonic 1 0\nboottime …` for a new time namespace.
     pub time_offsets: String,
+    /// We are in a user namespace ourselves, as podman's runtime is without root.
+    pub lent: bool,
 }
 
 impl NamespacePlan {
@@ -37,6 +39,7 @@ impl NamespacePlan {
             unshare_cgroup_late: false,
             maps: None,
             time_offsets: String::new(),
+            lent: idmap::user_above().is_some(),
         };
         for (kind, fd) in given {
             out.joined.push((*kind, fd::dup(fd, 3)?));
@@ -77,9 +80,9 @@ impl NamespacePlan {
         self.joined.iter().find(|(kind, _)| *kind == ns::Kind::User).map(|(_, file)| file)
     }
 
-    /// Whether the container is in a user namespace that is not ours.
+    /// Whether the container is in another user namespace than the machine's.
     pub(crate) fn in_user_namespace(&self) -> bool {
-        self.maps.is_some() || self.joined_user().is_some()
+        self.lent || self.maps.is_some() || self.joined_user().is_some()
     }
 
     /// Whether another's cgroup namespace is joined: who is in it cannot be put into a cgroup outside any more.

@@ -49,7 +49,7 @@ impl Global {
         match self.rootless.as_deref() {
             Some("true") => true,
             Some("false") => false,
-            _ => crate::sys::probe::effective_uid() != 0,
+            _ => crate::sys::probe::effective_uid() != 0 || is_lent_root(),
         }
     }
 
@@ -64,17 +64,25 @@ impl Global {
         self.root.is_some()
     }
 
-    /// `/run/rcon-runtime`, or below the user's runtime folder without root.
+    /// `/run/rcon-runtime`, or below the user's runtime folder without root, be it in a user namespace of its own, as
+    /// podman calls us.
     pub(super) fn root(&self) -> PathBuf {
         if let Some(root) = &self.root {
             return root.clone();
         }
-        let user = crate::sys::probe::effective_uid() != 0 || self.rootless.as_deref() == Some("true");
+        let root = crate::sys::probe::effective_uid() == 0 && !is_lent_root();
+        let user = !root || self.rootless.as_deref() == Some("true");
         match std::env::var_os("XDG_RUNTIME_DIR").filter(|_| user) {
             Some(dir) => PathBuf::from(dir).join("rcon-runtime"),
             None => PathBuf::from("/run/rcon-runtime"),
         }
     }
+}
+
+/// Root only of a user namespace that a user without root made, as podman does.
+fn is_lent_root() -> bool {
+    crate::sys::idmap::user_above().is_some_and(|uid| uid != 0)
+        && std::env::var_os("USER").is_none_or(|u| u != "root")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

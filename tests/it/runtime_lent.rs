@@ -1,0 +1,57 @@
+//! Called as root of a user namespace that a user without root made, as podman calls its runtime.
+
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::bundle::bundle;
+use crate::support::{Sandbox, rcon_binary};
+
+#[test]
+fn the_root_of_a_users_namespace_needs_no_more_than_the_user_may() {
+    let s = Sandbox::new("rt-lent");
+    let script = "echo made > /dev/null && ls -l /dev/null | cut -c1; id -u";
+    let dir = bundle(&s, "lent", script, |spec| {
+        // No group 5 is mapped, and no cgroup may be made, nor was one asked for.
+        let mounts = spec["mounts"].as_array_mut().expect("mounts");
+        for options in mounts.iter_mut().filter_map(|m| m["options"].as_array_mut()) {
+            options.retain(|o| o != "gid=5");
+        }
+        mounts.retain(|m| m["type"] != "cgroup");
+        spec["linux"]["resources"] = Value::Null;
+        let linux = spec["linux"].as_object_mut().expect("linux");
+        linux.remove("resources");
+    });
+    // Another's file system is not its own to make places in.
+    let own = s.dir().join("own");
+    for made in [own.join("run"), own.join("tmp")] {
+        std::fs::create_dir_all(made).expect("folder");
+    }
+    for one in [own.clone(), own.join("run")] {
+        chown(&one, Some(1000), Some(1000)).expect("owner");
+    }
+    for above in s.dir().ancestors().take(2) {
+        std::fs::set_permissions(above, PermissionsExt::from_mode(0o755)).expect("mode");
+    }
+    let binary = own.join("rcon");
+    std::fs::copy(rcon_binary(), &binary).expect("a copy that the user may read");
+    let as_user = |words: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "1000", "--regid", "1000", "--clear-groups"]);
+        command
+            .args(["unshare", "--user", "--map-root-user", "--mount"])
+            .arg(&binary)
+            .arg("runtime")
+            .args(words);
+        command.env("XDG_RUNTIME_DIR", own.join("run")).env("USER", "somebody");
+        command.stdin(std::process::Stdio::null()).output().expect("setpriv")
+    };
+    let done = as_user(&["run", "--bundle", &dir.to_string_lossy(), "lent"]);
+    assert!(done.status.success(), "{done:?}");
+    assert!(
+        Path::new(&own.join("run/rcon-runtime")).exists(),
+        "its containers are where the user's things are"
+    );
+}
