@@ -124,6 +124,7 @@ pub(super) fn make(
         config: &ctx.config,
         host: &ctx.host,
         world: &world,
+        podman: ctx.podman,
     };
     // Held until the choice is on record.
     let choosing = match resolve::is_automatic(options.namespaces.user.as_ref()) {

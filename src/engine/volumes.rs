@@ -169,8 +169,11 @@ pub(super) fn in_use(store: &Store, volume: &Volume) -> Result<bool, Error> {
 pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
     let store = ctx.store()?;
     let volume = named(ctx, &store, name)?;
+    // By key, as Go writes maps.
     let map = |pairs: &[(String, String)]| {
-        pairs.iter().map(|(k, v)| (k.clone(), v.clone().into())).collect::<serde_json::Map<_, _>>()
+        let sorted: std::collections::BTreeMap<_, _> =
+            pairs.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        sorted.into_iter().map(|(k, v)| (k, v.into())).collect::<serde_json::Map<_, _>>()
     };
     let nothing = |pairs: &[(String, String)]| match pairs {
         [] if !ctx.podman => serde_json::Value::Null,

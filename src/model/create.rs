@@ -77,7 +77,7 @@ pub struct CreateOptions {
     pub secrets: Vec<String>,
     /// `--tz`.
     pub timezone: Option<String>,
-    /// `--passwd` (default true): add the user to the container's passwd.
+    /// `--passwd` (default: called podman, or an entry is given): add the user to the container's passwd.
     pub passwd: Option<bool>,
     /// `--passwd-entry`.
     pub passwd_entry: Option<String>,

@@ -10,7 +10,7 @@ use super::log::Log;
 use super::proto::{Announce, BeginWish, Failure, FailureKind, Handoff, Reply, Streams, TermSize, VERSION};
 use super::realise::{Gate, Given, Process, Start, World};
 use super::restart::Restart;
-use super::serve::{Keep, Parts, Server, nothing};
+use super::serve::{Heard, Keep, Parts, Server, nothing};
 use super::undo::Undo;
 use super::{finish, note, teardown, wire};
 use crate::model::container::Running;
@@ -110,6 +110,7 @@ fn take(channel: &OwnedFd, announce: &Announce) -> Result<(Handoff, Given, RunDi
 /// What a start leaves to be served.
 struct Made {
     parts: Parts,
+    process: Process,
     attach: Option<Streams>,
     limited: bool,
     /// Who has started what was only initialized, with the size of the terminal.
@@ -141,7 +142,13 @@ fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> R
     let attach = made.attach;
     let limited = made.limited;
     // First: who hears that it runs finds its start among the events.
-    let mut server = Server::new(made.parts).map_err(|e| Failure::internal("setting the loop up", &e))?;
+    let mut server = Server::new(made.parts);
+    if let Err(e) = server.adopt(made.process) {
+        server.give_up();
+        let failure = Failure::internal("following the process", &e);
+        let _gone = wire::send_document(&channel, &Reply::Failed(failure), &[]);
+        return Ok(());
+    }
     let told = wire::send_document(&channel, &Reply::Ready(Box::new(running)), &[]);
     if limited {
         server.watch_memory();
@@ -155,7 +162,10 @@ fn serve(channel: OwnedFd, handoff: Handoff, given: Given, run_dir: RunDir) -> R
         (Ok(()), Some(streams)) => server.foreground(channel, streams),
         (Ok(()), None) => drop(channel),
     }
-    server.run().map_err(|e| Failure::internal("waiting for events", &e))
+    server.run().map_err(|e| {
+        server.give_up();
+        Failure::internal("waiting for events", &e)
+    })
 }
 
 /// Makes the container real. What was handed over is let go at the end of it, and so is its part of the stack.
@@ -180,8 +190,8 @@ fn make(
     let mut given = given;
     world.fresh_netns = given.netns.take();
     let mut later = Later::default();
-    let outcome = prepare(&handoff, &given, (&mut world, &mut undo), (channel, &signals, &mut later));
-    let (listener, log, process, running) = match outcome {
+    let outcome = prepare(&handoff, &given, (&mut world, &mut undo), (channel, signals, &mut later));
+    let (heard, log, process, running) = match outcome {
         Ok(made) => made,
         Err(mut failure) => {
             if handoff.wait && later.begun.is_none() {
@@ -207,18 +217,16 @@ fn make(
         restart: Restart::new(spec.lifecycle.restart, handoff.restarts),
         world,
         undo,
-        listener,
-        signals,
+        heard,
         log,
-        process,
         running: running.clone(),
     };
     let limited = spec.resources.memory.is_some();
     let starter = later.begun.map(|(connection, wish)| (connection, wish.size));
-    Ok((Made { parts, attach, limited, starter }, running))
+    Ok((Made { parts, process, attach, limited, starter }, running))
 }
 
-type Prepared = (OwnedFd, Option<Log>, Process, Running);
+type Prepared = (Heard, Option<Log>, Process, Running);
 
 /// What came while a container was initialized.
 #[derive(Default)]
@@ -232,16 +240,17 @@ fn prepare(
     handoff: &Handoff,
     given: &Given,
     (world, undo): (&mut World, &mut Undo<World>),
-    (channel, signals, later): (&OwnedFd, &SignalFd, &mut Later),
+    (channel, signals, later): (&OwnedFd, SignalFd, &mut Later),
 ) -> Result<Prepared, Failure> {
     let log = Log::open(&handoff.paths, &handoff.spec)?;
     let path = handoff.paths.control_socket(&handoff.spec.id);
     let listener = socket::listen(&path, socket::Kind::SeqPacket, 0o600)
         .map_err(|e| Failure::internal("opening the control socket", &e))?;
+    let heard = Heard::new(listener, signals).map_err(|e| Failure::internal("setting the loop up", &e))?;
     let mut waiting = Waiting {
         starter: channel,
-        listener: &listener,
-        signals,
+        listener: heard.listener(),
+        signals: heard.signals(),
         begun: None,
         unwanted: None,
         renamed: None,
@@ -252,7 +261,7 @@ fn prepare(
     let Waiting { begun, unwanted, renamed, .. } = waiting;
     *later = Later { begun, unwanted, renamed };
     let (process, running) = started?;
-    Ok((listener, log, process, running))
+    Ok((heard, log, process, running))
 }
 
 /// Makes us what a monitor is: reading no terminal, hard to kill for want of memory, in nobody's way. Returns the

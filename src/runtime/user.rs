@@ -123,6 +123,9 @@ fn find_user(files: &Files, wanted: &str) -> Result<Entry, Error> {
 }
 
 fn find_group(file: &[u8], wanted: &str) -> Result<u32, Error> {
+    if wanted.is_empty() {
+        return Err(Error::NoGroup(String::new()));
+    }
     if let Some(gid) = number(wanted)? {
         return Ok(gid);
     }

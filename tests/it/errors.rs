@@ -1,7 +1,7 @@
 //! What goes wrong, and what a user then sees: one clear line that names the thing, the right exit code, and nothing
 //! left behind (each sandbox ends with the leak check).
 
-use crate::support::{RegistryKind, Sandbox, sh};
+use crate::support::{RegistryKind, Sandbox, eventually, sh};
 
 /// stderr names `thing`.
 #[track_caller]
@@ -110,7 +110,10 @@ fn full_disk() {
     s.rcon(["rm", "fill"]).ok();
     s.rcon(["run", "--rm", "busybox", "true"]).ok();
     s.rcon(["rmi", "busybox"]).ok();
-    sh(&format!("umount {}", root.display()));
+    // A monitor that has just told of the end may be there for a moment.
+    eventually("nobody is there any more", || {
+        std::process::Command::new("umount").arg("-q").arg(&root).status().expect("umount").success()
+    });
 }
 
 /// An image in a folder, whose one layer's blob is `layer`, and whose descriptor says the truth about it.

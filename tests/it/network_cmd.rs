@@ -74,6 +74,16 @@ fn containers_of_a_network_find_each_other_by_name() {
     let done = s.rcon(["exec", "client", "nslookup", "db"]);
     let db = inspect(&s, "other", "{{.NetworkSettings.Networks.n1.IPAddress}}");
     assert!(done.stdout.contains(&db), "{}", done.stdout);
+    // One of the default network, which has no names of its own, learns those of a network that it comes to; also over
+    // a restart.
+    run(&s, "late", &[]);
+    s.rcon(["network", "connect", "n1", "late"]).ok();
+    for _ in 0..2 {
+        let done = s.rcon(["exec", "late", "nslookup", "web"]);
+        assert!(done.stdout.contains(&ip), "{} {}", done.stdout, done.stderr);
+        s.rcon(["restart", "-t", "0", "late"]).ok();
+    }
+    s.rcon(["rm", "-f", "-t", "0", "late"]).ok();
     s.rcon(["rm", "-f", "-t", "0", "web"]).ok();
     let done = s.rcon(["exec", "client", "nslookup", "-type=a", "web"]);
     assert!(!done.stdout.contains(&ip), "{}", done.stdout);

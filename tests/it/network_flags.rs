@@ -79,7 +79,8 @@ fn a_network_with_ipv6_reaches_and_is_reached() {
     });
     // A port of every address is had by IPv6, too; who carries it is started for the first that comes so.
     start(&s, "every", &["-p", "18083:80"], SERVE);
-    let carriers = || sh("pgrep -c rcon-relay || true").trim().parse::<u32>().expect("a number");
+    let carriers =
+        || sh("pgrep --ns $$ --nslist net -c rcon-relay || true").trim().parse::<u32>().expect("a number");
     let before = carriers();
     let ask = |at: &str| {
         sh(&format!("timeout 2 bash -c 'exec 3<>/dev/tcp/{at}/18083; head -n1 <&3' 2>/dev/null || true"))

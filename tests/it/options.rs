@@ -21,9 +21,9 @@ fn shell(s: &Sandbox, flags: &[&str], script: &str) -> String {
 fn users_that_the_image_does_not_know_get_entries() {
     let s = sandbox("opt-passwd");
     let tails = "tail -n1 /etc/passwd; tail -n1 /etc/group";
-    let entry = shell(&s, &["-u", "1234:5678"], tails);
+    let entry = shell(&s, &["-u", "1234:5678", "--passwd"], tails);
     assert_eq!(entry, "1234:*:1234:5678:container user:/:/bin/sh\n5678:x:5678:1234");
-    assert!(!shell(&s, &["-u", "1234", "--passwd=false"], "cat /etc/passwd").contains("1234"));
+    assert!(!shell(&s, &["-u", "1234"], "cat /etc/passwd").contains("1234"));
     let own = shell(
         &s,
         &[
@@ -47,7 +47,7 @@ fn users_that_the_image_does_not_know_get_entries() {
     assert!(host.starts_with("5\ngames:*:5:60:"), "{host}");
     let none = s.rcon(["run", "--rm", "--hostuser", "nosuch", "busybox", "true"]);
     assert!(none.fails(125).contains("nosuch"), "{}", none.stderr);
-    let read_only = shell(&s, &["--read-only", "-u", "1001"], "whoami");
+    let read_only = shell(&s, &["--read-only", "--passwd", "-u", "1001"], "whoami");
     assert_eq!(read_only, "1001");
 }
 

@@ -76,7 +76,7 @@ pub struct FirstProcessArgs {
     /// Time zone: a name, or "local"
     #[arg(long, value_name = "ZONE")]
     pub tz: Option<String>,
-    /// Add the user to the container's /etc/passwd (default true)
+    /// Add a user that the image lacks to the container's /etc/passwd
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = boolean, value_name = "BOOL")]
     pub passwd: Option<bool>,

@@ -249,7 +249,9 @@ fn read_cidfile(path: &str) -> Result<String, Failure> {
 /// A `--since` or `--until` in the caller's time zone.
 fn time(text: &str) -> Result<jiff::Timestamp, Failure> {
     let zone = jiff::tz::TimeZone::system();
-    Ok(crate::model::units::parse_timestamp(text, jiff::Timestamp::now(), &zone)?)
+    // As docker, for whom it is no matter of parsing flags.
+    crate::model::units::parse_timestamp(text, jiff::Timestamp::now(), &zone)
+        .map_err(|e| Failure::new(e.to_string()))
 }
 
 /// Runs `write` with the file of `-o`, or with stdout if that is no terminal. A file that could not be filled is

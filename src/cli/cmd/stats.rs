@@ -103,7 +103,8 @@ fn run(mut args: StatsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         std::thread::sleep(Duration::from_millis(500));
     }
     loop {
-        let rows: Vec<Data> = sampler.sample()?.iter().map(|s| row(s, !args.no_trunc)).collect();
+        let rows: Vec<Data> =
+            sampler.sample()?.iter().map(|s| row(s, &args.containers, !args.no_trunc)).collect();
         if clear && !args.no_stream {
             ui.text("\x1b[H\x1b[2J");
         }
@@ -116,8 +117,10 @@ fn run(mut args: StatsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
 }
 
-fn row(s: &Stats, cut: bool) -> Data {
+fn row(s: &Stats, asked_for: &[String], cut: bool) -> Data {
     let id = if cut { s.id.short() } else { s.id.as_str() };
+    // docker's field says what was asked for.
+    let given = asked_for.iter().find(|g| **g == s.name || s.id.as_str().starts_with(g.as_str()));
     let percent = match s.memory_limit {
         0 => 0.0,
         limit => s.memory as f64 / limit as f64 * 100.0,
@@ -127,7 +130,7 @@ fn row(s: &Stats, cut: bool) -> Data {
     let value = json!({
         "BlockIO": pair(human_size(s.block_read), human_size(s.block_write)),
         "CPUPerc": dash(format!("{:.2}%", s.cpu_percent)),
-        "Container": id,
+        "Container": given.map_or(id, String::as_str),
         "ID": id,
         "MemPerc": dash(format!("{percent:.2}%")),
         "MemUsage": pair(binary_size(s.memory), binary_size(s.memory_limit)),

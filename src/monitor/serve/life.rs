@@ -268,7 +268,11 @@ impl Server {
         let (process, running) = start.run()?;
         self.checker = crate::monitor::health::Checker::of(&handoff.spec);
         self.running = running;
-        self.adopt(process).map_err(|e| Failure::internal("following the process", &e))?;
+        if let Err(e) = self.adopt(process) {
+            // The next try removes its cgroup.
+            let _reaped = self.process.take().map(|process| process.pidfd.try_wait());
+            return Err(Failure::internal("following the process", &e));
+        }
         self.oom = None;
         if handoff.spec.resources.memory.is_some() {
             self.watch_memory();

@@ -154,15 +154,37 @@ pub(super) struct Server {
     pub(super) over: bool,
 }
 
+/// What is heard of apart from the container. Made before its process, so that a failure is one of the start.
+pub(super) struct Heard {
+    epoll: Epoll,
+    listener: OwnedFd,
+    signals: SignalFd,
+}
+
+impl Heard {
+    pub(super) fn new(listener: OwnedFd, signals: SignalFd) -> Result<Self, crate::sys::Error> {
+        let epoll = Epoll::new()?;
+        epoll.add(&listener, LISTENER, interest::READ)?;
+        epoll.add(&signals, SIGNALS, interest::READ)?;
+        Ok(Self { epoll, listener, signals })
+    }
+
+    pub(super) fn listener(&self) -> &OwnedFd {
+        &self.listener
+    }
+
+    pub(super) fn signals(&self) -> &SignalFd {
+        &self.signals
+    }
+}
+
 /// What the monitor is made of at the moment when the container runs.
 pub(super) struct Parts {
     pub(super) world: World,
     pub(super) undo: Undo<World>,
     pub(super) keep: Keep,
-    pub(super) listener: OwnedFd,
-    pub(super) signals: SignalFd,
+    pub(super) heard: Heard,
     pub(super) log: Option<Log>,
-    pub(super) process: Process,
     pub(super) running: Running,
     pub(super) checker: Option<Checker>,
     pub(super) restart: Restart,
@@ -175,17 +197,15 @@ impl Server {
         self.kill_now();
     }
 
-    pub(super) fn new(parts: Parts) -> Result<Self, crate::sys::Error> {
-        let epoll = Epoll::new()?;
-        epoll.add(&parts.listener, LISTENER, interest::READ)?;
-        epoll.add(&parts.signals, SIGNALS, interest::READ)?;
-        let mut server = Self {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Heard { epoll, listener, signals } = parts.heard;
+        Self {
             world: parts.world,
             undo: parts.undo,
             keep: parts.keep,
             epoll,
-            listener: parts.listener,
-            signals: parts.signals,
+            listener,
+            signals,
             clients: Clients::default(),
             process: None,
             running: parts.running,
@@ -214,13 +234,38 @@ impl Server {
             rest_at: None,
             reclaimable: None,
             over: false,
-        };
-        server.adopt(parts.process)?;
-        Ok(server)
+        }
     }
 
-    /// Takes a process that was just started.
-    fn adopt(&mut self, process: Process) -> Result<(), crate::sys::Error> {
+    /// Takes a process that was just started. On failure it has ended: nothing would be heard of it.
+    pub(super) fn adopt(&mut self, process: Process) -> Result<(), crate::sys::Error> {
+        self.began = Instant::now();
+        let heard = self.hear(process);
+        if heard.is_err() {
+            self.kill_and_wait();
+        }
+        heard
+    }
+
+    /// The main process ends now, whatever it is in.
+    fn kill_and_wait(&mut self) {
+        /// What the kernel does not end in that time hangs in it.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        self.kill_now();
+        if let Some(process) = &self.process {
+            let _ended = crate::sys::event::wait_readable(&process.pidfd, Some(PATIENCE));
+        }
+    }
+
+    /// The loop cannot go on: the container ends, is taken apart and recorded.
+    pub(super) fn give_up(&mut self) {
+        self.stopped = true;
+        self.kill_and_wait();
+        self.process_ended();
+    }
+
+    fn hear(&mut self, process: Process) -> Result<(), crate::sys::Error> {
+        let process = self.process.insert(process);
         self.epoll.add(&process.pidfd, INIT, interest::READ)?;
         let stdio = &process.stdio;
         if let Some(out) = stdio.console.as_ref().or(stdio.stdout.as_ref()) {
@@ -229,10 +274,8 @@ impl Server {
         if let Some(err) = &stdio.stderr {
             self.epoll.add(err, STDERR, interest::READ)?;
         }
-        self.began = Instant::now();
         self.rest_at = Some(self.began + REST);
         self.end_at = (self.keep.timeout > 0).then(|| self.began + Duration::from_secs(self.keep.timeout));
-        self.process = Some(process);
         if let Some(notify) = &self.world.notify {
             notify.started();
             if let Some(inside) = notify.fd() {

@@ -3,15 +3,18 @@
 //! when someone else flushed it.
 
 use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use super::{DNS, RELAYS, Server, WATCH};
+use crate::model::network::Network;
 use crate::monitor::proto::Failure;
 use crate::monitor::{finish, realise};
 use crate::net::{self, dns::Zone, hosts};
 use crate::storage::Paths;
 use crate::storage::leases::{self, Lease};
 use crate::sys::event::interest;
+use crate::sys::fd;
 
 /// The names on some networks.
 struct Leased<'a> {
@@ -106,6 +109,34 @@ impl Server {
         let networks = self.running.network.iter().map(|a| a.network.as_str()).collect();
         let zone = Leased { paths: &self.world.paths, networks, links: &self.world.names };
         dns.step(&zone, Instant::now());
+    }
+
+    /// The first network with names that a container without a responder comes to: from now on it has one, and its
+    /// resolv.conf says so, unless it was changed since we wrote it.
+    pub(super) fn begin_names(&mut self, netns: BorrowedFd<'_>, network: &Network) -> Result<(), Failure> {
+        if !network.dns_enabled || self.world.dns.is_some() {
+            return Ok(());
+        }
+        let spec = self.document()?;
+        let options = &spec.network.dns;
+        if options.servers.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(());
+        }
+        let host = hosts::host_resolv_conf();
+        let before = hosts::resolv_conf(&host, options, false, false).text;
+        let now = hosts::resolv_conf(&host, options, true, false);
+        let servers =
+            realise::network_servers(options, std::slice::from_ref(network)).unwrap_or(now.upstream);
+        let failed = |e: &dyn std::error::Error| Failure::internal("answering names", e);
+        let dns = net::dns::Server::bind(netns, net::dns::Config::new(&servers)).map_err(|e| failed(&e))?;
+        self.epoll.add(dns.fd(), DNS, interest::READ).map_err(|e| failed(&e))?;
+        self.world.dns = Some(dns);
+        let path = self.world.paths.run_container(&self.world.id).join("resolv.conf");
+        if fd::read_file(&path).is_ok_and(|bytes| bytes == before.as_bytes()) {
+            // In place: the container has this very file mounted.
+            std::fs::write(&path, now.text).map_err(|e| Failure::internal("writing /etc/resolv.conf", &e))?;
+        }
+        Ok(())
     }
 
     /// Servers are asked of as the networks say now.

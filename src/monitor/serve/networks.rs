@@ -32,6 +32,7 @@ impl Server {
                 let new = addresses(&made);
                 self.note_attached(made, network);
                 self.rename_hosts(&[], &new);
+                self.begin_names(netns.as_fd(), network)?;
                 // What had no way in since the last network went has one again.
                 let applied = self.world.applied.as_ref().filter(|a| !a.ports.is_empty());
                 applied.map_or(Ok(()), net::ensure).map_err(|e| Failure::internal("publishing ports", &e))

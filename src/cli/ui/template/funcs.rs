@@ -146,6 +146,11 @@ pub(super) fn print_value(value: &Value) -> String {
         },
         Value::String(s) => s.clone(),
         Value::Array(list) => format!("[{}]", list.iter().map(print_value).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) if structure(map).is_some() => {
+            let fields = structure(map).unwrap_or_default().iter();
+            let fields = fields.map(|name| map.get(*name).map(print_value).unwrap_or_default());
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(" "))
+        }
         Value::Object(map) => {
             let mut all: Vec<(&String, &Value)> = map.iter().collect();
             all.sort_by_key(|(k, _)| *k);
@@ -159,6 +164,21 @@ pub(super) fn print_value(value: &Value) -> String {
             format!("map[{}]", fields.join(" "))
         }
     }
+}
+
+/// The fields of docker's small structures that people print whole, in its order: Go writes a structure without the
+/// names, and JSON does not tell one from a map.
+fn structure(map: &serde_json::Map<String, Value>) -> Option<&'static [&'static str]> {
+    const MOUNT: [&str; 8] = ["Type", "Name", "Source", "Destination", "Driver", "Mode", "RW", "Propagation"];
+    // The fields by which each is known, and all.
+    const ALL: [(&[&str], &[&str]); 4] = [
+        (&["Name", "MaximumRetryCount"], &["Name", "MaximumRetryCount"]),
+        (&["HostIp", "HostPort"], &["HostIp", "HostPort"]),
+        (&["Destination", "RW"], &MOUNT),
+        (&["Type", "Config"], &["Type", "Config"]),
+    ];
+    let known = |marks: &[&str]| marks.iter().all(|mark| map.contains_key(*mark));
+    ALL.iter().find(|(marks, _)| known(marks)).map(|(_, fields)| *fields)
 }
 
 fn float(f: f64) -> String {

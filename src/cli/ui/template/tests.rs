@@ -11,7 +11,10 @@ fn data() -> Data {
         "Config": {"Labels": {"x": "1", "y.z": "2"}, "Env": ["A=1", "B=2"]},
         "NetworkSettings": {"Ports": {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null},
                             "Networks": {"bridge": {"IPAddress": "10.0.0.2"}}},
-        "Mounts": [{"Source": "/a", "Destination": "/b"}, {"Source": "/c", "Destination": "/d"}]
+        "Mounts": [{"Source": "/a", "Destination": "/b"}, {"Source": "/c", "Destination": "/d"}],
+        "Policy": {"MaximumRetryCount": 3, "Name": "on-failure"},
+        "Bind": [{"Type": "bind", "Source": "/a", "Destination": "/b", "Mode": "", "RW": true,
+                  "Propagation": "rprivate", "Options": ["x"]}]
     });
     let lookups = json!({"Label": {"x": "1"}});
     let serde_json::Value::Object(lookups) = lookups else { panic!("an object") };
@@ -48,6 +51,8 @@ fn what_scripts_use() {
         ("{{join .List \", \"}}", "a, b, c"),
         ("{{.List}}", "[a b c]"),
         ("{{.Config.Labels}}", "map[x:1 y.z:2]"),
+        ("{{.Policy}} {{.Bind}}", "{on-failure 3} [{bind  /a /b   true rprivate}]"),
+        ("{{index .NetworkSettings.Ports \"80/tcp\"}}", "[{0.0.0.0 8080}]"),
         ("{{.Nil}}", "[]"),
         ("{{len .List}}", "3"),
         ("{{lower \"ABC\"}}{{upper .ID}}{{title .Names}}", "abcABCWeb"),
