@@ -282,21 +282,20 @@ fn any_call_of_kill_may_fail() {
     let s = Sandbox::new("fi-kill");
     let faults = Faults::new(&s, "fi-kill");
     let dir = faults.bundle("exec sleep 1000");
-    for frozen in [false, true] {
-        for words in [["kill", "fault", "KILL"].as_slice(), &["kill", "--all", "fault", "KILL"]] {
-            faults.each(|n| {
-                run_detached(&s, &dir, "fault");
-                if frozen {
-                    runtime(&s, ["pause", "fault"]).ok();
-                }
-                let outcome = faults.with_fault(n, words);
-                if outcome.done.code == 0 {
-                    crate::support::eventually("it has ended", || status(&s) == "stopped");
-                }
-                // Whatever failed, what is left can be deleted.
-                faults.clean(n);
-                outcome
-            });
-        }
+    let plain = ["kill", "fault", "KILL"].as_slice();
+    for (words, frozen) in [(plain, false), (plain, true), (&["kill", "--all", "fault", "KILL"], true)] {
+        faults.each(|n| {
+            run_detached(&s, &dir, "fault");
+            if frozen {
+                runtime(&s, ["pause", "fault"]).ok();
+            }
+            let outcome = faults.with_fault(n, words);
+            if outcome.done.code == 0 {
+                crate::support::eventually("it has ended", || status(&s) == "stopped");
+            }
+            // Whatever failed, what is left can be deleted.
+            faults.clean(n);
+            outcome
+        });
     }
 }
