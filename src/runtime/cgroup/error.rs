@@ -145,6 +145,17 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A file cannot be given away.
+    #[error("giving {path} to user {uid} failed")]
+    Give {
+        /// Directory or file.
+        path: PathBuf,
+        /// Whom to.
+        uid: u32,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// systemd refused.
     #[error("systemd: {what}: {why}")]
     Systemd {

@@ -274,6 +274,27 @@ impl Cgroup {
         v1::join_files(&self.hierarchies, self.relative())
     }
 
+    /// Gives the cgroup to a user who shall make cgroups below it: the directory, and the files that the kernel calls
+    /// safe to hand over. On v1 nothing is.
+    ///
+    /// # Errors
+    /// [`Error::Give`].
+    pub fn give_to(&self, uid: u32) -> Result<(), Error> {
+        let Some(dir) = self.v2_dir() else { return Ok(()) };
+        let named = sys::read(Path::new("/sys/kernel/cgroup/delegate")).unwrap_or_default();
+        let usual = "cgroup.procs cgroup.subtree_control cgroup.threads";
+        let names = if named.is_empty() { usual } else { &named };
+        let files = names.split_whitespace().map(|name| dir.join(name));
+        for path in std::iter::once(dir.clone()).chain(files) {
+            match std::os::unix::fs::chown(&path, Some(uid), None) {
+                // The list is of all files, and not each kernel has each.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+                done => done.map_err(|source| Error::Give { path, uid, source })?,
+            }
+        }
+        Ok(())
+    }
+
     /// Moves a process, with all its threads, into the cgroup on every hierarchy joined.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The cgroup of a container of a bundle: its path, who makes it, and when there is none.
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Spec};
 
 use super::create::Request;
 use crate::runtime::Error;
@@ -77,6 +77,25 @@ fn without_cgroup(linux: Option<&oci_spec::runtime::Linux>) -> Result<Option<Cgr
     Ok(None)
 }
 
+/// The host's user who is the container's: it gets the cgroup where it has that to itself, a namespace around it and a
+/// view that it may write to, as the spec has it.
+pub(super) fn cgroup_owner(spec: &Spec) -> Option<u32> {
+    let linux = spec.linux().as_ref()?;
+    let namespaces = linux.namespaces().as_deref().unwrap_or_default();
+    let new = |kind| namespaces.iter().any(|n| n.typ() == kind && n.path().is_none());
+    if !new(LinuxNamespaceType::Cgroup) || !new(LinuxNamespaceType::User) {
+        return None;
+    }
+    let writable = spec.mounts().iter().flatten().any(|m| {
+        let read_only = m.options().iter().flatten().any(|o| o == "ro" || o == "rro");
+        matches!(m.typ().as_deref(), Some("cgroup" | "cgroup2")) && !read_only
+    });
+    let uid = spec.process().as_ref().filter(|_| writable)?.user().uid();
+    let maps = linux.uid_mappings().as_deref().unwrap_or_default();
+    let map = maps.iter().find(|m| m.container_id() <= uid && uid - m.container_id() < m.size())?;
+    Some(map.host_id() + (uid - map.container_id()))
+}
+
 /// A cgroup that is frozen already would never let its first process do anything.
 fn refuse_frozen(manager: &Manager, path: &str) -> Result<(), Error> {
     match manager.open(path) {
@@ -84,5 +103,37 @@ fn refuse_frozen(manager: &Manager, path: &str) -> Result<(), Error> {
             Err(Error::refused(format!("container's cgroup unexpectedly frozen: {path}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_cgroup_is_given_to_who_has_it_to_itself() {
+        let whole = json!({
+            "ociVersion": "1.2.0",
+            "process": { "cwd": "/", "user": { "uid": 5, "gid": 5 } },
+            "mounts": [{ "destination": "/sys/fs/cgroup", "type": "cgroup", "options": ["nosuid"] }],
+            "linux": {
+                "namespaces": [{ "type": "cgroup" }, { "type": "user" }],
+                "uidMappings": [{ "containerID": 0, "hostID": 100_000, "size": 1000 }],
+            },
+        });
+        let of = |change: &dyn Fn(&mut Value)| {
+            let mut spec = whole.clone();
+            change(&mut spec);
+            cgroup_owner(&serde_json::from_value(spec).unwrap())
+        };
+        assert_eq!(of(&|_| {}), Some(100_005));
+        assert_eq!(of(&|s| s["mounts"][0]["options"] = json!(["ro"])), None);
+        assert_eq!(of(&|s| s["mounts"] = json!([])), None);
+        assert_eq!(of(&|s| s["linux"]["namespaces"] = json!([{ "type": "user" }])), None);
+        assert_eq!(of(&|s| s["linux"]["namespaces"] = json!([{ "type": "cgroup" }])), None);
+        assert_eq!(of(&|s| s["linux"]["namespaces"][0]["path"] = json!("/proc/1/ns/cgroup")), None);
+        assert_eq!(of(&|s| s["process"]["user"]["uid"] = json!(1000)), None);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Process;
 
-use super::cgroups::{Cgroups, make_cgroup};
+use super::cgroups::{Cgroups, cgroup_owner, make_cgroup};
 use crate::runtime::bundle::Bundle;
 use crate::runtime::cgroup::Cgroup;
 use crate::runtime::rdt::{self, Groups};
@@ -126,6 +126,9 @@ fn prepare(request: &Request<'_>, detached: bool) -> Result<Waiting, Error> {
     };
     let mut created =
         clone_container(request, &bundle, cgroup.as_ref(), filter.as_ref(), &preserved, listener.as_ref())?;
+    if let (Some(cgroup), Some(owner)) = (&cgroup, cgroup_owner(&bundle.spec)) {
+        cgroup.give_to(owner)?;
+    }
     let groups = Groups::joined(resctrl, shares, request.id, created.pid())?;
     created.wait_ready()?;
     let mut console = created.take_console();
