@@ -2,10 +2,12 @@
 //! timer but the timeout of its wait.
 //!
 //! `clients` are the connections, `requests` what they ask, `streams` the main process's stdio, `execs` further
-//! processes, `probes` the health check, `life` stop, end and restart. Each file adds methods to [`Server`].
+//! processes, `probes` the health check, `life` stop, end and restart, `clock` what is due by time. Each file adds methods to [`Server`].
 
 mod clients;
+mod clock;
 mod execs;
+mod keep;
 mod life;
 mod names;
 mod networks;
@@ -20,18 +22,18 @@ use std::time::{Duration, Instant};
 use super::health::Checker;
 use super::log::Log;
 use super::notify::Notify;
-use super::proto::{Failure, FailureKind, Handoff, Reply, Streams as Wanted};
+use super::proto::{Failure, FailureKind, Reply, Streams as Wanted};
 use super::realise::{Process, World};
 use super::restart::Restart;
 use super::undo::Undo;
 use crate::model::container::{Exited, Phase, Running};
-use crate::model::digest::Digest;
-use crate::model::mount::MountKind;
 use crate::runtime::cgroup::{Cgroup, OomWatch};
 use crate::sys::event::{Epoll, Events, SignalFd, interest};
 use crate::sys::memory::Reclaimable;
 use crate::sys::{socket, tty};
 use clients::{Clients, Role};
+use clock::REST;
+pub(super) use keep::Keep;
 pub(super) use requests::nothing;
 
 const LISTENER: u64 = 1;
@@ -50,61 +52,6 @@ const EXECS: u64 = 2 << 32;
 const CONSOLES: u64 = 3 << 32;
 const RELAYS: u64 = 4 << 32;
 const KIND: u64 = !0 << 32;
-
-/// Quiet time after which memory is given back.
-const REST: Duration = Duration::from_millis(800);
-
-/// What is remembered of the container's document while it runs; the document itself is let go.
-#[derive(Debug)]
-pub(super) struct Keep {
-    pub(super) name: String,
-    pub(super) image: String,
-    pub(super) labels: Vec<(String, String)>,
-    pub(super) tty: bool,
-    /// Standard input is closed when the client that started the container closes its own.
-    pub(super) stdin_once: bool,
-    pub(super) stop_signal: i32,
-    pub(super) stop_timeout: i64,
-    pub(super) timeout: u64,
-    pub(super) auto_remove: bool,
-    pub(super) anonymous: Vec<String>,
-    /// Its volumes, name and target.
-    pub(super) volumes: Vec<(String, String)>,
-    /// `--rmi`: the image goes with the container, unless others use it.
-    pub(super) remove_image: Option<Digest>,
-    pub(super) on_unhealthy: crate::model::lifecycle::HealthAction,
-    /// Who started it deletes the record.
-    pub(super) recorder: bool,
-}
-
-impl Keep {
-    pub(super) fn of(handoff: &Handoff) -> Self {
-        let spec = &handoff.spec;
-        let life = &spec.lifecycle;
-        let named = spec.mounts.iter().filter(|m| m.kind == MountKind::Volume);
-        let named = named.filter_map(|m| Some((m.name.clone()?, m)));
-        let once = spec.process.interactive && handoff.attach.is_some_and(|a| a.stdin);
-        Self {
-            name: spec.name.clone(),
-            image: match &spec.root.directory {
-                Some(directory) if spec.root.image_name.is_empty() => directory.clone(),
-                _ => spec.root.image_name.clone(),
-            },
-            labels: spec.labels.clone(),
-            tty: spec.process.tty,
-            stdin_once: once,
-            stop_signal: life.stop_signal,
-            stop_timeout: life.stop_timeout,
-            timeout: life.timeout,
-            auto_remove: life.auto_remove,
-            anonymous: spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect(),
-            volumes: named.map(|(name, m)| (name, m.target.clone())).collect(),
-            remove_image: spec.root.image_id.clone().filter(|_| life.remove_image),
-            on_unhealthy: life.health_on_failure,
-            recorder: handoff.recorder && life.auto_remove,
-        }
-    }
-}
 
 /// The monitor while its container runs.
 pub(super) struct Server {
@@ -407,60 +354,6 @@ impl Server {
         // Once is told; a container that lives on at its limit would tell for ever.
         if let Some(watch) = self.oom.take() {
             let _closed = self.epoll.remove(&watch);
-        }
-    }
-
-    /// How long to sleep at most.
-    fn timeout(&self) -> Option<Duration> {
-        let next = [
-            self.restart_at,
-            self.kill_at,
-            self.end_at,
-            self.health_deadline(),
-            self.names_deadline(),
-            self.patience,
-            self.rest_at,
-        ]
-        .into_iter()
-        .flatten()
-        .min()?;
-        Some(next.saturating_duration_since(Instant::now()))
-    }
-
-    /// What is due by time.
-    fn tick(&mut self) {
-        let now = Instant::now();
-        if self.rest_at.is_some_and(|at| at <= now) {
-            self.rest_at = None;
-            self.rest();
-        }
-        if self.names_deadline().is_some_and(|at| at <= now) {
-            self.answer_names();
-        }
-        if self.kill_at.is_some_and(|at| at <= now) {
-            self.kill_at = None;
-            self.kill_now();
-        }
-        if self.end_at.is_some_and(|at| at <= now) {
-            self.end_at = None;
-            self.timed_out();
-        }
-        if self.restart_at.is_some_and(|at| at <= now) {
-            self.restart_at = None;
-            self.start_again();
-        }
-        self.health_tick(now);
-    }
-
-    /// Nothing has happened for a while: what is not needed for waiting goes.
-    #[inline(never)]
-    fn rest(&mut self) {
-        if self.reclaimable.is_none() {
-            // Without /proc nothing is given back, and nothing else is the worse for it.
-            self.reclaimable = Reclaimable::find().ok();
-        }
-        if let Some(found) = &self.reclaimable {
-            found.release();
         }
     }
 
