@@ -110,35 +110,82 @@ pub struct ListedSize {
 /// # Errors
 /// An unknown filter, or a store that cannot be read.
 pub fn ps(ctx: &Context, options: &ListOptions) -> Result<Vec<ContainerListing>, Error> {
-    let store = ctx.store()?;
-    let filter = ContainerFilter::compile(ctx, &store, &options.filters)?;
-    // A filter on the state (or on an exit code, or a number of containers) means all of them.
-    let asks_state = options.filters.iter().any(|f| f.starts_with("status=") || f.starts_with("exited="));
-    let all = options.all || asks_state || options.last.is_some() || options.latest;
-    let last = if options.latest { Some(1) } else { options.last.filter(|n| *n > 0) };
-    let mut list = Vec::new();
-    let now = jiff::Timestamp::now();
-    let mut moved = Moved::default();
-    for row in store.list_containers()? {
-        if last.is_some_and(|n| list.len() >= n) {
-            break;
-        }
-        let Some(container) = Container::of(ctx, &store, row)? else { continue };
+    Listings::of(ctx, options)?.collect()
+}
+
+/// The containers of a listing, each made when its turn comes: ten thousand need no more memory than ten.
+pub struct Listings<'a> {
+    ctx: &'a Context,
+    options: &'a ListOptions,
+    store: Store,
+    rows: Box<dyn Iterator<Item = crate::storage::Result<Summary>>>,
+    filter: ContainerFilter,
+    /// Not only those that run.
+    all: bool,
+    /// How many may come still.
+    left: usize,
+    now: jiff::Timestamp,
+    moved: Moved,
+}
+
+impl<'a> Listings<'a> {
+    /// Those that the options pick, newest first.
+    ///
+    /// # Errors
+    /// An unknown filter, or a store that cannot be read.
+    pub fn of(ctx: &'a Context, options: &'a ListOptions) -> Result<Self, Error> {
+        let store = ctx.store()?;
+        let filter = ContainerFilter::compile(ctx, &store, &options.filters)?;
+        // A filter on the state (or on an exit code, or a number of containers) means all of them.
+        let asks_state = options.filters.iter().any(|f| f.starts_with("status=") || f.starts_with("exited="));
+        let last = if options.latest { Some(1) } else { options.last.filter(|n| *n > 0) };
+        Ok(Self {
+            rows: Box::new(store.each_container()?),
+            all: options.all || asks_state || options.last.is_some() || options.latest,
+            left: last.unwrap_or(usize::MAX),
+            now: jiff::Timestamp::now(),
+            moved: Moved::default(),
+            ctx,
+            options,
+            store,
+            filter,
+        })
+    }
+
+    /// What is shown of a row; `None` where it is not wanted, or gone.
+    fn listed(&mut self, row: Summary) -> Result<Option<ContainerListing>, Error> {
+        let Some(container) = Container::of(self.ctx, &self.store, row)? else { return Ok(None) };
         // docker counts those that are paused or wait for their restart as running, podman does not.
-        let shown = match ctx.podman {
+        let shown = match self.ctx.podman {
             true => matches!(container.phase, Phase::Running(_)),
             false => container.alive(),
         };
-        if (all || shown) && filter.wants(&container) {
-            let image = moved.shown(&store, &container.row);
-            let mut entry = ContainerListing { image, ..listing(&store, container, options, now)? };
-            for (network, _) in &mut entry.networks {
-                *network = ctx.network_name(network).to_owned();
-            }
-            list.push(entry);
+        if !((self.all || shown) && self.filter.wants(&container)) {
+            return Ok(None);
         }
+        let image = self.moved.shown(&self.store, &container.row);
+        let mut entry =
+            ContainerListing { image, ..listing(&self.store, container, self.options, self.now)? };
+        for (network, _) in &mut entry.networks {
+            *network = self.ctx.network_name(network).to_owned();
+        }
+        Ok(Some(entry))
     }
-    Ok(list)
+}
+
+impl Iterator for Listings<'_> {
+    type Item = Result<ContainerListing, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.left > 0 {
+            let row = self.rows.next()?;
+            if let Some(entry) = row.map_err(Error::from).and_then(|row| self.listed(row)).transpose() {
+                self.left -= 1;
+                return Some(entry);
+            }
+        }
+        None
+    }
 }
 
 /// Which names still mean the image that a container was made from; each is looked up once.

@@ -295,9 +295,27 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn list_containers(&self) -> Result<Vec<Summary>> {
-        let mut all = self.summaries(&format!("SELECT {COLUMNS} FROM containers"), &[])?;
-        all.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
-        Ok(all)
+        self.each_container()?.collect()
+    }
+
+    /// [`Store::list_containers`], of many: a row is taken apart when its turn comes.
+    ///
+    /// # Errors
+    /// As there; of one row, in its place.
+    pub fn each_container(&self) -> Result<impl Iterator<Item = Result<Summary>> + use<>> {
+        let sql = format!("SELECT {COLUMNS} FROM containers ORDER BY created DESC, id");
+        let rows = self.read("listing containers", || {
+            let mut query = self.conn.prepare_cached(&sql)?;
+            let raw = |row: &Row<'_>| {
+                let text: (String, String, String, String) =
+                    (row.get(0)?, row.get(1)?, row.get(4)?, row.get(5)?);
+                Ok((text, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+            };
+            query.query_map([], raw)?.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        Ok(rows.into_iter().map(|((id, name, stored, summary), created, desired)| {
+            parse_summary(&id, name, created, desired, (&stored, &summary))
+        }))
     }
 
     fn summaries(&self, sql: &str, args: &[&dyn rusqlite::ToSql]) -> Result<Vec<Summary>> {

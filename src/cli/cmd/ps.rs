@@ -12,7 +12,8 @@ use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
 use crate::cli::ui::template::Data;
 use crate::cli::ui::{Ui, ports};
-use crate::engine::ps::{ContainerListing, ListOptions, ListedSize};
+use crate::engine::Error;
+use crate::engine::ps::{ContainerListing, ListOptions, ListedSize, Listings};
 use crate::model::units::{human_duration, human_size};
 
 /// Flags of `ps`.
@@ -161,12 +162,19 @@ fn list(args: &PsArgs, ctx: &Ctx, ui: &mut Ui) -> Result<(), Failure> {
         size: args.size || format_wants_size || args.sort.as_deref() == Some("size"),
         namespaces: args.namespace,
     };
-    let mut all = crate::engine::ps::ps(ctx.engine()?, &options)?;
-    if let Some(key) = &args.sort {
-        sort(&mut all, key);
-    }
+    let engine = ctx.engine()?;
+    // Of many containers each is made, shown and dropped before the next, unless they are to be sorted.
+    let mut listings: Box<dyn Iterator<Item = Result<ContainerListing, Error>>> = match &args.sort {
+        Some(key) => {
+            let mut all = crate::engine::ps::ps(engine, &options)?;
+            sort(&mut all, key);
+            Box::new(all.into_iter().map(Ok))
+        }
+        None => Box::new(Listings::of(engine, &options)?),
+    };
     if args.quiet && args.format.is_none() {
-        for c in &all {
+        for c in listings {
+            let c = c?;
             ui.line(if args.no_trunc { c.id.as_str() } else { c.id.short() });
         }
         return Ok(());
@@ -174,7 +182,8 @@ fn list(args: &PsArgs, ctx: &Ctx, ui: &mut Ui) -> Result<(), Failure> {
     let now = jiff::Timestamp::now();
     let podman = ctx.manner == Manner::Podman;
     if podman && args.format.as_deref().map(str::trim) == Some("json") {
-        podman_json::show(ui, all.iter().map(|c| podman_json::container(c, age(c, now))).collect());
+        let rows = listings.map(|c| c.map(|c| podman_json::container(&c, age(&c, now))));
+        podman_json::show(ui, rows.collect::<Result<_, _>>()?);
         return Ok(());
     }
     let layout = match (args.namespace, args.size) {
@@ -185,14 +194,17 @@ fn list(args: &PsArgs, ctx: &Ctx, ui: &mut Ui) -> Result<(), Failure> {
     let style = Style { format: args.format.as_deref(), no_heading: args.noheading };
     // Of thirty fields the plain table shows seven: of many containers only these are made.
     let wanted = style.is_plain().then_some(layout.columns);
-    let rows = all.iter().map(|c| {
-        let mut row = row(c, now, !args.no_trunc, wanted);
+    let mut failed = None;
+    let rows = std::iter::from_fn(|| {
+        let c = listings.next()?.map_err(|e| failed = Some(e)).ok()?;
+        let mut row = row(&c, now, !args.no_trunc, wanted);
         if podman {
-            as_podman(&mut row, c, !args.no_trunc);
+            as_podman(&mut row, &c, !args.no_trunc);
         }
-        row
+        Some(row)
     });
-    listing::show_each(ui, layout, style, rows)
+    listing::show_each(ui, layout, style, rows)?;
+    failed.map_or(Ok(()), |e| Err(e.into()))
 }
 
 /// Where podman shows the same field otherwise: a command without quotes, and cut earlier.
