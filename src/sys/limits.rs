@@ -58,12 +58,17 @@ pub fn rlimit(resource: Resource) -> Result<(u64, u64)> {
 
 /// Sets this process's limit.
 pub fn set_rlimit(resource: Resource, soft: u64, hard: u64) -> Result<()> {
+    set_rlimit_of(0, resource, soft, hard)
+}
+
+/// Sets the limit of another process; 0 is this one.
+pub fn set_rlimit_of(pid: i32, resource: Resource, soft: u64, hard: u64) -> Result<()> {
     let new = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: `new` lives across the call; the old one is not asked for.
     let r = unsafe {
         libc::syscall(
             libc::SYS_prlimit64,
-            0,
+            pid,
             resource.0,
             &raw const new,
             std::ptr::null_mut::<libc::rlimit64>(),
