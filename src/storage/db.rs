@@ -30,7 +30,7 @@ struct Waiting {
 /// the whole log, so a small one keeps every command fast.
 const CHECKPOINT_BYTES: u64 = 256 * 1024;
 
-/// WAL size at which even a short command does it. SQLite's own checkpoint never makes the log smaller here: that takes
+/// WAL size at which even a short command that has written does it. SQLite's own checkpoint never makes the log smaller here: that takes
 /// a second transaction in the same process, and a log that only grows is read by each command.
 const OVERDUE_BYTES: u64 = 1024 * 1024;
 
@@ -42,11 +42,13 @@ pub struct Store {
     pub(super) conn: Connection,
     pub(super) paths: Paths,
     jitter: Cell<u32>,
+    /// It has committed something: the log may be longer for it.
+    wrote: Cell<bool>,
 }
 
 impl Drop for Store {
     fn drop(&mut self) {
-        if log_size(&self.paths) >= OVERDUE_BYTES {
+        if self.wrote.get() && log_size(&self.paths) >= OVERDUE_BYTES {
             // What fails is tried again by the next command.
             let _later = self.checkpoint();
         }
@@ -88,7 +90,12 @@ impl Store {
                     .map_err(|source| Error::Database { path: file, doing: "opening it", source })?
             }
         };
-        let store = Self { conn, paths: paths.clone(), jitter: Cell::new(std::process::id() | 1) };
+        let store = Self {
+            conn,
+            paths: paths.clone(),
+            jitter: Cell::new(std::process::id() | 1),
+            wrote: Cell::new(false),
+        };
         store.configure()?;
         let made = schema::migrate(&store)?;
         Ok((store, made))
@@ -136,7 +143,10 @@ impl Store {
                     self.back_off(&mut waiting, doing)?;
                 }
                 Err(Error::Database { source, .. }) if is_full(&source) && reserve::release(&self.paths) => {}
-                other => return other,
+                other => {
+                    self.wrote.set(true);
+                    return other;
+                }
             }
         }
     }

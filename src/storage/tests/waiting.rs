@@ -42,13 +42,12 @@ fn the_log_does_not_grow_without_end() {
     let paths = first.paths.clone();
     drop(first);
     let blob = "x".repeat(1000);
-    for _ in 0..600 {
+    for _ in 0..1200 {
         let store = Store::open(&paths).expect("open");
+        let change =
+            format!("CREATE TABLE IF NOT EXISTS wait_test (n); INSERT INTO wait_test VALUES ('{blob}');");
         store
-            .conn
-            .execute_batch(&format!(
-                "CREATE TABLE IF NOT EXISTS wait_test (n); INSERT INTO wait_test VALUES ('{blob}');"
-            ))
+            .write("trying", |tx| tx.execute_batch(&change).map_err(|e| store.error("trying", e)))
             .expect("a change");
     }
     let log = std::fs::metadata(paths.root.join("rcon.db-wal")).map_or(0, |m| m.len());
