@@ -5,7 +5,7 @@
 //! `rm` or the next boot.
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::context::Context;
 use super::error::{Error, Kind};
@@ -74,7 +74,8 @@ fn one(ctx: &Context, store: &Store, container: &Container) -> Result<Mounted, E
     done.map(|()| mounted())
 }
 
-fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Error> {
+/// Makes a tree visible at a path of the host.
+pub(super) fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Error> {
     let failed =
         |e: std::io::Error| Error::with_source(Kind::Internal, format!("making {}", path.display()), e);
     std::fs::create_dir_all(path).map_err(failed)?;
@@ -89,7 +90,6 @@ fn attach(tree: &OwnedFd, path: &Path) -> Result<(), Error> {
 pub fn unmount(
     ctx: &Context,
     which: &Selection,
-    _force: bool,
     report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
@@ -105,22 +105,35 @@ pub fn unmount(
 
 /// Whether the container's file system is visible on the host.
 fn is_mounted(paths: &Paths, id: &ContainerId) -> bool {
+    is_mount_point(&paths.merged(id))
+}
+
+/// Whether something is mounted there: it is on another device than the directory above.
+pub(super) fn is_mount_point(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let device = |path: &Path| std::fs::metadata(path).map(|m| m.dev());
-    matches!((device(&paths.merged(id)), device(&paths.container(id))), (Ok(a), Ok(b)) if a != b)
+    let above = path.parent().map(device);
+    matches!((device(path), above), (Ok(a), Some(Ok(b))) if a != b)
 }
 
 /// Takes the mount of a container away, if there is one: also before it is removed.
 pub(super) fn detach(paths: &Paths, id: &ContainerId) -> Result<(), Error> {
-    let path: PathBuf = paths.merged(id);
+    take_away(&paths.merged(id)).map(drop)
+}
+
+/// Takes what is mounted at a path away, and the directory with it; says whether something was. A mount that is used
+/// goes when its last user does.
+pub(super) fn take_away(path: &Path) -> Result<bool, Error> {
     if !path.exists() {
-        return Ok(());
+        return Ok(false);
     }
     let failed = |e| Error::with_source(Kind::Internal, format!("unmounting {}", path.display()), e);
-    while is_mounted(paths, id) {
-        sys_mount::unmount_detach(&path).map_err(failed)?;
+    let mut was = false;
+    while is_mount_point(path) {
+        sys_mount::unmount_detach(path).map_err(failed)?;
+        was = true;
     }
     // Not empty where something was put there while nothing was mounted.
-    let _kept = std::fs::remove_dir(&path);
-    Ok(())
+    let _kept = std::fs::remove_dir(path);
+    Ok(was)
 }

@@ -112,7 +112,7 @@ struct UnmountArgs {
     /// Take all containers
     #[arg(short, long)]
     all: bool,
-    /// Even if it is busy
+    /// As without it: a mount that is in use goes when its last user does
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]
@@ -289,7 +289,7 @@ fn unmount(args: UnmountArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let choice = SelectArgs { all: args.all, latest: args.latest.latest, ..SelectArgs::default() };
     let which = selection(args.containers, choice, false, "unmount")?;
     let mut each = Each::new(ui);
-    crate::engine::mounts::unmount(ctx.engine()?, &which, args.force, &mut |done| each.echo(done))?;
+    crate::engine::mounts::unmount(ctx.engine()?, &which, &mut |done| each.echo(done))?;
     Ok(each.exit())
 }
 

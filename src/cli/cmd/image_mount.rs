@@ -28,7 +28,7 @@ struct UnmountArgs {
     /// Unmount all images
     #[arg(short, long)]
     all: bool,
-    /// Also what is in use: a mount that is used goes when its last user does
+    /// As without it: a mount that is in use goes when its last user does
     #[arg(short, long)]
     force: bool,
     /// Images
@@ -79,7 +79,7 @@ fn unmount(args: UnmountArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         (false, true) => return Err(Failure::new("'rcon image unmount' requires at least 1 argument")),
         _ => {}
     }
-    for id in images::unmount(ctx.engine()?, &args.images, args.all, args.force)? {
+    for id in images::unmount(ctx.engine()?, &args.images, args.all)? {
         ui.line(if ctx.manner == Manner::Podman { id.hex() } else { id.as_str() });
     }
     Ok(Exit::OK)

@@ -1,16 +1,15 @@
 //! `image mount` and `image unmount`: an image's file system, read-only, on the host at `<run root>/images/<id>`. It stays there
 //! until `unmount`, the removal of the image or the next boot.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{Context, Error, Kind, Names, find_by};
+use super::super::mounts;
+use super::{Context, Error, Names, find_by};
 use crate::model::digest::Digest;
 use crate::model::image::Image;
 use crate::model::reference::ImageRef;
 use crate::storage::Paths;
 use crate::storage::overlay::{self, Options};
-use crate::sys::mount as sys_mount;
 
 /// An image that is mounted on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,10 +48,7 @@ fn one(ctx: &Context, image: &Image) -> Result<MountedImage, Error> {
     if !is_mounted(&ctx.paths, &image.id) {
         let layers: Vec<PathBuf> = image.layers.iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
         let tree = overlay::mount_readonly(&layers, Options::default())?;
-        std::fs::create_dir_all(&path)
-            .map_err(|e| Error::with_source(Kind::Internal, format!("making {}", path.display()), e))?;
-        sys_mount::move_mount_to_path(&tree, &path)
-            .map_err(|e| Error::with_source(Kind::Internal, format!("mounting at {}", path.display()), e))?;
+        mounts::attach(&tree, &path)?;
     }
     let shown = |name: &String| name.parse::<ImageRef>().map_or_else(|_| name.clone(), |r| ctx.shown(&r));
     let names = image.names.iter().map(shown).collect();
@@ -60,11 +56,11 @@ fn one(ctx: &Context, image: &Image) -> Result<MountedImage, Error> {
 }
 
 /// Takes the mounts of these images, or of all, away; gives those that were mounted. A mount that is used goes when its last
-/// user does, forced or not.
+/// user does.
 ///
 /// # Errors
 /// No such image, or what the kernel says.
-pub fn unmount(ctx: &Context, names: &[String], all: bool, _force: bool) -> Result<Vec<Digest>, Error> {
+pub fn unmount(ctx: &Context, names: &[String], all: bool) -> Result<Vec<Digest>, Error> {
     let store = ctx.store()?;
     let mut ids: Vec<Digest> = Vec::new();
     if all {
@@ -83,22 +79,10 @@ pub fn unmount(ctx: &Context, names: &[String], all: bool, _force: bool) -> Resu
 }
 
 fn is_mounted(paths: &Paths, id: &Digest) -> bool {
-    let path = paths.image_mount(id);
-    let device = |path: &Path| std::fs::metadata(path).map(|m| m.dev());
-    let above = path.parent().map(device);
-    matches!((device(&path), above), (Ok(a), Some(Ok(b))) if a != b)
+    mounts::is_mount_point(&paths.image_mount(id))
 }
 
 /// Takes the mount of an image away, also before it is removed; says whether there was one.
 pub(super) fn detach(paths: &Paths, id: &Digest) -> Result<bool, Error> {
-    let path = paths.image_mount(id);
-    let mut was = false;
-    while is_mounted(paths, id) {
-        sys_mount::unmount_detach(&path)
-            .map_err(|e| Error::with_source(Kind::Internal, format!("unmounting {}", path.display()), e))?;
-        was = true;
-    }
-    // Not empty where something was put there while nothing was mounted.
-    let _kept = std::fs::remove_dir(&path);
-    Ok(was)
+    mounts::take_away(&paths.image_mount(id))
 }
