@@ -1,5 +1,6 @@
 //! `create`: pulls what is missing, resolves the options and stores the container.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
@@ -77,6 +78,15 @@ pub(super) enum Purpose {
     Run(ContainerId),
 }
 
+/// `privileged` of containers.conf, as if the caller had said it.
+fn as_configured<'a>(ctx: &Context, options: &'a CreateOptions) -> Cow<'a, CreateOptions> {
+    if !ctx.config.containers.privileged || options.process.privileged {
+        return Cow::Borrowed(options);
+    }
+    let process = crate::model::process::ProcessOptions { privileged: true, ..options.process.clone() };
+    Cow::Owned(CreateOptions { process, ..options.clone() })
+}
+
 /// The common half of `create` and `run`. For `run` the row says "started" at once and the run lock is held.
 pub(super) fn make(
     ctx: &Context,
@@ -105,15 +115,7 @@ pub(super) fn make(
         }
     }
     let image = image(ctx, store, options, progress)?;
-    let privileged;
-    let options = if ctx.config.containers.privileged && !options.process.privileged {
-        // As the caller of every container would have to say.
-        let process = crate::model::process::ProcessOptions { privileged: true, ..options.process.clone() };
-        privileged = CreateOptions { process, ..options.clone() };
-        &privileged
-    } else {
-        options
-    };
+    let options = &*as_configured(ctx, options);
     let world = StoreWorld::new(ctx, store);
     let mut inputs = Inputs {
         options,
@@ -124,7 +126,6 @@ pub(super) fn make(
         config: &ctx.config,
         host: &ctx.host,
         world: &world,
-        podman: ctx.podman,
     };
     // Held until the choice is on record.
     let choosing = match resolve::is_automatic(options.namespaces.user.as_ref()) {

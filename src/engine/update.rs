@@ -168,7 +168,6 @@ fn changed(
         config: &ctx.config,
         host: &ctx.host,
         world: &world,
-        podman: ctx.podman,
     })?;
     let mut new = resolved.spec;
     let off = |check: &HealthCheck| check.test.first().is_some_and(|word| word == "NONE");

@@ -9,7 +9,7 @@ use super::ps::created_at;
 use crate::cli::Ctx;
 use crate::cli::client::{self, Listing};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Manner, Outcome};
+use crate::cli::exit::{Exit, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style, tame};
 use crate::cli::ui::template::Data;
@@ -118,7 +118,7 @@ fn run(mut args: ImagesArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         }
         return Ok(Exit::OK);
     }
-    if ctx.manner == Manner::Podman && args.format.as_deref().map(str::trim) == Some("json") {
+    if podman_json::is_wanted(ctx, args.format.as_deref()) {
         podman_json::show(ui, podman_json::images(&all));
         return Ok(Exit::OK);
     }

@@ -319,7 +319,7 @@ fn ls(mut args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         }
         return Ok(Exit::OK);
     }
-    if podman && args.format.as_deref().map(str::trim) == Some("json") {
+    if podman_json::is_wanted(ctx, args.format.as_deref()) {
         podman_json::show(ui, all.iter().map(podman_json::network).collect());
         return Ok(Exit::OK);
     }

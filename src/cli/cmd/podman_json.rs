@@ -4,10 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value, json};
 
+use crate::cli::Ctx;
+use crate::cli::exit::Manner;
 use crate::cli::ui::Ui;
 use crate::engine::images::ListEntry;
 use crate::engine::ps::ContainerListing;
 use crate::model::network::{Network, Subnet};
+
+/// Whether the program is called podman and its JSON is wanted.
+pub(super) fn is_wanted(ctx: &Ctx, format: Option<&str>) -> bool {
+    ctx.manner == Manner::Podman && format.map(str::trim) == Some("json")
+}
 
 /// A list, one document; podman's is never empty text.
 pub(super) fn show(ui: &mut Ui, all: Vec<Value>) {

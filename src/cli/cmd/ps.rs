@@ -181,7 +181,7 @@ fn list(args: &PsArgs, ctx: &Ctx, ui: &mut Ui) -> Result<(), Failure> {
     }
     let now = jiff::Timestamp::now();
     let podman = ctx.manner == Manner::Podman;
-    if podman && args.format.as_deref().map(str::trim) == Some("json") {
+    if podman_json::is_wanted(ctx, args.format.as_deref()) {
         let rows = listings.map(|c| c.map(|c| podman_json::container(&c, age(&c, now))));
         podman_json::show(ui, rows.collect::<Result<_, _>>()?);
         return Ok(());

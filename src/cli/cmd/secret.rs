@@ -197,7 +197,7 @@ fn ls(args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         }
         return Ok(Exit::OK);
     }
-    if ctx.manner == Manner::Podman && args.format.as_deref().map(str::trim) == Some("json") {
+    if super::podman_json::is_wanted(ctx, args.format.as_deref()) {
         super::podman_json::show(ui, all.iter().map(|s| row(s).value).collect());
         return Ok(Exit::OK);
     }

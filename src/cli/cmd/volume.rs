@@ -261,7 +261,7 @@ fn ls(mut args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         }
         return Ok(Exit::OK);
     }
-    if ctx.manner == Manner::Podman && args.format.as_deref().map(str::trim) == Some("json") {
+    if super::podman_json::is_wanted(ctx, args.format.as_deref()) {
         let documents = all.iter().map(|v| volumes::inspect(ctx.engine()?, &v.name).map_err(Failure::from));
         super::podman_json::show(ui, documents.collect::<Result<_, _>>()?);
         return Ok(Exit::OK);

@@ -60,8 +60,6 @@ pub struct Inputs<'a> {
     pub host: &'a Host,
     /// What exists.
     pub world: &'a dyn World,
-    /// Called `podman`: where defaults differ, its.
-    pub podman: bool,
 }
 
 /// A container ready to be stored.
@@ -132,7 +130,9 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         timezone: o.timezone.clone().or_else(|| inputs.config.containers.timezone.clone()),
         secrets: secrets::resolve(inputs)?,
         systemd,
-        passwd: o.passwd.unwrap_or(inputs.podman || o.passwd_entry.is_some() || o.group_entry.is_some()),
+        passwd: o
+            .passwd
+            .unwrap_or(inputs.config.podman || o.passwd_entry.is_some() || o.group_entry.is_some()),
         passwd_entry: o.passwd_entry.clone(),
         group_entry: o.group_entry.clone(),
         host_users: host_users(inputs)?,

@@ -183,7 +183,6 @@ fn with(config: ImageConfig, wish: impl FnOnce(&mut CreateOptions)) -> Result<Re
         config: &Config::default(),
         host: &Host::fixed(2, all_capabilities()),
         world: &Table,
-        podman: false,
     })
 }
 

@@ -74,15 +74,19 @@ impl Client {
         self.queued
     }
 
-    /// Whether more than [`FULL`] bytes wait for it. It may take its time.
-    pub(super) fn full(&mut self) -> bool {
-        self.full_since = None;
+    /// Whether reading waits for it.
+    pub(super) fn is_full(&self) -> bool {
         self.queued > FULL
+    }
+
+    /// It may take its time so far.
+    pub(super) fn forgive(&mut self) {
+        self.full_since = None;
     }
 
     /// When it is too slow, if its queue is full.
     pub(super) fn patience(&mut self, now: Instant) -> Option<Instant> {
-        self.full_since = (self.queued > FULL).then(|| self.full_since.unwrap_or(now));
+        self.full_since = self.is_full().then(|| self.full_since.unwrap_or(now));
         self.full_since.map(|since| since + PATIENCE)
     }
 

@@ -80,7 +80,8 @@ impl Server {
         for &slot in &attached {
             let Some(client) = self.clients.get(slot) else { continue };
             if client.foreground && alone {
-                stall |= client.full();
+                stall |= client.is_full();
+                client.forgive();
                 continue;
             }
             let Some(until) = client.patience(now) else { continue };

@@ -146,12 +146,11 @@ pub(super) fn print_value(value: &Value) -> String {
         },
         Value::String(s) => s.clone(),
         Value::Array(list) => format!("[{}]", list.iter().map(print_value).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) if structure(map).is_some() => {
-            let fields = structure(map).unwrap_or_default().iter();
-            let fields = fields.map(|name| map.get(*name).map(print_value).unwrap_or_default());
-            format!("{{{}}}", fields.collect::<Vec<_>>().join(" "))
-        }
         Value::Object(map) => {
+            if let Some(names) = structure(map) {
+                let fields = names.iter().map(|name| map.get(*name).map(print_value).unwrap_or_default());
+                return format!("{{{}}}", fields.collect::<Vec<_>>().join(" "));
+            }
             let mut all: Vec<(&String, &Value)> = map.iter().collect();
             all.sort_by_key(|(k, _)| *k);
             // The values of docker's sets (ports, volumes) are empty structs, which Go prints as braces.
