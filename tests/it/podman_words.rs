@@ -116,6 +116,11 @@ fn json_has_podman_s_shape() {
     let net = json(&s, &["network", "inspect", "net"]);
     assert_eq!(net[0]["subnets"][0]["subnet"], "10.99.3.0/24");
     assert!(net[0]["subnets"][0]["lease_range"]["start_ip"].is_string(), "{net}");
+    podman(&s, &["network", "connect", "net", "c"]).ok();
+    let net = json(&s, &["network", "inspect", "net"]);
+    let id = s.inspect("c", "{{.Id}}");
+    assert_eq!(net[0]["containers"][&id]["name"], "c", "{net}");
+    assert!(net[0]["containers"][&id]["interfaces"]["eth1"]["subnets"][0]["ipnet"].is_string(), "{net}");
     let volumes = json(&s, &["volume", "ls", "--format", "json"]);
     assert_eq!(volumes[0]["Name"], "vol");
     assert!(volumes[0]["Mountpoint"].is_string() && volumes[0]["Labels"].is_object(), "{volumes}");

@@ -355,7 +355,10 @@ fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let whole = matches!(args.format.as_deref().map(str::trim), None | Some("" | "json"));
     super::inspect::show(ui, args.format.as_deref(), &args.names, |name| {
         let value = networks::inspect(engine, name)?;
-        Ok(if whole && ctx.manner == Manner::Podman { podman_json::inspected_network(&value) } else { value })
+        match whole && ctx.manner == Manner::Podman {
+            true => Ok(podman_json::inspected_network(&networks::network(engine, name)?, &value)),
+            false => Ok(value),
+        }
     })
 }
 

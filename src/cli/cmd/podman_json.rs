@@ -167,53 +167,22 @@ fn after(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A network of `network inspect`, made of docker's document of it.
-pub(super) fn inspected_network(docker: &Value) -> Value {
-    let mut subnets: Vec<Value> = docker["Subnets"].as_array().into_iter().flatten().map(lower).collect();
-    for subnet in &mut subnets {
-        let network =
-            subnet["subnet"].as_str().and_then(|s| s.split_once('/')).and_then(|(ip, _)| ip.parse().ok());
-        let first = subnet["lease_range"]["start_ip"].as_str().and_then(|ip| ip.parse::<IpAddr>().ok());
-        if let Some(first) = first.filter(|ip| Some(*ip) == network) {
-            subnet["lease_range"]["start_ip"] = after(first).to_string().into();
-        }
-    }
+/// A network of `network inspect`: as `ls` has it, with what docker's document says of who is in it.
+pub(super) fn inspected_network(n: &Network, docker: &Value) -> Value {
     let mut containers = Map::new();
     for (id, c) in docker["Containers"].as_object().into_iter().flatten() {
         let addresses = ["IPv4Address", "IPv6Address"].iter().filter_map(|key| c[*key].as_str());
         let addresses = addresses.filter(|a| !a.is_empty()).map(|a| json!({ "ipnet": a }));
         let interface = json!({ "subnets": addresses.collect::<Vec<_>>(), "mac_address": c["MacAddress"] });
-        let entry = json!({ "name": c["Name"], "interfaces": { "eth0": interface } });
-        containers.insert(id.clone(), entry);
+        let name = c["Interface"].as_str().unwrap_or_default();
+        containers.insert(id.clone(), json!({ "name": c["Name"], "interfaces": { name: interface } }));
     }
-    let mut value = json!({
-        "name": docker["Name"],
-        "id": docker["Id"],
-        "driver": docker["Driver"],
-        "network_interface": docker["NetworkInterface"],
-        "created": docker["Created"],
-        "subnets": subnets,
-        "ipv6_enabled": docker["EnableIPv6"],
-        "internal": docker["Internal"],
-        "dns_enabled": docker["DNSEnabled"],
-        "ipam_options": { "driver": "host-local" },
-        "containers": containers,
-    });
-    for (key, from) in [
-        ("labels", "Labels"),
-        ("options", "Options"),
-        ("network_dns_servers", "NetworkDNSServers"),
-        ("routes", "Routes"),
-    ] {
-        let empty = docker[from].as_object().is_some_and(Map::is_empty)
-            || docker[from].as_array().is_some_and(Vec::is_empty);
-        if !empty && !docker[from].is_null() {
-            value[key] = if key == "routes" {
-                docker[from].as_array().into_iter().flatten().map(lower).collect()
-            } else {
-                docker[from].clone()
-            };
-        }
+    let mut value = network(n);
+    value["name"] = docker["Name"].clone();
+    value["containers"] = containers.into();
+    let routes: Vec<Value> = docker["Routes"].as_array().into_iter().flatten().map(lower).collect();
+    if !routes.is_empty() {
+        value["routes"] = routes.into();
     }
     value
 }

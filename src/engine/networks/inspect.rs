@@ -7,22 +7,32 @@ use serde_json::{Map, Value, json};
 use super::super::context::Context;
 use super::super::error::Error;
 use super::{MODES, find, mode};
+use crate::model::container::Phase;
+use crate::model::id::ContainerId;
 use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
-use crate::storage::leases;
+use crate::storage::{leases, volatile};
 
 /// One network.
 ///
 /// # Errors
 /// No such network.
 pub fn inspect(ctx: &Context, name: &str) -> Result<Value, Error> {
-    let network = match MODES.iter().find(|(n, _)| *n == name) {
-        Some((name, driver)) => mode(name, driver),
-        None => find(ctx, &ctx.store()?, name)?,
-    };
+    let network = network(ctx, name)?;
     let containers = containers(ctx, &network)?;
     let mut value = value(&network, &containers);
     value["Name"] = ctx.network_name(&network.name).into();
     Ok(value)
+}
+
+/// A network, or one of docker's modes as one.
+///
+/// # Errors
+/// No such network.
+pub fn network(ctx: &Context, name: &str) -> Result<Network, Error> {
+    match MODES.iter().find(|(n, _)| *n == name) {
+        Some((name, driver)) => Ok(mode(name, driver)),
+        None => find(ctx, &ctx.store()?, name),
+    }
 }
 
 /// Containers attached now: by their leases.
@@ -38,6 +48,8 @@ fn containers(ctx: &Context, network: &Network) -> Result<Map<String, Value>, Er
                 "MacAddress": lease.mac.clone().unwrap_or_default(),
                 "IPv4Address": "",
                 "IPv6Address": "",
+                // podman's.
+                "Interface": interface(ctx, &lease.id, &network.name),
             })
         });
         let key = if ip.is_ipv4() { "IPv4Address" } else { "IPv6Address" };
@@ -47,6 +59,13 @@ fn containers(ctx: &Context, network: &Network) -> Result<Map<String, Value>, Er
         }
     }
     Ok(found)
+}
+
+/// What a container's end of a network is called inside; nothing if it has just ended.
+fn interface(ctx: &Context, id: &ContainerId, network: &str) -> String {
+    let phase = volatile::read_phase(&ctx.paths, id).ok().flatten();
+    let attached = phase.as_ref().and_then(Phase::running).map(|r| r.network.as_slice()).unwrap_or_default();
+    attached.iter().find(|a| a.network == network).map(|a| a.interface.clone()).unwrap_or_default()
 }
 
 fn value(n: &Network, containers: &Map<String, Value>) -> Value {

@@ -8,7 +8,7 @@ mod update;
 
 pub use connect::{ConnectOptions, connect, disconnect, reload};
 pub use create::{HOST_BINDING, NetworkOptions, create};
-pub use inspect::inspect;
+pub use inspect::{inspect, network};
 pub use update::update;
 
 use super::context::Context;
