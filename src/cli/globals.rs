@@ -35,6 +35,12 @@ pub struct Globals {
     pub cdi_spec_dirs: Vec<String>,
     /// `--module`.
     pub modules: Vec<String>,
+    /// `--storage-opt overlay.imagestore=`: further stores of images.
+    pub image_stores: Vec<String>,
+    /// `--network-config-dir`.
+    pub network_config_dir: Option<String>,
+    /// `--events-backend`.
+    pub events_backend: Option<String>,
     /// `--out`: file that gets what would go to stdout.
     pub out: Option<String>,
     /// `--noout`: nothing goes to stdout.
@@ -76,7 +82,23 @@ const TABLE: &[(&str, Option<char>, Kind, &str)] = &[
     ("tmpdir", None, Kind::Value, "Directory for temporary files"),
     ("out", None, Kind::Value, "Write what would go to stdout into a file"),
     ("noout", None, Kind::Switch, "Write nothing to stdout"),
-    ("events-backend", None, Kind::Value, "Only file: rcon keeps events itself"),
+    ("events-backend", None, Kind::Value, "file, or none: no events are kept"),
+    ("network-backend", None, Kind::Value, "Only netavark: the kind of networks that rcon makes"),
+    ("db-backend", None, Kind::Value, "Only sqlite"),
+    (
+        "network-config-dir",
+        None,
+        Kind::Value,
+        "Directory of network definitions to take up (netavark's JSON)",
+    ),
+    (
+        "storage-opt",
+        None,
+        Kind::Value,
+        "overlay.imagestore=DIR: a further --root whose images are used (may be repeated)",
+    ),
+    // podman's scripts give its path; there is nothing to choose, as with --disable-content-trust.
+    ("conmon", None, Kind::Value, ""),
     ("version", Some('v'), Kind::Switch, "Print the version"),
     ("help", None, Kind::Switch, "Print help"),
     ("context", Some('c'), Kind::Refused(REMOTE), ""),
@@ -87,12 +109,16 @@ const TABLE: &[(&str, Option<char>, Kind, &str)] = &[
     ("remote", Some('r'), Kind::RefusedSwitch(REMOTE), ""),
     ("tls", None, Kind::RefusedSwitch(REMOTE), ""),
     ("tlsverify", None, Kind::RefusedSwitch(REMOTE), ""),
-    ("conmon", None, Kind::Refused("rcon's monitor is rcon itself"), ""),
     ("runtime-flag", None, Kind::Refused("containers run by the runtime that is part of rcon"), ""),
-    ("storage-opt", None, Kind::Refused("rcon's store has no options; --root says where it is"), ""),
-    ("imagestore", None, Kind::Refused("images are kept below --root"), ""),
+    (
+        "imagestore",
+        None,
+        Kind::Refused(
+            "images are kept below --root; --storage-opt overlay.imagestore=DIR adds those of another",
+        ),
+        "",
+    ),
     ("volumepath", None, Kind::Refused("volumes are kept below --root"), ""),
-    ("network-config-dir", None, Kind::Refused("networks are kept in the database below --root"), ""),
     ("transient-store", None, Kind::RefusedSwitch("a --root on a tmpfs is transient"), ""),
     (
         "syslog",
@@ -150,6 +176,9 @@ impl Globals {
             cdi_spec_dirs: paths(&self.cdi_spec_dirs),
             hooks_dirs: paths(&self.hooks_dirs),
             modules: self.modules.clone(),
+            image_stores: paths(&self.image_stores),
+            network_config_dir: path(&self.network_config_dir),
+            events_backend: self.events_backend.clone(),
             podman: false,
         }
     }
@@ -236,25 +265,18 @@ impl Globals {
             "runtime" => &mut self.runtime,
             "tmpdir" => &mut self.tmpdir,
             "out" => &mut self.out,
-            "events-backend" => return check(name, &value, &["file"]),
-            "cdi-spec-dir" => {
-                return {
-                    self.cdi_spec_dirs.push(value);
-                    Ok(())
-                };
+            "network-config-dir" => &mut self.network_config_dir,
+            "events-backend" => {
+                check(name, &value, &["file", "none"])?;
+                &mut self.events_backend
             }
-            "module" => {
-                return {
-                    self.modules.push(value);
-                    Ok(())
-                };
-            }
-            "hooks-dir" => {
-                return {
-                    self.hooks_dirs.push(value);
-                    Ok(())
-                };
-            }
+            "network-backend" => return check(name, &value, &["netavark"]),
+            "db-backend" => return check(name, &value, &["sqlite"]),
+            "conmon" => return Ok(()),
+            "storage-opt" => return self.storage_option(&value),
+            "cdi-spec-dir" => return push(&mut self.cdi_spec_dirs, value),
+            "module" => return push(&mut self.modules, value),
+            "hooks-dir" => return push(&mut self.hooks_dirs, value),
             "log-level" => {
                 let value = value.to_lowercase();
                 check(
@@ -277,6 +299,30 @@ impl Globals {
         *slot = Some(value);
         Ok(())
     }
+}
+
+impl Globals {
+    fn storage_option(&mut self, text: &str) -> Result<(), ArgvError> {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        match key.strip_prefix("overlay.").unwrap_or(key) {
+            "imagestore" | "additionalimagestore" if value.starts_with('/') => {
+                self.image_stores.push(value.to_owned());
+                Ok(())
+            }
+            "imagestore" | "additionalimagestore" => {
+                Err(ArgvError::Global(format!("--storage-opt {key} wants an absolute path, not {value:?}")))
+            }
+            _ => Err(ArgvError::Global(format!(
+                "--storage-opt {key} is not supported: of the store's options rcon has overlay.imagestore"
+            ))),
+        }
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it ends the branch of a match whose others can fail")]
+fn push(list: &mut Vec<String>, value: String) -> Result<(), ArgvError> {
+    list.push(value);
+    Ok(())
 }
 
 fn bool_of(name: &str, value: Option<String>) -> Result<bool, ArgvError> {

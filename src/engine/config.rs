@@ -127,6 +127,8 @@ pub struct EngineConfig {
     pub default_subnet: Option<String>,
     /// `events_container_create_inspect_data`.
     pub events_inspect_data: bool,
+    /// `events_logger` of `none`: no events are kept.
+    pub no_events: bool,
     /// `default_host_ips`: where ports are published for which no address is named.
     pub default_host_ips: Vec<IpAddr>,
 }
@@ -183,10 +185,16 @@ impl Config {
             hooks_dirs,
             modules: _,
             podman,
+            image_stores: _,
+            network_config_dir: _,
+            events_backend,
         } = global;
         self.podman = *podman;
         if let Some(manager) = cgroup_manager {
             self.engine.cgroup_manager = Some(manager.clone());
+        }
+        if let Some(backend) = events_backend {
+            self.engine.no_events = backend == "none";
         }
         match self.engine.cgroup_manager.as_deref() {
             None | Some("cgroupfs" | "systemd") => {}
@@ -204,7 +212,7 @@ impl Config {
                 format!("storage driver {driver:?} is not supported: rcon uses overlay"),
             ));
         }
-        if let Some(runtime) = runtime.as_deref().filter(|r| !matches!(*r, "" | "rcon")) {
+        if let Some(runtime) = runtime.as_deref().filter(|r| !super::resolve::is_own_runtime(r)) {
             return Err(Error::new(
                 Kind::Unsupported,
                 format!(

@@ -21,6 +21,10 @@ pub struct Context {
     /// Names are podman's: those of images are shown in full, found by their end, and `localhost/…` where made here; the
     /// default network is `podman`.
     pub podman: bool,
+    /// `--storage-opt overlay.imagestore`: roots whose images are used, too.
+    pub image_stores: Vec<PathBuf>,
+    /// `--network-config-dir`: networks that are defined in files.
+    pub network_config_dir: Option<PathBuf>,
 }
 
 /// The global flags of the command line.
@@ -46,6 +50,12 @@ pub struct GlobalOptions {
     pub podman: bool,
     /// `--module`: further containers.conf files, by path or name.
     pub modules: Vec<String>,
+    /// See [`Context::image_stores`].
+    pub image_stores: Vec<PathBuf>,
+    /// See [`Context::network_config_dir`].
+    pub network_config_dir: Option<PathBuf>,
+    /// `--events-backend`: `file` or `none`.
+    pub events_backend: Option<String>,
 }
 
 impl Context {
@@ -58,7 +68,14 @@ impl Context {
         let config = Config::load(&env, global)?;
         let root = global.root.clone().or(env.root).unwrap_or_else(|| config.root.clone());
         let run = global.runroot.clone().or(env.runroot).unwrap_or_else(|| config.runroot.clone());
-        Ok(Self { paths: Paths::new(root, run), config, host: Host::default(), podman: global.podman })
+        Ok(Self {
+            paths: Paths::new(root, run),
+            config,
+            host: Host::default(),
+            podman: global.podman,
+            image_stores: global.image_stores.clone(),
+            network_config_dir: global.network_config_dir.clone(),
+        })
     }
 
     /// Keys that detach: as given, or those of containers.conf.
@@ -85,11 +102,18 @@ impl Context {
         if self.podman { name.to_string() } else { name.familiar() }
     }
 
-    /// Opens the store below the durable root, making it when needed.
+    /// Opens the store below the durable root, making it when needed, and takes up what is defined elsewhere.
     ///
     /// # Errors
     /// No permission, or a database that cannot be opened.
     pub fn store(&self) -> Result<Store, Error> {
-        Store::open(&self.paths).map_err(Error::from)
+        let store = Store::open(&self.paths)?;
+        for lender in &self.image_stores {
+            store.borrow_images(lender)?;
+        }
+        if let Some(dir) = &self.network_config_dir {
+            super::networks::take_up(&store, dir)?;
+        }
+        Ok(store)
     }
 }

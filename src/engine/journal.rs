@@ -78,6 +78,9 @@ fn event(kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) 
 }
 
 fn append(ctx: &Context, event: &Event) {
+    if ctx.config.engine.no_events {
+        return;
+    }
     if let Err(e) = crate::storage::events::append(&ctx.paths, event) {
         tracing::warn!(error = %e, "the event journal cannot be written");
     }

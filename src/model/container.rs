@@ -167,6 +167,9 @@ pub struct LifecycleSpec {
     pub health_log: HealthLog,
     /// Logs.
     pub log: LogSpec,
+    /// What happens to it is not written into the journal of events.
+    #[serde(default)]
+    pub no_events: bool,
     /// `--sdnotify`.
     #[serde(default)]
     pub sdnotify: Option<String>,

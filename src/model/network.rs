@@ -259,6 +259,9 @@ pub struct Network {
     pub labels: Vec<(String, String)>,
     /// When it was made.
     pub created: jiff::Timestamp,
+    /// The file that defines it (`--network-config-dir`); it goes with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<std::path::PathBuf>,
 }
 
 /// A route of a network's containers (`network create --route`).

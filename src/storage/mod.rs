@@ -22,6 +22,7 @@ pub mod host_ids;
 pub mod images;
 pub mod layers;
 pub mod leases;
+pub mod lent;
 pub mod lock;
 pub mod logs;
 pub mod networks;

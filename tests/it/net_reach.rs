@@ -84,6 +84,7 @@ fn network(name: &str, bridge: &str, third: u8, internal: bool) -> Network {
         options: Vec::new(),
         labels: Vec::new(),
         created: jiff::Timestamp::now(),
+        file: None,
     }
 }
 

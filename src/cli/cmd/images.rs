@@ -174,7 +174,7 @@ fn row(e: &ListEntry, now: jiff::Timestamp, cut: bool) -> Data {
         "History": image.names.join(", "),
         "Labels": tame(&listing::labels_text(&image.config.labels)),
         "Names": image.names,
-        "ReadOnly": false,
+        "ReadOnly": e.read_only,
         "RepoDigests": image.digests,
         "RepoTags": image.names,
         "Platform": format!("{}/{}", image.os, image.architecture),

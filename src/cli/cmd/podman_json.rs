@@ -110,6 +110,9 @@ pub(super) fn images(all: &[ListEntry]) -> Vec<Value> {
             "Created": e.created.map_or(0, jiff::Timestamp::as_second),
             "CreatedAt": e.created.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| t.to_string()),
         });
+        if e.read_only {
+            value["ReadOnly"] = true.into();
+        }
         if image.names.is_empty() {
             value["RepoTags"] = Value::Null;
             value["Dangling"] = true.into();

@@ -90,6 +90,7 @@ struct Engine {
     cgroup_manager: Option<String>,
     detach_keys: Option<String>,
     events_container_create_inspect_data: Option<bool>,
+    events_logger: Option<String>,
     hooks_dir: Option<List>,
     stop_timeout: Option<i64>,
 }
@@ -114,10 +115,13 @@ pub(super) fn apply(config: &mut Config, path: &Path, text: &str) -> Result<(), 
         cgroup_manager,
         detach_keys,
         events_container_create_inspect_data: inspect_data,
+        events_logger,
         hooks_dir,
         stop_timeout,
     } = engine;
     set(&mut config.engine.events_inspect_data, inspect_data);
+    // `file` and `journald` are both kept in our own journal: a configuration made for podman goes on working.
+    set(&mut config.engine.no_events, events_logger.map(|logger| logger == "none"));
     let e = &mut config.engine;
     let appending = &mut config.appending;
     list(&mut e.cdi_spec_dirs, cdi_spec_dirs, "cdi_spec_dirs", appending);

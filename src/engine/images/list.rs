@@ -8,7 +8,7 @@ use crate::model::digest::Digest;
 use crate::model::image::Image;
 use crate::model::reference::ImageRef;
 use crate::model::units::parse_timestamp;
-use crate::storage::Store;
+use crate::storage::{Paths, Store, lent};
 
 /// Filters that `images` knows.
 pub const IMAGE_FILTERS: &[&str] = &[
@@ -55,6 +55,8 @@ pub struct ListEntry {
     pub size: u64,
     /// Containers that use it.
     pub containers: usize,
+    /// It is used from another store.
+    pub read_only: bool,
     /// The image.
     pub image: Image,
 }
@@ -84,6 +86,7 @@ fn name(e: &ListEntry) -> (Option<&str>, Option<&str>) {
 }
 
 fn entries_of(ctx: &Context, image: &Image, containers: usize) -> Vec<ListEntry> {
+    let read_only = is_lent(&ctx.paths, image);
     let entry = |repository: Option<String>, tag: Option<String>, digest: Option<Digest>| ListEntry {
         id: image.id.clone(),
         repository,
@@ -92,6 +95,7 @@ fn entries_of(ctx: &Context, image: &Image, containers: usize) -> Vec<ListEntry>
         created: image.created,
         size: image.size,
         containers,
+        read_only,
         image: image.clone(),
     };
     let digests: Vec<ImageRef> = image.digests.iter().filter_map(|d| d.parse().ok()).collect();
@@ -122,6 +126,7 @@ pub(super) struct ImageFilter {
     patterns: Vec<Pattern>,
     /// podman: a pattern may fit the end of a name.
     by_end: bool,
+    paths: Paths,
 }
 
 impl ImageFilter {
@@ -152,14 +157,15 @@ impl ImageFilter {
         };
         let given = references.iter().chain(filters.values("reference"));
         let patterns = given.map(|text| Pattern::new(text)).collect::<Result<_, _>>()?;
-        Ok(Self { before, since, until, patterns, by_end: ctx.podman, filters })
+        Ok(Self { before, since, until, patterns, by_end: ctx.podman, filters, paths: ctx.paths.clone() })
     }
 
     pub(super) fn wants(&self, image: &Image, containers: usize) -> bool {
         self.filters.iter().all(|(key, values)| match key {
             "dangling" => values.iter().all(|v| boolean(v) == Some(image.names.is_empty())),
-            // Every image here is one that somebody asked for, and all of it can be written.
-            "intermediate" | "readonly" => values.iter().all(|v| boolean(v) == Some(false)),
+            // Every image here is one that somebody asked for.
+            "intermediate" => values.iter().all(|v| boolean(v) == Some(false)),
+            "readonly" => values.iter().all(|v| boolean(v) == Some(is_lent(&self.paths, image))),
             "label" => values.iter().all(|v| has_label(&image.config.labels, v)),
             "label!" => !values.iter().any(|v| has_label(&image.config.labels, v)),
             "before" => self.before.is_some_and(|t| image.created.is_some_and(|c| c < t)),
@@ -180,6 +186,11 @@ impl ImageFilter {
     fn wants_entry(&self, e: &ListEntry) -> bool {
         self.patterns.is_empty() || self.patterns.iter().any(|p| p.fits(e, self.by_end))
     }
+}
+
+/// Whether an image is used from another store (`--storage-opt overlay.imagestore`).
+fn is_lent(paths: &Paths, image: &Image) -> bool {
+    image.layers.last().is_some_and(|top| lent::is_lent(paths, top))
 }
 
 fn boolean(text: &str) -> Option<bool> {

@@ -109,6 +109,7 @@ pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error>
             options: options.options.clone(),
             labels: options.labels.clone(),
             created: jiff::Timestamp::now(),
+            file: None,
         })
     })?;
     if network.id == id {

@@ -3,11 +3,13 @@
 
 mod connect;
 mod create;
+mod files;
 mod inspect;
 mod update;
 
 pub use connect::{ConnectOptions, connect, disconnect, reload};
 pub use create::{HOST_BINDING, NetworkOptions, create};
+pub(super) use files::take_up;
 pub use inspect::{inspect, network};
 pub use update::update;
 
@@ -74,6 +76,7 @@ fn default_network(ctx: &Context, existing: &[Network]) -> Result<Network, Error
         options: Vec::new(),
         labels: Vec::new(),
         created: jiff::Timestamp::now(),
+        file: None,
     })
 }
 
@@ -94,6 +97,7 @@ fn mode(name: &str, driver: &str) -> Network {
         options: Vec::new(),
         labels: Vec::new(),
         created: jiff::Timestamp::UNIX_EPOCH,
+        file: None,
     }
 }
 
@@ -260,6 +264,9 @@ fn remove_users(ctx: &Context, users: &[String], network: &str, timeout: Option<
 
 /// The record is gone: the kernel's part follows.
 fn gone(ctx: &Context, network: &Network) -> Result<(), Error> {
+    if let Some(file) = &network.file {
+        files::remove(file)?;
+    }
     journal::network(ctx, "destroy", network, &[]);
     net::remove_network(network)
         .map_err(|e| Error::from(e).context(format!("removing the bridge of network {}", network.name)))

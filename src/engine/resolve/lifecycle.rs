@@ -65,6 +65,7 @@ pub(super) fn resolve(
         health_on_failure: *health_on_failure,
         health_log: health::log(health_log, inputs)?,
         log: logs(driver.as_deref(), log_opts, inputs.config.containers.log_size_max)?,
+        no_events: inputs.config.engine.no_events,
         sdnotify: sdnotify.clone(),
         // Known to `create`, which fills them in.
         pidfile: None,

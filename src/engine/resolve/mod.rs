@@ -39,6 +39,7 @@ pub use limits::check_resources;
 pub use mounts::NewVolume;
 pub use ports::{expand_publish, parse_exposed};
 pub use process::{env_merge, exec_capabilities};
+pub(super) use refuse::is_own as is_own_runtime;
 pub use userns::is_automatic;
 pub use world::{Neighbour, PathKind, World};
 

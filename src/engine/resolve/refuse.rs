@@ -14,7 +14,7 @@ fn unsupported(flag: &str, why: &str) -> Error {
 /// The first such option.
 pub(super) fn check(o: &CreateOptions) -> Result<(), Error> {
     if let Some(runtime) = &o.runtime
-        && !matches!(runtime.as_str(), "" | "rcon" | "runc" | "io.containerd.runc.v2")
+        && !is_own(runtime)
     {
         return Err(unsupported(
             &format!("--runtime {runtime}"),
@@ -24,6 +24,11 @@ pub(super) fn check(o: &CreateOptions) -> Result<(), Error> {
     podman_only(o)?;
     modes(o)?;
     Ok(())
+}
+
+/// Whether a runtime's name means our own: `runc` and `crun` are what docker and podman call the one that they have.
+pub(in crate::engine) fn is_own(runtime: &str) -> bool {
+    matches!(runtime, "" | "rcon" | "runc" | "crun" | "io.containerd.runc.v2")
 }
 
 fn podman_only(o: &CreateOptions) -> Result<(), Error> {

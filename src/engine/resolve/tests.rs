@@ -61,6 +61,7 @@ impl World for Table {
             options: Vec::new(),
             labels: Vec::new(),
             created: jiff::Timestamp::UNIX_EPOCH,
+            file: None,
         })
     }
 

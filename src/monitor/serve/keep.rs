@@ -10,6 +10,7 @@ pub(in crate::monitor) struct Keep {
     pub(in crate::monitor) name: String,
     pub(in crate::monitor) image: String,
     pub(in crate::monitor) labels: Vec<(String, String)>,
+    pub(in crate::monitor) no_events: bool,
     pub(in crate::monitor) tty: bool,
     /// Standard input is closed when the client that started the container closes its own.
     pub(in crate::monitor) stdin_once: bool,
@@ -41,6 +42,7 @@ impl Keep {
                 _ => spec.root.image_name.clone(),
             },
             labels: spec.labels.clone(),
+            no_events: life.no_events,
             tty: spec.process.tty,
             stdin_once: once,
             stop_signal: life.stop_signal,

@@ -53,6 +53,9 @@ impl Server {
     }
 
     fn append(&self, all: &[Event]) {
+        if self.keep.no_events {
+            return;
+        }
         if let Err(e) = events::append_all(&self.world.paths, all) {
             self.note(&format!("writing events: {e}"));
         }

@@ -87,6 +87,7 @@ fn spec() -> ContainerSpec {
             health_on_failure: HealthAction::default(),
             health_log: HealthLog::default(),
             log: LogSpec { driver: "none".into(), max_size: 0, max_file: 1, options: Vec::new() },
+            no_events: false,
             sdnotify: None,
             pidfile: None,
             monitor_pidfile: None,

@@ -1,0 +1,140 @@
+//! Networks that are defined in files (`--network-config-dir`): netavark's JSON, one network each, as podman keeps them
+//! and as administrators write them. They are taken up when the store is opened, and go when their file does.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::super::error::{Error, Kind};
+use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
+use crate::storage::{Error as StorageError, Store};
+
+#[derive(Deserialize)]
+struct File {
+    name: String,
+    id: String,
+    driver: String,
+    #[serde(default)]
+    network_interface: String,
+    created: Option<jiff::Timestamp>,
+    #[serde(default)]
+    subnets: Vec<FileSubnet>,
+    #[serde(default)]
+    routes: Vec<FileRoute>,
+    #[serde(default)]
+    ipv6_enabled: bool,
+    #[serde(default)]
+    internal: bool,
+    #[serde(default)]
+    dns_enabled: bool,
+    #[serde(default)]
+    network_dns_servers: Vec<IpAddr>,
+    #[serde(default)]
+    labels: std::collections::BTreeMap<String, String>,
+    #[serde(default)]
+    options: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct FileSubnet {
+    subnet: String,
+    gateway: Option<IpAddr>,
+    lease_range: Option<Range>,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    start_ip: IpAddr,
+    end_ip: IpAddr,
+}
+
+#[derive(Deserialize)]
+struct FileRoute {
+    destination: String,
+    gateway: IpAddr,
+    metric: Option<u32>,
+}
+
+/// Takes up the networks of the files in `dir` that are not there yet, and drops those whose file has gone. What does not
+/// parse is passed over with a warning: one bad file must not keep every command from working.
+pub(in crate::engine) fn take_up(store: &Store, dir: &Path) -> Result<(), Error> {
+    let known = store.list_networks()?;
+    let gone = |n: &&Network| n.file.as_ref().is_some_and(|f| f.starts_with(dir) && !f.exists());
+    for network in known.iter().filter(gone) {
+        match store.remove_network(&network.name) {
+            Ok(()) | Err(StorageError::InUse { .. } | StorageError::NotFound { .. }) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let Ok(entries) = std::fs::read_dir(dir) else { return Ok(()) };
+    for path in entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "json")) {
+        if known.iter().any(|n| n.file.as_ref() == Some(&path)) {
+            continue;
+        }
+        match read(&path) {
+            Ok(network) if known.iter().any(|n| n.name == network.name) => {}
+            Ok(network) => match store.insert_network(&network) {
+                Ok(()) | Err(StorageError::Exists { .. }) => {}
+                Err(e) => return Err(e.into()),
+            },
+            Err(why) => tracing::warn!("the network of {} is passed over: {why}", path.display()),
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the file of a network that was removed: it would come back.
+pub(super) fn remove(file: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(file) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::with_source(Kind::Internal, format!("removing {}", file.display()), e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read(path: &Path) -> Result<Network, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+    let file: File = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    if file.driver != "bridge" {
+        return Err(format!("network driver {:?} is not supported", file.driver));
+    }
+    if path.file_stem().is_none_or(|stem| stem != file.name.as_str()) {
+        return Err(format!("the file is not named after its network {:?}", file.name));
+    }
+    let created = file.created.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let name = if file.name == "podman" { DEFAULT_NETWORK.to_owned() } else { file.name };
+    Ok(Network {
+        interface: file.network_interface,
+        id: file.id,
+        name,
+        driver: file.driver,
+        subnets: file.subnets.into_iter().map(subnet).collect::<Result<_, _>>()?,
+        ipv6: file.ipv6_enabled,
+        internal: file.internal,
+        dns_enabled: file.dns_enabled,
+        dns_servers: file.network_dns_servers,
+        routes: file.routes.into_iter().map(route).collect::<Result<_, _>>()?,
+        options: file.options.into_iter().collect(),
+        labels: file.labels.into_iter().collect(),
+        created,
+        file: Some(path.to_owned()),
+    })
+}
+
+fn subnet(of: FileSubnet) -> Result<Subnet, String> {
+    let (address, prefix) = cidr(&of.subnet)?;
+    let range = of.lease_range.map(|r| (r.start_ip, r.end_ip));
+    Ok(Subnet { address, prefix, gateway: of.gateway, range })
+}
+
+fn route(of: FileRoute) -> Result<Route, String> {
+    let (destination, prefix) = cidr(&of.destination)?;
+    Ok(Route { destination, prefix, gateway: of.gateway, metric: of.metric })
+}
+
+fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
+    let parsed = text.split_once('/').and_then(|(ip, prefix)| Some((ip.parse().ok()?, prefix.parse().ok()?)));
+    parsed.ok_or_else(|| format!("invalid subnet {text:?}"))
+}
