@@ -7,8 +7,8 @@ set -euo pipefail
 what="${1:-build}"
 build=(ca-certificates curl gcc git libc6-dev make musl-tools)
 test=(apache2-utils attr busybox-static conmon containerd crun docker-registry docker.io iproute2 jq libcap2-bin mmdebstrap nftables openssl pigz
-  podman procps python3 runc skopeo strace tar umoci util-linux zstd)
-bench=(buildah iperf3 iptables isal netavark uidmap wrk xfsprogs)
+  podman procps python3 runc skopeo strace tar uidmap umoci util-linux zstd)
+bench=(buildah iperf3 iptables isal netavark wrk xfsprogs)
 packages=("${build[@]}")
 case "$what" in
   build) ;;

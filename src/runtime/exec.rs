@@ -10,7 +10,6 @@ use std::path::Path;
 
 use oci_spec::runtime::{Linux, Process};
 
-use super::Error;
 use super::cgroup::Cgroup;
 use super::cgroup::below::Below;
 use super::plan::domain::Domain;
@@ -19,11 +18,12 @@ use super::seccomp::{Filter, notify::Agent};
 use super::spawn::Stdio;
 use super::steps::{command, console, identity, namespaces, security};
 use super::sync::{self, During, Step, Up};
+use super::{Error, inside};
 use crate::sys::proc::Proc;
 use crate::sys::process::{self, CloneArgs, PidFd};
 use crate::sys::root::Root;
 use crate::sys::tty::Pty;
-use crate::sys::{fd, idmap, limits, ns, socket};
+use crate::sys::{caps, fd, idmap, limits, ns, socket};
 
 /// A process to put into a container.
 #[derive(Debug)]
@@ -69,8 +69,10 @@ struct Plan<'a> {
     process: ProcessPlan,
     /// Namespaces to enter, as `CLONE_NEW…` flags.
     join: u64,
-    /// We are in a user namespace ourselves.
-    lent: bool,
+    /// It runs in another user namespace than the machine's.
+    user_namespace: bool,
+    /// We may enter nothing but the container's user namespace: a process between does ([`inside`]).
+    enters_between: bool,
     first_cpus: Option<Vec<usize>>,
     waits: bool,
     /// Files by which the child joins the cgroup itself.
@@ -94,17 +96,14 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
         let mask = cpus.iter().filter(|&&c| c < 64).fold(0_u64, |mask, cpu| mask | 1 << cpu);
         tracing::debug!("nsexec: affinity: {mask:#x}");
     }
-    let own = ns::open_of_self(ns::Kind::Pid)?;
-    ns::join_process(request.init, ns::Kind::Pid.flag()).map_err(gone)?;
-    let mut born = born_in(target, &plan);
+    let mut born = plan.bear(target)?;
     if let (Some(cgroup), true, true) = (request.cgroup, request.below.is_unset(), is_busy(&born)) {
         // One that enabled controllers below itself, as systemd does in a container, takes no process any more. The
         // place of its first process does.
         if let Some(place) = cgroup.place_of(request.init_pid) {
-            born = born_in(Some(place.as_fd()), &plan);
+            born = plan.bear(Some(place.as_fd()))?;
         }
     }
-    super::spawn::come_back(&own, ns::Kind::Pid)?;
     let (child, socket) = born.map_err(|e| match e {
         Error::Sys(e) if e.is(libc::EBUSY) => {
             Error::refused(format!("adding pid 0 to cgroups of the container: {e}"))
@@ -121,11 +120,8 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
     starting.follow()
 }
 
-fn born_in(cgroup: Option<BorrowedFd<'_>>, plan: &Plan<'_>) -> Result<(process::Child, OwnedFd), Error> {
-    let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
-    let child = process::clone(&CloneArgs { flags: 0, cgroup }, || run(plan, theirs))?;
-    Ok((child, socket))
-}
+/// The new process, and our end of its socket.
+type Born = (process::Child, OwnedFd);
 
 fn is_busy<T>(made: &Result<T, Error>) -> bool {
     matches!(made, Err(Error::Sys(e)) if e.is(libc::EBUSY))
@@ -143,6 +139,9 @@ impl<'a> Plan<'a> {
     fn new(request: &'a Request<'a>) -> Result<Self, Error> {
         let mut process = ProcessPlan::new(request.process)?;
         let lent = idmap::user_above().is_some();
+        let root = caps::has("SYS_ADMIN");
+        let join = namespaces_of(request.init_pid, lent || !root)?;
+        let enters_between = join & ns::Kind::User.flag() != 0 && !root;
         let (join_cgroup, waits) = match request.cgroup {
             Some(cgroup) if !request.below.is_own() && cgroup.clone_target().is_none() => {
                 (Some(cgroup.join_files_below(request.below)?), false)
@@ -155,8 +154,9 @@ impl<'a> Plan<'a> {
         Ok(Self {
             request,
             process,
-            join: namespaces_of(request.init_pid, lent)?,
-            lent,
+            join: if enters_between { join & !BETWEEN } else { join },
+            user_namespace: lent || join & ns::Kind::User.flag() != 0,
+            enters_between,
             first_cpus: list(affinity.and_then(|a| a.initial().as_ref()))?,
             waits,
             join_cgroup: join_cgroup.unwrap_or_default(),
@@ -164,17 +164,47 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// Makes the process, in the container's pid namespace. An error of the clone itself is the inner one.
+    fn bear(&self, cgroup: Option<BorrowedFd<'_>>) -> Result<Result<Born, Error>, Error> {
+        let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
+        let args = CloneArgs { flags: 0, cgroup };
+        if self.enters_between {
+            let enter = || self.enter_between();
+            let child = inside::sibling(&args, enter, &CloneArgs::default(), || run(self, theirs));
+            return Ok(child.map(|child| (child, socket)));
+        }
+        let own = ns::open_of_self(ns::Kind::Pid)?;
+        ns::join_process(self.request.init, ns::Kind::Pid.flag()).map_err(gone)?;
+        let child = process::clone(&args, || run(self, theirs));
+        super::spawn::come_back(&own, ns::Kind::Pid)?;
+        Ok(child.map(|child| (child, socket)).map_err(Error::from))
+    }
+
+    /// What the process between enters: the user namespace, which gives the rights for the others, and that of pids,
+    /// which is for children.
+    fn enter_between(&self) -> crate::sys::Result<()> {
+        if let Some(value) = &self.process.oom_score_adj {
+            // Undumpable, we could not write to our own file any more.
+            Proc::host()?.write(Path::new("self/oom_score_adj"), value.as_bytes())?;
+        }
+        process::set_dumpable(false)?;
+        ns::join_process(self.request.init, BETWEEN)
+    }
+
     fn first_free(&self) -> i32 {
         3 + i32::try_from(self.request.preserved.len()).unwrap_or(i32::MAX / 2)
     }
 }
 
-/// All kinds but a user namespace that is our own, which cannot be entered again. In a user namespace also but what is
-/// our own anyway: it may be the machine's, and not ours to enter.
-fn namespaces_of(pid: i32, lent: bool) -> Result<u64, Error> {
+/// What a process between enters.
+const BETWEEN: u64 = (libc::CLONE_NEWUSER | libc::CLONE_NEWPID) as u64;
+
+/// All kinds but a user namespace that is our own, which cannot be entered again. Without root, or in a user namespace,
+/// also but what is our own anyway: it may be the machine's, and not ours to enter.
+fn namespaces_of(pid: i32, others_only: bool) -> Result<u64, Error> {
     let mut flags = 0;
     for kind in ns::Kind::ALL {
-        if !((lent || kind == ns::Kind::User) && is_ours(pid, kind)?) {
+        if !((others_only || kind == ns::Kind::User) && is_ours(pid, kind)?) {
             flags |= kind.flag();
         }
     }
@@ -282,8 +312,14 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     }
     // Through the host's /proc, before anything of the container's is in sight (rule R2).
     let proc = Proc::host().during(|| "opening /proc".into())?;
-    identity::write_oom_score(process, &proc)?;
+    if !plan.enters_between {
+        identity::write_oom_score(process, &proc)?;
+    }
     security::write_labels(process, &proc)?;
+    if plan.user_namespace {
+        // In it no hard limit can be raised, whatever we may here.
+        limits::raise_hard_of(0, &process.rlimits);
+    }
     ns::join_process(plan.request.init, plan.join).during(|| "entering the container".into())?;
     let pty = make_terminal(plan)?;
     place(plan, pty, kept)?;
@@ -292,8 +328,7 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     identity::own_stdio(process.uid);
     security::limit_bounding(&process.caps)?;
     command::enter_directory(process, true)?;
-    let user_namespace = plan.lent || plan.join & ns::Kind::User.flag() != 0;
-    identity::become_user(process, user_namespace)?;
+    identity::become_user(process, plan.user_namespace)?;
     command::enter_directory(process, false)?;
     security::raise(&process.caps)?;
     let path = command::find(process)?;

@@ -128,11 +128,12 @@ fn build_root(
     rootfs::make_working_directory(plan, root)?;
     run_creation_hooks(plan, socket, root)?;
     mounts::make_read_only(&late)?;
+    let null = masks::null(plan)?;
     rootfs::enter(plan, root)?;
     // Masks last: what is mounted after could uncover them; read-only paths before masks, so that a
     // mask below one is not cloned with it.
     masks::make_read_only(plan, root)?;
-    masks::mask(plan, root)?;
+    masks::mask(plan, root, null)?;
     rootfs::finish(plan, root)?;
     Ok(pty)
 }

@@ -17,14 +17,29 @@ use crate::sys::{self, ns, socket};
 
 /// Makes the container's process.
 pub(super) fn clone(plan: &Plan<'_>, args: &CloneArgs<'_>, theirs: OwnedFd) -> Result<Child, Error> {
-    let (ours, up) = socket::pair(socket::Kind::SeqPacket)?;
     // With another's cgroup namespace ours must come first: the process between is in it, and its child too then.
     let early = plan.namespaces.joins_cgroup();
     let (first, second) = if early { (args.cgroup, None) } else { (None, args.cgroup) };
-    let between = process::clone(&CloneArgs { flags: 0, cgroup: first }, || {
-        let made = enter(&plan.namespaces).and_then(|()| {
-            let flags = args.flags | libc::CLONE_PARENT as u64;
-            process::clone(&CloneArgs { flags, cgroup: second }, || init::run(plan, theirs))
+    sibling(
+        &CloneArgs { flags: 0, cgroup: first },
+        || enter(&plan.namespaces),
+        &CloneArgs { flags: args.flags, cgroup: second },
+        || init::run(plan, theirs),
+    )
+}
+
+/// A child of ours that a process between makes after it has entered something.
+pub(super) fn sibling(
+    first: &CloneArgs<'_>,
+    enter: impl FnOnce() -> sys::Result<()>,
+    second: &CloneArgs<'_>,
+    run: impl FnOnce() -> i32,
+) -> Result<Child, Error> {
+    let (ours, up) = socket::pair(socket::Kind::SeqPacket)?;
+    let between = process::clone(first, || {
+        let made = enter().and_then(|()| {
+            let flags = second.flags | libc::CLONE_PARENT as u64;
+            process::clone(&CloneArgs { flags, cgroup: second.cgroup }, run)
         });
         match made {
             Ok(child) => {

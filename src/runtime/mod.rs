@@ -20,6 +20,7 @@ mod init;
 mod inside;
 mod lenient;
 pub mod manage;
+mod maps;
 mod netdev;
 pub mod oci;
 mod plan;

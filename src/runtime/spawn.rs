@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::plan::namespaces::NamespacePlan;
 use super::seccomp::{Filter, notify::Agent};
 use super::sync::Up;
-use super::{Error, init, inside, netdev, sync};
+use super::{Error, init, inside, maps, netdev, sync};
 use crate::sys::proc::Proc;
 use crate::sys::process::{self, CloneArgs, ExitStatus, PidFd};
 use crate::sys::{idmap, limits, ns, socket};
@@ -170,26 +170,15 @@ impl Created {
         self.pidfd.as_ref().expect("taken only by go and detach, which consume the value")
     }
 
-    /// In its user namespace the child may not raise a hard limit, whatever we may.
-    fn raise_limits(&self, plan: &Plan<'_>) {
-        for &(resource, _, hard) in &plan.process.rlimits {
-            if let Ok((soft, now)) = limits::rlimit(resource)
-                && hard > now
-            {
-                // What is refused to us, too, the child tells when it sets the limit.
-                let _told = limits::set_rlimit_of(self.pid, resource, soft, hard);
-            }
-        }
-    }
-
     /// Cgroup and id maps, for which the child waits.
     fn let_go_on(&mut self, plan: &Plan<'_>, cgroup: Option<&Cgroup>) -> Result<(), Error> {
         if let Some(cgroup) = cgroup {
             cgroup.attach(self.pid)?;
         }
         if let Some((uids, gids)) = &plan.namespaces.maps {
-            self.raise_limits(plan);
-            idmap::write(self.pid, uids, gids, false)?;
+            // In its user namespace the child may not raise a hard limit, whatever we may.
+            limits::raise_hard_of(self.pid, &plan.process.rlimits);
+            maps::write(self.pid, uids, gids)?;
         }
         netdev::move_all(&plan.net_devices, self.pid, &plan.namespaces)?;
         if plan.waits {

@@ -158,6 +158,12 @@ pub fn get() -> Result<(CapSet, CapSet, CapSet)> {
     ))
 }
 
+/// Whether this thread may use a capability (in its own user namespace); its name is one of ours.
+#[must_use]
+pub fn has(name: &str) -> bool {
+    matches!((number(name), get()), (Some(number), Ok((effective, _, _))) if effective.contains(number))
+}
+
 /// Sets effective, permitted and inheritable sets of this thread.
 pub fn set(effective: CapSet, permitted: CapSet, inheritable: CapSet) -> Result<()> {
     let mut header = Header { version: VERSION_3, pid: 0 };

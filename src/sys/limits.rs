@@ -77,6 +77,18 @@ pub fn set_rlimit_of(pid: i32, resource: Resource, soft: u64, hard: u64) -> Resu
     check(r, "prlimit64", || format!("{}, {soft}:{hard}", resource.name())).map(drop)
 }
 
+/// Raises the hard limits of a process (0 is this one) that are below these, as far as we may; who sets the limits
+/// afterwards hears what is refused. For a process that is about to lose the right, in a user namespace.
+pub fn raise_hard_of(pid: i32, wanted: &[(Resource, u64, u64)]) {
+    for &(resource, _, hard) in wanted {
+        if let Ok((soft, now)) = rlimit(resource)
+            && hard > now
+        {
+            let _told_later = set_rlimit_of(pid, resource, soft, hard);
+        }
+    }
+}
+
 /// The file mode mask of this process.
 #[must_use]
 pub fn umask() -> u32 {

@@ -26,6 +26,12 @@ pub fn effective_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Effective group id of this process.
+#[must_use]
+pub fn effective_gid() -> u32 {
+    rustix::process::getegid().as_raw()
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

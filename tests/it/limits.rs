@@ -2,7 +2,9 @@
 
 use std::process::Stdio;
 
-use crate::support::{Sandbox, eventually};
+use serde_json::json;
+
+use crate::support::{Sandbox, bundle, eventually};
 
 /// A value of the container's own cgroup, v2's file or v1's.
 fn value(s: &Sandbox, container: &str, v2: &str, v1: &str) -> String {
@@ -153,6 +155,31 @@ fn a_wish_beyond_the_machine_is_an_error() {
     let done = s.rcon(["run", "--rm", "--network", "none", "--ulimit", &wish, "busybox", "true"]);
     assert!(done.fails(125).contains("RLIMIT_NOFILE"), "{done:?}");
     s.rcon(["run", "--rm", "--network", "none", "--ulimit", "nofile=512:512", "busybox", "true"]).ok();
+}
+
+/// In a user namespace nobody may raise a hard limit, so it is raised before.
+#[test]
+fn an_exec_into_a_user_namespace_may_have_more_than_we() {
+    let s = Sandbox::with_images("beyond-exec", &["busybox"]);
+    let hard = crate::support::sh("ulimit -Hn");
+    let Ok(hard) = hard.trim().parse::<u64>() else { return };
+    if !crate::support::sh("grep CapEff /proc/self/status").trim().ends_with("1ffffffffff") {
+        eprintln!("skipped: needs CAP_SYS_RESOURCE to raise a limit");
+        return;
+    }
+    let dir = bundle::bundle(&s, "more", "sleep 1000", |spec| {
+        spec["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({ "type": "user" }));
+        let map = json!([{ "containerID": 0, "hostID": 0, "size": 1000 }]);
+        (spec["linux"]["uidMappings"], spec["linux"]["gidMappings"]) = (map.clone(), map);
+    });
+    bundle::run_detached(&s, &dir, "more");
+    let process = s.dir().join("process.json");
+    let limit = json!([{ "type": "RLIMIT_NOFILE", "soft": hard + 1, "hard": hard + 1 }]);
+    let text = json!({ "cwd": "/", "args": ["sh", "-c", "ulimit -Hn"], "rlimits": limit, "user": { "uid": 0, "gid": 0 } });
+    std::fs::write(&process, text.to_string()).expect("process");
+    let done = bundle::runtime(&s, ["exec", "--process", &process.to_string_lossy(), "more"]);
+    assert_eq!(done.ok(), (hard + 1).to_string());
+    bundle::runtime(&s, ["delete", "--force", "more"]).ok();
 }
 
 #[test]

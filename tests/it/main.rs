@@ -49,6 +49,7 @@ mod runtime_peers;
 mod runtime_spec;
 mod runtime_start;
 mod runtime_suites;
+mod runtime_user;
 mod secrets;
 mod system_cmd;
 mod userns;

@@ -1,11 +1,10 @@
 //! Called as root of a user namespace that a user without root made, as podman calls its runtime.
 
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::bundle::bundle;
-use crate::support::{Sandbox, rcon_binary};
+use crate::support::Sandbox;
+use crate::support::bundle::{bundle, of_user};
 
 #[test]
 fn the_root_of_a_users_namespace_needs_no_more_than_the_user_may() {
@@ -20,17 +19,7 @@ fn the_root_of_a_users_namespace_needs_no_more_than_the_user_may() {
         mounts.retain(|m| m["type"] != "cgroup");
         spec["linux"].as_object_mut().expect("linux").remove("resources");
     });
-    // Another's file system is not its own to make places in.
-    let own = s.dir().join("own");
-    std::fs::create_dir_all(own.join("run")).expect("folder");
-    for one in [own.clone(), own.join("run")] {
-        chown(&one, Some(1000), Some(1000)).expect("owner");
-    }
-    for above in s.dir().ancestors().take(2) {
-        std::fs::set_permissions(above, PermissionsExt::from_mode(0o755)).expect("mode");
-    }
-    let binary = own.join("rcon");
-    std::fs::copy(rcon_binary(), &binary).expect("a copy that the user may read");
+    let own = of_user(&s, 1000);
     // Made by root, for a user without root may be kept from it; who is in it is user 1000 outside.
     let script = "unshare --user --mount sleep 1000 & holder=$!; trap \"kill $holder\" EXIT
         until [ \"$(readlink /proc/$holder/ns/user)\" != \"$(readlink /proc/$$/ns/user)\" ]; do sleep 0.01; done
@@ -39,7 +28,7 @@ fn the_root_of_a_users_namespace_needs_no_more_than_the_user_may() {
     let mut command = Command::new("sh");
     command
         .args(["-euc", script, "sh"])
-        .arg(&binary)
+        .arg(own.join("rcon"))
         .args(["runtime", "run", "--bundle"])
         .arg(&dir)
         .arg("lent");

@@ -36,6 +36,22 @@ pub fn bundle(sandbox: &Sandbox, id: &str, script: &str, change: impl FnOnce(&mu
     dir
 }
 
+/// A folder that belongs to a user without root, with a folder `run` and a copy of the binary, `rcon`.
+#[must_use]
+pub fn of_user(sandbox: &Sandbox, id: u32) -> PathBuf {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    let own = sandbox.dir().join("own");
+    fs::create_dir_all(own.join("run")).expect("folder");
+    for one in [own.clone(), own.join("run")] {
+        chown(&one, Some(id), Some(id)).expect("owner");
+    }
+    for above in sandbox.dir().ancestors().take(2) {
+        fs::set_permissions(above, fs::Permissions::from_mode(0o755)).expect("mode");
+    }
+    fs::copy(super::rcon_binary(), own.join("rcon")).expect("a copy that the user may read");
+    own
+}
+
 /// `create`, whose container keeps the streams that it is given: not the pipes of a test that waits for their end.
 pub fn create(sandbox: &Sandbox, bundle: &std::path::Path, id: &str) {
     let mut command = sandbox.command();

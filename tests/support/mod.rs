@@ -41,7 +41,7 @@ pub struct Done {
 }
 
 impl Done {
-    fn from(output: &Output) -> Self {
+    pub fn from(output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt as _;
         Self {
             code: output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0)),

@@ -53,7 +53,11 @@ pub(in crate::runtime) fn make_cgroup(
     };
     match manager.create_unit(&path, &resources, unit) {
         Err(e) if request.rootless && !path_given && e.is_denied() => {
-            tracing::warn!("no cgroup is made: {e}");
+            if has_limits(&resources) {
+                return Err(Error::spec("linux.resources", format!("limits need a cgroup: {e}")));
+            }
+            // As for anybody without root who asks for nothing but a container.
+            tracing::debug!("no cgroup is made: {e}");
             Ok(None)
         }
         made => Ok(Some(made?)),
@@ -62,19 +66,25 @@ pub(in crate::runtime) fn make_cgroup(
 
 /// No cgroup was wanted; what only a cgroup can hold to is refused.
 fn without_cgroup(linux: Option<&oci_spec::runtime::Linux>) -> Result<Option<Cgroup>, Error> {
-    let mut resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
+    let resources = linux.and_then(|l| l.resources().clone()).unwrap_or_default();
     // The rules of devices are in every configuration, and whoever disables cgroups knows that they go with them.
     if resources.devices().as_ref().is_some_and(|rules| !rules.is_empty()) {
         tracing::warn!("linux.resources.devices has no effect: the cgroup manager is disabled");
-        resources.set_devices(None);
     }
-    if resources != LinuxResources::default() {
+    if has_limits(&resources) {
         return Err(Error::spec(
             "linux.resources",
             "limits need a cgroup, and the cgroup manager is disabled",
         ));
     }
     Ok(None)
+}
+
+/// Whether anything but rules of devices is asked for.
+fn has_limits(resources: &LinuxResources) -> bool {
+    let mut others = resources.clone();
+    others.set_devices(None);
+    others != LinuxResources::default()
 }
 
 /// The host's user who is the container's: it gets the cgroup where it has that to itself, a namespace around it and a

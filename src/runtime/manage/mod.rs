@@ -6,5 +6,6 @@ pub mod create;
 pub mod delete;
 pub mod enter;
 pub mod foreground;
+pub mod members;
 pub mod query;
 pub mod signal;

@@ -34,14 +34,6 @@ pub fn all(store: &Store) -> Vec<Container> {
     store.ids().iter().filter_map(|id| store.open(id).ok()).collect()
 }
 
-/// Pids in a container.
-///
-/// # Errors
-/// [`Error`] of its cgroup.
-pub fn pids(container: &Container) -> Result<Vec<i32>, Error> {
-    Ok(container.cgroup()?.map(|c| c.pids()).transpose()?.unwrap_or_default())
-}
-
 /// A user of the host by id, by the host's own file; its number where there is no name.
 #[must_use]
 pub fn user_name(uid: u32) -> String {

@@ -14,7 +14,7 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<(), Error
         return match container.cgroup()? {
             Some(cgroup) if signal == libc::SIGKILL => Ok(cgroup.kill()?),
             Some(cgroup) => Ok(cgroup.signal(signal)?),
-            None => Ok(()),
+            None => super::members::signal(&container, signal),
         };
     }
     if signal == libc::SIGKILL && !container.spec().as_ref().is_ok_and(super::delete::ends_with_init) {

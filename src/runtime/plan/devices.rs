@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 use rustix::fs::{FileType, Mode};
 
+use super::host_tree::{HostTree, Wanted};
 use super::namespaces::NamespacePlan;
 use crate::runtime::Error;
 use crate::runtime::devices::DEFAULT_NODES;
 use crate::sys::error::Context as _;
-use crate::sys::fd;
 use crate::sys::idmap::Range;
 use crate::sys::mount::{self, Attributes};
 use crate::sys::root::{Root, chmod, chown};
@@ -27,7 +27,7 @@ pub(crate) struct DevicePlan {
     pub uid: u32,
     pub gid: u32,
     /// The host's node as a detached mount: a user namespace may make none.
-    pub host: Option<OwnedFd>,
+    pub host: Option<HostTree>,
 }
 
 /// The standard nodes and those of the spec; one of the spec replaces a standard one.
@@ -37,7 +37,8 @@ pub(crate) fn plan(given: &[LinuxDevice], namespaces: &NamespacePlan) -> Result<
     for &(path, major, minor) in DEFAULT_NODES {
         if !given.iter().any(|d| d.path() == Path::new(path)) {
             let device = libc::makedev(major, minor);
-            let host = bind.then(|| host_device(Path::new(path), libc::S_IFCHR, device)).transpose()?;
+            let host =
+                bind.then(|| host_device(Path::new(path), libc::S_IFCHR, device, namespaces)).transpose()?;
             out.push(DevicePlan {
                 path: path.into(),
                 mode: libc::S_IFCHR | 0o666,
@@ -71,7 +72,7 @@ pub(crate) fn plan(given: &[LinuxDevice], namespaces: &NamespacePlan) -> Result<
         let (uid, gid) = (d.uid().unwrap_or(0), d.gid().unwrap_or(0));
         let mut node = DevicePlan { path: d.path().clone(), mode, device, uid, gid, host: None };
         if bind && kind != libc::S_IFIFO {
-            node.host = Some(for_user_namespace(&node, namespaces.maps.as_ref())?);
+            node.host = Some(for_user_namespace(&node, namespaces)?);
         }
         out.push(node);
     }
@@ -79,42 +80,35 @@ pub(crate) fn plan(given: &[LinuxDevice], namespaces: &NamespacePlan) -> Result<
 }
 
 /// The host's node at the same path, checked to be that device.
-fn host_device(path: &Path, kind: u32, device: u64) -> Result<OwnedFd, Error> {
-    let tree = mount::open_tree_path(path, false)?;
-    let found = fd::stat(&tree)?;
-    if found.st_mode & libc::S_IFMT != kind || found.st_rdev != device {
-        return Err(Error::spec(
-            "linux.devices",
-            format!("{} of the host is another device", path.display()),
-        ));
-    }
-    Ok(dressed(tree)?)
+fn host_device(path: &Path, kind: u32, device: u64, namespaces: &NamespacePlan) -> Result<HostTree, Error> {
+    let wanted = Wanted { set: NO_PROGRAMS, device: Some((kind, device)), ..Wanted::new(path, false) };
+    wanted.tree(namespaces).map_err(|e| match e.is(libc::ENODEV) {
+        true => Error::spec("linux.devices", e.args),
+        false => e.into(),
+    })
 }
 
 /// Nobody starts programs from a device.
-fn dressed(tree: OwnedFd) -> crate::sys::Result<OwnedFd> {
-    let set = mount::attr::NOSUID | mount::attr::NOEXEC;
-    mount::set_attributes(&tree, &Attributes { set, ..Default::default() }, false)?;
-    Ok(tree)
-}
+const NO_PROGRAMS: u64 = mount::attr::NOSUID | mount::attr::NOEXEC;
 
 /// A node for a container in a user namespace, which may make none: one that we make on a file system of our own,
 /// with the mode and owner that are asked for. Where that fails, or we do not know the maps, the host's own node has
 /// to do.
-fn for_user_namespace(node: &DevicePlan, maps: Option<&(Vec<Range>, Vec<Range>)>) -> Result<OwnedFd, Error> {
+fn for_user_namespace(node: &DevicePlan, namespaces: &NamespacePlan) -> Result<HostTree, Error> {
     let host = |n: u32, ranges: &[Range]| {
         ranges.iter().find(|r| r.inside <= n && n - r.inside < r.count).map(|r| r.outside + (n - r.inside))
     };
+    let maps = namespaces.maps.as_ref().filter(|_| !namespaces.clones_in_child);
     let owner = maps.and_then(|(uids, gids)| Some((host(node.uid, uids)?, host(node.gid, gids)?)));
     match owner.and_then(|owner| make_node(node, owner).ok()) {
-        Some(tree) => Ok(tree),
-        None => host_device(&node.path, node.mode & libc::S_IFMT, node.device),
+        Some(tree) => Ok(HostTree::Made(tree)),
+        None => host_device(&node.path, node.mode & libc::S_IFMT, node.device, namespaces),
     }
 }
 
 fn make_node(node: &DevicePlan, (uid, gid): (u32, u32)) -> crate::sys::Result<OwnedFd> {
     let name = "node";
-    let home = Root::new(mount::FsContext::new("tmpfs")?.mount(mount::attr::NOSUID | mount::attr::NOEXEC)?);
+    let home = Root::new(mount::FsContext::new("tmpfs")?.mount(NO_PROGRAMS)?);
     let (dir, _) = home.parent(Path::new(name))?;
     let kind = FileType::from_raw_mode(node.mode);
     rustix::fs::mknodat(&dir, name, kind, Mode::empty(), node.device).call("mknodat", || name.into())?;
@@ -122,5 +116,7 @@ fn make_node(node: &DevicePlan, (uid, gid): (u32, u32)) -> crate::sys::Result<Ow
     chown(&made, uid, gid)?;
     chmod(&made, node.mode & 0o7777)?;
     drop((made, dir));
-    dressed(visit::clone_part(home.into_fd(), Path::new(name))?)
+    let tree = visit::clone_part(home.into_fd(), Path::new(name))?;
+    mount::set_attributes(&tree, &Attributes { set: NO_PROGRAMS, ..Default::default() }, false)?;
+    Ok(tree)
 }

@@ -2,10 +2,11 @@
 //! clone, so that a wrong spec fails in the parent and the child only acts.
 //!
 //! Sources of binds are opened here, as detached clones, in the caller's mount namespace and with
-//! the caller's rights.
+//! the caller's rights; by the child where the caller may not ([`host_tree`]).
 
 pub(crate) mod devices;
 pub(crate) mod domain;
+pub(crate) mod host_tree;
 pub(crate) mod mounts;
 pub(crate) mod namespaces;
 pub(crate) mod options;
@@ -21,10 +22,11 @@ use super::cgroup::Cgroup;
 use super::netdev::{self, NetDevice};
 use super::seccomp::Filter;
 use super::spawn::{Request, Rootfs, StartOn, Stdio};
-use crate::sys::mount::{self, Attributes, Propagation};
+use crate::sys::mount::Propagation;
 use crate::sys::{fd, ns, self_exe};
 use devices::DevicePlan;
 use domain::Domain;
+use host_tree::{HostTree, Wanted};
 use mounts::MountPlan;
 use namespaces::NamespacePlan;
 use process::ProcessPlan;
@@ -43,7 +45,7 @@ pub(crate) struct Plan<'a> {
     /// Take an empty session keyring instead of the caller's.
     pub new_keyring: bool,
     /// Detached mount that becomes the root.
-    pub rootfs: OwnedFd,
+    pub rootfs: HostTree,
     /// Where it is on the host, if it has a path.
     pub rootfs_path: Option<&'a Path>,
     /// The container has a mount namespace of its own.
@@ -57,7 +59,7 @@ pub(crate) struct Plan<'a> {
     pub masked: Vec<PathBuf>,
     pub read_only: Vec<PathBuf>,
     /// A detached clone of the host's /dev/null, verified: the source of masks of files.
-    pub null: Option<OwnedFd>,
+    pub null: Option<HostTree>,
     pub hostname: Option<&'a str>,
     pub domainname: Option<&'a str>,
     /// Path below /proc/sys and text.
@@ -102,13 +104,13 @@ impl<'a> Plan<'a> {
             join_cgroup: join_cgroup.unwrap_or_default(),
             rootfs_path,
             own_mounts,
-            rootfs: rootfs(&request.rootfs, root_propagation)?,
+            rootfs: rootfs(&request.rootfs, root_propagation, &namespaces)?,
             root_read_only: root.readonly().unwrap_or(false),
             root_propagation,
             mounts,
             set_up_dev: mounts::sets_up_dev(spec),
             devices: devices::plan(linux.devices().as_deref().unwrap_or_default(), &namespaces)?,
-            null: (!masked.is_empty()).then(null_source).transpose()?,
+            null: (!masked.is_empty()).then(|| null_source(&namespaces)).transpose()?,
             masked,
             read_only: once(linux.readonly_paths().as_deref()),
             hostname: spec.hostname().as_deref().filter(|h| !h.is_empty()),
@@ -167,17 +169,19 @@ pub(crate) fn way_into_cgroup(cgroup: Option<&Cgroup>) -> Result<(Option<Vec<Own
 }
 
 /// The root as a detached mount, private for now: pivot_root takes no shared one.
-fn rootfs(given: &Rootfs<'_>, wish: Option<(Propagation, bool)>) -> Result<OwnedFd, Error> {
+fn rootfs(
+    given: &Rootfs<'_>,
+    wish: Option<(Propagation, bool)>,
+    namespaces: &NamespacePlan,
+) -> Result<HostTree, Error> {
     let path = match given {
-        Rootfs::Mount(mount) => return Ok(fd::dup(mount, 3)?),
+        Rootfs::Mount(mount) => return Ok(HostTree::Made(fd::dup(mount, 3)?)),
         Rootfs::Path(path) => *path,
     };
-    let tree = mount::open_tree_path(path, true)?;
     // To be shared is to be a peer group of its own, as the spec has it, not the host's.
     let receives = wish.is_some_and(|(p, _)| matches!(p, Propagation::Slave));
     let now = if receives { Propagation::Slave } else { Propagation::Private };
-    mount::set_attributes(&tree, &Attributes { propagation: Some(now), ..Default::default() }, true)?;
-    Ok(tree)
+    Ok(Wanted { propagation: Some(now), ..Wanted::new(path, true) }.tree(namespaces)?)
 }
 
 fn root_propagation(word: Option<&str>) -> Result<Option<(Propagation, bool)>, Error> {
@@ -189,10 +193,9 @@ fn root_propagation(word: Option<&str>) -> Result<Option<(Propagation, bool)>, E
     }
 }
 
-fn null_source() -> Result<OwnedFd, Error> {
-    let tree = mount::open_tree_path(Path::new("/dev/null"), false)?;
-    fd::verify_null(&tree)?;
-    Ok(tree)
+fn null_source(namespaces: &NamespacePlan) -> Result<HostTree, Error> {
+    let device = Some((libc::S_IFCHR, libc::makedev(1, 3)));
+    Ok(Wanted { device, ..Wanted::new(Path::new("/dev/null"), false) }.tree(namespaces)?)
 }
 
 /// Kernel parameters, each checked to belong to a namespace that the container has to itself (rule R15).

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Mount, Spec};
 
+use super::host_tree::{HostTree, Wanted};
 use super::namespaces::{NamespacePlan, ranges};
 use super::options::Options;
 use crate::runtime::Error;
@@ -28,15 +29,23 @@ pub(crate) struct MountPlan {
 pub(crate) enum What {
     /// A clone of something of the host.
     Bind { tree: OwnedFd, is_dir: bool },
-    /// A clone of something of the container's own root that an earlier mount brings: to be opened when
-    /// that one is made.
-    BindOfOwn { source: PathBuf, shift: Option<Shift> },
+    /// A clone to be made when its turn has come.
+    BindLater { source: PathBuf, of: Of, shift: Option<Shift> },
     /// A new instance of a file system.
     Fs { kind: CString, source: Option<CString> },
     /// The container's view of cgroups.
     Cgroup(CgroupView),
     /// A change of what is mounted there already.
     Remount,
+}
+
+/// What a bind that is made later is a clone of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    /// The container's own root: an earlier mount brings it.
+    OwnRoot,
+    /// The host, of which only the child may clone something.
+    Host,
 }
 
 /// Ids of a mount shifted by the maps of a user namespace.
@@ -52,9 +61,9 @@ pub(crate) enum CgroupView {
     /// A new mount of cgroup2 (its cgroup namespace makes the own cgroup the root).
     Unified,
     /// A clone of a host directory: the whole hierarchy, or the own cgroup.
-    Directory(OwnedFd),
+    Directory(HostTree),
     /// One directory per v1 hierarchy below a tmpfs: its name (`cpu,cpuacct`), and the own cgroup.
-    Legacy(Vec<(String, OwnedFd)>),
+    Legacy(Vec<(String, HostTree)>),
 }
 
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
@@ -150,7 +159,10 @@ fn what(
         let source =
             m.source().as_ref().ok_or_else(|| Error::spec(format!("mounts[{i}].source"), "missing"))?;
         if let Some(source) = below_earlier(i, source, context) {
-            return Ok(What::BindOfOwn { source, shift });
+            return Ok(What::BindLater { source, of: Of::OwnRoot, shift });
+        }
+        if context.namespaces.clones_in_child {
+            return Ok(What::BindLater { source: source.clone(), of: Of::Host, shift });
         }
         let tree = mount::open_tree_path(source, options.bind.unwrap_or(true)).map_err(|e| {
             Error::spec(format!("mounts[{i}].source"), format!("{}: {}", source.display(), e.reason()))
@@ -272,15 +284,15 @@ fn cgroup_view(namespaces: &NamespacePlan, cgroup: Option<&Cgroup>) -> Result<Cg
         if unified && private {
             return Ok(CgroupView::Unified);
         }
-        return Ok(CgroupView::Directory(private_clone(Path::new(CGROUP_ROOT), true)?));
+        return Ok(CgroupView::Directory(private_clone(Path::new(CGROUP_ROOT), true, namespaces)?));
     };
     if cgroup.is_unified() {
         if private {
             return Ok(CgroupView::Unified);
         }
-        return Ok(CgroupView::Directory(private_clone(Path::new(CGROUP_ROOT), true)?));
+        return Ok(CgroupView::Directory(private_clone(Path::new(CGROUP_ROOT), true, namespaces)?));
     }
-    let mut out: Vec<(String, OwnedFd)> = Vec::new();
+    let mut out: Vec<(String, HostTree)> = Vec::new();
     for (_, directory) in cgroup.directories() {
         let Some(name) =
             Path::new(&directory).strip_prefix(CGROUP_ROOT).ok().and_then(|p| p.components().next())
@@ -289,7 +301,7 @@ fn cgroup_view(namespaces: &NamespacePlan, cgroup: Option<&Cgroup>) -> Result<Cg
         };
         let name = name.as_os_str().to_string_lossy().into_owned();
         if !out.iter().any(|(n, _)| *n == name) {
-            out.push((name, private_clone(Path::new(&directory), false)?));
+            out.push((name, private_clone(Path::new(&directory), false, namespaces)?));
         }
     }
     Ok(CgroupView::Legacy(out))
@@ -298,11 +310,9 @@ fn cgroup_view(namespaces: &NamespacePlan, cgroup: Option<&Cgroup>) -> Result<Cg
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
 const SYSFS_MAGIC: i64 = 0x6265_6572;
 
-fn private_clone(path: &Path, recursive: bool) -> Result<OwnedFd, Error> {
-    let tree = mount::open_tree_path(path, recursive)?;
-    let change = Attributes { propagation: Some(Propagation::Private), ..Default::default() };
-    mount::set_attributes(&tree, &change, recursive)?;
-    Ok(tree)
+fn private_clone(path: &Path, recursive: bool, namespaces: &NamespacePlan) -> Result<HostTree, Error> {
+    let propagation = Some(Propagation::Private);
+    Ok(Wanted { propagation, ..Wanted::new(path, recursive) }.tree(namespaces)?)
 }
 
 /// Whether /dev is the container's own: not where something of the host is bound there.

@@ -7,7 +7,7 @@ use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 use crate::runtime::Error;
 use crate::runtime::cgroup::Cgroup;
 use crate::sys::idmap::{self, Range};
-use crate::sys::{fd, ns};
+use crate::sys::{caps, fd, ns};
 
 /// Namespaces of a start.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct NamespacePlan {
     pub time_offsets: String,
     /// We are in a user namespace ourselves, as podman's runtime is without root.
     pub lent: bool,
+    /// We may clone no mounts, and the child may, in its user namespace.
+    pub clones_in_child: bool,
 }
 
 impl NamespacePlan {
@@ -40,6 +42,7 @@ impl NamespacePlan {
             maps: None,
             time_offsets: String::new(),
             lent: idmap::user_above().is_some(),
+            clones_in_child: false,
         };
         for (kind, fd) in given {
             out.joined.push((*kind, fd::dup(fd, 3)?));
@@ -71,6 +74,8 @@ impl NamespacePlan {
             out.unshare_cgroup_late = true;
         }
         out.read_maps(linux)?;
+        let other_user = out.maps.is_some() || out.joined_user().is_some();
+        out.clones_in_child = other_user && out.is_new(ns::Kind::Mount) && !caps::has("SYS_ADMIN");
         out.read_time_offsets(linux)?;
         Ok(out)
     }

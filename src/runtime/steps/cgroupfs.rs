@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::runtime::plan::host_tree::HostTree;
 use crate::runtime::plan::mounts::CgroupView;
 use crate::runtime::plan::options::Options;
 use crate::sys::mount::{self, Attributes, FsContext, attr};
@@ -23,6 +24,7 @@ pub(super) fn mount(view: &CgroupView, options: &Options, target: &OwnedFd) -> R
             mount::move_mount(context.mount(options.set)?, target)
         }
         CgroupView::Directory(tree) => {
+            let tree = &tree.open()?;
             mount::set_attributes(
                 tree,
                 &Attributes { set: options.set & !attr::ATIME_MASK, ..Default::default() },
@@ -35,7 +37,7 @@ pub(super) fn mount(view: &CgroupView, options: &Options, target: &OwnedFd) -> R
 }
 
 /// A tmpfs with a directory for each hierarchy, and a link for each controller of a joint one.
-fn legacy(hierarchies: &[(String, OwnedFd)], options: &Options, target: &OwnedFd) -> Result<()> {
+fn legacy(hierarchies: &[(String, HostTree)], options: &Options, target: &OwnedFd) -> Result<()> {
     let context = FsContext::new("tmpfs")?;
     context.set("source", "tmpfs")?;
     context.set("mode", "755")?;
@@ -47,6 +49,7 @@ fn legacy(hierarchies: &[(String, OwnedFd)], options: &Options, target: &OwnedFd
     let root = Root::new(fd::dup(&base, 3)?);
     for (name, tree) in hierarchies {
         let place = root.mkdir_all(Path::new(name), 0o755)?;
+        let tree = &tree.open()?;
         mount::set_attributes(
             tree,
             &Attributes { set: options.set & !attr::ATIME_MASK, ..Default::default() },

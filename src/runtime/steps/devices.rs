@@ -49,7 +49,7 @@ fn make(device: &DevicePlan, dir: &OwnedFd, root: &Root) -> Result<()> {
     let name = device.path.file_name().unwrap_or(OsStr::new(""));
     if let Some(tree) = &device.host {
         let place = root.make_file_target(relative(&device.path))?;
-        return mount::move_mount(tree, place);
+        return mount::move_mount(tree.open()?, place);
     }
     let kind = FileType::from_raw_mode(device.mode);
     let mode = Mode::from_raw_mode(device.mode & 0o7777);

@@ -2,15 +2,21 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::runtime::plan::host_tree::{HostTree, Opened};
 use crate::runtime::plan::{Plan, relative};
 use crate::runtime::sync::{During, Step};
 use crate::sys::mount::{self, Attributes, FsContext, attr};
 use crate::sys::root::Root;
 use crate::sys::{Result, fd};
 
+/// What files are covered by: of the host's mounts, so to be asked for before they are gone.
+pub(in crate::runtime) fn null<'p>(plan: &'p Plan<'_>) -> Step<Option<Opened<'p>>> {
+    plan.null.as_ref().map(HostTree::open).transpose().during(|| "opening the null device for masks".into())
+}
+
 /// Covers files by /dev/null and directories by an empty read-only tmpfs. What does not exist needs
 /// no cover. Each source is verified on the very descriptor that is mounted (rule R3).
-pub(in crate::runtime) fn mask(plan: &Plan<'_>, root: &Root) -> Step<()> {
+pub(in crate::runtime) fn mask(plan: &Plan<'_>, root: &Root, null: Option<Opened<'_>>) -> Step<()> {
     let mut empty: Option<OwnedFd> = None;
     let mut null_used = false;
     for path in &plan.masked {
@@ -22,7 +28,7 @@ pub(in crate::runtime) fn mask(plan: &Plan<'_>, root: &Root) -> Step<()> {
             if fd::stat(&target)?.st_mode & libc::S_IFMT == libc::S_IFDIR {
                 cover_directory(&target, empty)
             } else {
-                cover_file(plan, &target, null_used)
+                cover_file(null.as_ref(), &target, null_used)
             }
         };
         cover(&mut null_used, &mut empty).during(|| format!("masking {}", path.display()))?;
@@ -67,8 +73,8 @@ fn cover_directory(target: &OwnedFd, empty: &mut Option<OwnedFd>) -> Result<()> 
     Ok(())
 }
 
-fn cover_file(plan: &Plan<'_>, target: &OwnedFd, used: &mut bool) -> Result<()> {
-    let Some(null) = &plan.null else {
+fn cover_file(null: Option<&Opened<'_>>, target: &OwnedFd, used: &mut bool) -> Result<()> {
+    let Some(null) = null else {
         return Err(crate::sys::Error::new("mask", "there is no null device", libc::ENODEV));
     };
     fd::verify_null(null)?;

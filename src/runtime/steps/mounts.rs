@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::{cgroupfs, copyup};
-use crate::runtime::plan::mounts::{MountPlan, What, dress};
+use crate::runtime::plan::mounts::{MountPlan, Of, What, dress};
 use crate::runtime::plan::relative;
 use crate::runtime::sync::{During, Failure, Kind, Step};
 use crate::sys::mount::{self, Attributes, FsContext, Propagation, attr};
@@ -31,9 +31,13 @@ pub(in crate::runtime) fn mount_one(plan: &MountPlan, given: &mut Given<'_>) -> 
     let destination = relative(&plan.destination);
     match &plan.what {
         What::Bind { tree, is_dir } => bind(plan, tree, *is_dir, given.root),
-        What::BindOfOwn { source, shift } => {
+        What::BindLater { source, of, shift } => {
             let open = || {
-                let tree = mount::open_tree(given.root.resolve(source)?, plan.options.bind.unwrap_or(true))?;
+                let deep = plan.options.bind.unwrap_or(true);
+                let tree = match of {
+                    Of::OwnRoot => mount::open_tree(given.root.resolve(source)?, deep)?,
+                    Of::Host => mount::open_tree_path(source, deep)?,
+                };
                 dress(&tree, &plan.options, shift.as_ref())?;
                 let is_dir = fd::stat(&tree)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
                 Ok((tree, is_dir))
@@ -221,7 +225,7 @@ fn describe(deed: &str, plan: &MountPlan) -> String {
     let destination = plan.destination.display();
     match &plan.what {
         What::Fs { kind, .. } => format!("{deed} {:?} at {destination}", kind.to_string_lossy()),
-        What::Bind { .. } | What::BindOfOwn { .. } => format!("{deed} the bind at {destination}"),
+        What::Bind { .. } | What::BindLater { .. } => format!("{deed} the bind at {destination}"),
         What::Cgroup(_) => format!("{deed} \"cgroup\" at {destination}"),
         What::Remount => format!("{deed} {destination}"),
     }

@@ -36,6 +36,11 @@ pub(in crate::runtime) fn join_cgroup(files: &[OwnedFd]) -> Step<()> {
 /// In a new user namespace: our ids, unmapped until now, become its root.
 pub(in crate::runtime) fn become_root_of_user_namespace(keep_groups: bool) -> Step<()> {
     let groups = if keep_groups { Ok(()) } else { limits::set_groups(&[]) };
+    let groups = match groups {
+        // We may do anything in it; so it is one whose maps a user without root wrote, and all groups stay.
+        Err(e) if e.is(libc::EPERM) => Ok(()),
+        other => other,
+    };
     groups
         .and_then(|()| limits::set_gid(0))
         .and_then(|()| limits::set_uid(0))

@@ -17,7 +17,7 @@ use crate::sys::root::Root;
 /// namespace sees it.
 pub(in crate::runtime) fn attach(plan: &Plan<'_>) -> Step<Root> {
     let what = || "attaching the root file system".into();
-    let rootfs = &plan.rootfs;
+    let rootfs = &plan.rootfs.open().during(what)?;
     // Of an engine in a `chroot` the container would keep the file system around it: an exec would land there, and
     // a second `chroot` would lead there. The path then has another meaning.
     let moved = plan.own_mounts && ns::leave_chroot().during(what)?;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::runtime::cgroup::{Cgroup, Stats};
-use crate::runtime::manage::query as asking;
+use crate::runtime::manage::{members, query as asking};
 use crate::sys::{event, process};
 
 use super::args::{Events, Format, Id, List, Ps};
@@ -65,7 +65,7 @@ pub(super) fn list(args: &List, ctx: &mut Ctx<'_>) -> Outcome {
 
 pub(super) fn ps(args: &Ps, ctx: &mut Ctx<'_>) -> Outcome {
     let container = ctx.store.open(&args.id).map_err(|e| failure("", &e))?;
-    let pids = asking::pids(&container).map_err(|e| failure("", &e))?;
+    let pids = members::pids(&container).map_err(|e| failure("", &e))?;
     if args.format == Format::Json {
         ctx.ui.line(json!(pids));
         return Ok(Exit::OK);
