@@ -57,6 +57,10 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
     // Of a process in a user namespace the files in /proc are soon those of the host's root.
     let scored = plan.namespaces.in_user_namespace()
         && Proc::host().is_ok_and(|host| identity::write_oom_score(&plan.process, &host).is_ok());
+    if plan.namespaces.maps.is_some() && plan.namespaces.is_new(ns::Kind::Time) {
+        // While our files in /proc are still our own to write to.
+        namespaces::make_time(&plan.namespaces)?;
+    }
     namespaces::join(&plan.namespaces, keep_groups)?;
     let mut waited = false;
     if plan.namespaces.maps.is_some() {
@@ -245,7 +249,12 @@ fn wait(plan: &Plan<'_>, socket: &OwnedFd, waited: &mut bool) -> Step<()> {
 
 fn trusted_proc(plan: &Plan<'_>) -> Step<Proc> {
     let attributes = plan.mounts.iter().find(|m| mounts::is_plain_proc(m)).map_or(0, |m| m.options.set);
-    Proc::private_with(attributes).during(|| "making a procfs of the container".into())
+    match Proc::private_with(attributes) {
+        // In a user namespace with the host's pids there can be none. Until the root is attached, /proc is the host's.
+        Err(e) if e.is(libc::EPERM) && !plan.mounts.iter().any(mounts::is_plain_proc) => Proc::host(),
+        made => made,
+    }
+    .during(|| "making a procfs of the container".into())
 }
 
 fn run_creation_hooks(plan: &Plan<'_>, socket: &OwnedFd, root: &Root) -> Step<()> {

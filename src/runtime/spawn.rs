@@ -340,7 +340,8 @@ impl Around {
                 ns::join(file, *kind)?;
             }
         }
-        if plan.is_new(ns::Kind::Time) {
+        // Of a new user namespace its own root makes it (`steps::namespaces`).
+        if plan.is_new(ns::Kind::Time) && plan.maps.is_none() {
             self.back.push((ns::Kind::Time, ns::open_of_self(ns::Kind::Time)?));
             ns::unshare(ns::Kind::Time.flag())?;
             if !plan.time_offsets.is_empty() {

@@ -111,7 +111,7 @@ fn limits_that_nobody_holds_to_are_refused() {
     // Where the user may make cgroups, the limit holds.
     let refused = user.rcon(&["run", "limited"]);
     assert_eq!(refused.code, 1, "{}", refused.stdout);
-    assert!(refused.stderr.contains("linux.resources: limits need a cgroup"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("linux.resources.memory: cannot set memory limit"), "{}", refused.stderr);
 }
 
 #[test]

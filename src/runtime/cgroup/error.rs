@@ -176,17 +176,17 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it is a matter of rights, such as a user without root has them.
+    /// What was refused where it is a matter of rights, such as a user without root has them.
     #[must_use]
-    pub fn is_denied(&self) -> bool {
-        let denied = |e: &io::Error| {
-            matches!(e.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
-        };
+    pub fn denied(&self) -> Option<io::ErrorKind> {
         match self {
-            Self::Make { source, .. } | Self::Write { source, .. } | Self::Attach { source, .. } => {
-                denied(source)
-            }
-            _ => false,
+            Self::Make { source, .. }
+            | Self::Write { source, .. }
+            | Self::Attach { source, .. }
+            | Self::Remove { source, .. } => Some(source.kind()).filter(|kind| {
+                matches!(kind, io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+            }),
+            _ => None,
         }
     }
 }

@@ -96,6 +96,9 @@ pub(super) fn replace(path: &Path, relative: &str) -> Result<(), Error> {
     match sys::remove_dir(path) {
         Ok(()) => {}
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(Error::Remove { path: path.to_owned(), source });
+        }
         Err(_) => {
             let pids = super::processes::of(path).unwrap_or_default();
             return Err(Error::Busy { path: format!("/{relative}"), pids });

@@ -51,17 +51,28 @@ pub(in crate::runtime) fn make_cgroup(
         true => Unit::of_bundle(bundle.spec.annotations().as_ref())?,
         false => Unit::default(),
     };
-    match manager.create_unit(&path, &resources, unit) {
-        Err(e) if request.rootless && !path_given && e.is_denied() => {
-            if has_limits(&resources) {
-                return Err(Error::spec("linux.resources", format!("limits need a cgroup: {e}")));
-            }
-            // As for anybody without root who asks for nothing but a container.
-            tracing::debug!("no cgroup is made: {e}");
-            Ok(None)
-        }
-        made => Ok(Some(made?)),
+    let made = manager.create_unit(&path, &resources, unit);
+    let Some((e, kind)) =
+        made.as_ref().err().and_then(|e| Some((e, e.denied()?))).filter(|_| request.rootless)
+    else {
+        return Ok(Some(made?));
+    };
+    if path_given {
+        return Err(Error::refused(format!("unable to apply cgroup configuration: {e}: {kind}")));
     }
+    if let Some(limit) = first_limit(&resources) {
+        let what = format!("cannot set {limit} limit: container could not join or create cgroup");
+        return Err(Error::spec(format!("linux.resources.{limit}"), format!("{what}: {e}: {kind}")));
+    }
+    // As for anybody without root who asks for nothing but a container.
+    tracing::debug!("no cgroup is made: {e}: {kind}");
+    if !super::delete::ends_with_init(&bundle.spec) {
+        tracing::warn!(
+            "the container has neither a cgroup nor a pid namespace of its own, and what it starts may outlive it. \
+             Such configuration is strongly discouraged"
+        );
+    }
+    Ok(None)
 }
 
 /// No cgroup was wanted; what only a cgroup can hold to is refused.
@@ -71,20 +82,28 @@ fn without_cgroup(linux: Option<&oci_spec::runtime::Linux>) -> Result<Option<Cgr
     if resources.devices().as_ref().is_some_and(|rules| !rules.is_empty()) {
         tracing::warn!("linux.resources.devices has no effect: the cgroup manager is disabled");
     }
-    if has_limits(&resources) {
+    if let Some(limit) = first_limit(&resources) {
         return Err(Error::spec(
-            "linux.resources",
+            format!("linux.resources.{limit}"),
             "limits need a cgroup, and the cgroup manager is disabled",
         ));
     }
     Ok(None)
 }
 
-/// Whether anything but rules of devices is asked for.
-fn has_limits(resources: &LinuxResources) -> bool {
-    let mut others = resources.clone();
-    others.set_devices(None);
-    others != LinuxResources::default()
+/// The first thing but rules of devices that is asked for, by its field.
+fn first_limit(resources: &LinuxResources) -> Option<&'static str> {
+    let fields = [
+        ("memory", resources.memory().is_some()),
+        ("cpu", resources.cpu().is_some()),
+        ("pids", resources.pids().is_some()),
+        ("blockIO", resources.block_io().is_some()),
+        ("hugepageLimits", resources.hugepage_limits().as_ref().is_some_and(|l| !l.is_empty())),
+        ("network", resources.network().is_some()),
+        ("rdma", resources.rdma().as_ref().is_some_and(|r| !r.is_empty())),
+        ("unified", resources.unified().as_ref().is_some_and(|u| !u.is_empty())),
+    ];
+    fields.iter().find(|(_, asked)| *asked).map(|(field, _)| *field)
 }
 
 /// The host's user who is the container's: it gets the cgroup where it has that to itself, a namespace around it and a

@@ -50,6 +50,10 @@ pub(crate) fn plan(given: &[LinuxDevice], namespaces: &NamespacePlan) -> Result<
         }
     }
     for (i, d) in given.iter().enumerate() {
+        if d.path() == Path::new("/dev/ptmx") {
+            // That is a link to the container's own.
+            continue;
+        }
         let kind = match d.typ() {
             LinuxDeviceType::C | LinuxDeviceType::U => libc::S_IFCHR,
             LinuxDeviceType::B => libc::S_IFBLK,

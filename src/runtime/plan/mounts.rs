@@ -162,7 +162,11 @@ fn what(
             return Ok(What::BindLater { source, of: Of::OwnRoot, shift });
         }
         if context.namespaces.clones_in_child {
-            return Ok(What::BindLater { source: source.clone(), of: Of::Host, shift });
+            // The child stands elsewhere.
+            let source = std::path::absolute(source).map_err(|e| {
+                Error::spec(format!("mounts[{i}].source"), format!("{}: {e}", source.display()))
+            })?;
+            return Ok(What::BindLater { source, of: Of::Host, shift });
         }
         let tree = mount::open_tree_path(source, options.bind.unwrap_or(true)).map_err(|e| {
             Error::spec(format!("mounts[{i}].source"), format!("{}: {}", source.display(), e.reason()))
