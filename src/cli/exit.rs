@@ -142,9 +142,10 @@ impl From<crate::model::ParseError> for Failure {
 }
 
 impl From<crate::engine::Error> for Failure {
-    /// Exit code 1 unless the engine asks for another; `run` and its like raise it to 125 themselves.
+    /// Exit code 1 unless the engine asks for 126 or 127; `run` and its like raise it to 125 themselves.
     fn from(e: crate::engine::Error) -> Self {
-        Self { message: e.chain(), hint: e.hint_text().map(str::to_owned), code: e.exit_code().unwrap_or(1) }
+        let code = e.exit_code().filter(|code| *code != 125).unwrap_or(1);
+        Self { message: e.chain(), hint: e.hint_text().map(str::to_owned), code }
     }
 }
 

@@ -142,7 +142,9 @@ impl Attached {
 
 /// Parses detach keys; `None` is `ctrl-p,ctrl-q`.
 pub(super) fn detach_keys(text: Option<&str>) -> Result<DetachKeys, Error> {
-    Ok(text.unwrap_or("ctrl-p,ctrl-q").parse()?)
+    let keys = text.unwrap_or("ctrl-p,ctrl-q").parse::<DetachKeys>();
+    // As docker, whatever is attached to.
+    keys.map_err(|e| Error::from(e).exit(1))
 }
 
 /// Attaches to a running container.

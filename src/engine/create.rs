@@ -66,7 +66,22 @@ pub fn create(
     let store = ctx.store()?;
     let made = make(ctx, &store, options, files, progress, Purpose::Create)?;
     let Resolved { spec, warnings, .. } = made.resolved;
+    if !ctx.podman {
+        working_directory(ctx, &spec);
+    }
     Ok(Created { id: spec.id, warnings })
+}
+
+/// As docker: a working directory that was asked for is there before the first start, for `cp`.
+fn working_directory(ctx: &Context, spec: &ContainerSpec) {
+    let path = Path::new(&spec.process.cwd);
+    let asked = spec.options.process.workdir.is_some() && path.is_absolute();
+    if asked && spec.root.directory.is_none() && !spec.mounts.iter().any(|m| path.starts_with(&m.target)) {
+        // What stands in the way is told by the start, which makes it where it is not there.
+        if let Err(e) = super::rootfs::make_directory(ctx, spec, path) {
+            tracing::debug!(container = %spec.id, "making the working directory ahead: {e}");
+        }
+    }
 }
 
 /// What a container is made for.

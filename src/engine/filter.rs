@@ -104,17 +104,27 @@ pub(crate) struct ContainerFilter {
     ports: Vec<(bool, u16, u16, Protocol)>,
 }
 
-/// The images and those that are built on them: theirs begin with the same layers.
+/// The images and those that are built on them: theirs begin with the same layers and the same history.
 fn with_descendants(store: &Store, ancestors: Vec<Image>) -> Result<Vec<Image>, Error> {
     if ancestors.is_empty() {
         return Ok(ancestors);
     }
-    let built_on = |image: &Image, a: &Image| {
-        let younger = image.layers.len() > a.layers.len() || image.created > a.created;
-        image.id == a.id || (!a.layers.is_empty() && image.layers.starts_with(&a.layers) && younger)
+    let built_on = |image: &Image, a: &Image| -> Result<bool, Error> {
+        if image.id == a.id || a.layers.is_empty() || !image.layers.starts_with(&a.layers) {
+            return Ok(image.id == a.id);
+        }
+        super::images::continues(store, image, a)
     };
-    let all = store.list_images()?;
-    Ok(all.into_iter().filter(|image| ancestors.iter().any(|a| built_on(image, a))).collect())
+    let mut found = Vec::new();
+    for image in store.list_images()? {
+        for a in &ancestors {
+            if built_on(&image, a)? {
+                found.push(image);
+                break;
+            }
+        }
+    }
+    Ok(found)
 }
 
 impl ContainerFilter {

@@ -138,6 +138,16 @@ pub(super) fn layers(ctx: &Context, spec: &ContainerSpec) -> Result<OwnedFd, Err
     Ok(overlay::mount(&lowers, &upper, &work, Options::default())?)
 }
 
+/// Makes a directory in the root of a container that was just created and does not run.
+pub(super) fn make_directory(ctx: &Context, spec: &ContainerSpec, path: &Path) -> Result<(), Error> {
+    let lock = RunDir::acquire(&ctx.paths, &spec.id)?;
+    let root = Root::new(layers(ctx, spec)?);
+    let made = root.mkdir_all(path, 0o755).map_err(|e| kernel("making the working directory", e));
+    drop(root);
+    lock.remove()?;
+    made.map(drop)
+}
+
 /// A container's own files, read-only and without anything that is mounted into it (volumes, secrets, /proc): its
 /// layers, or its root directory. Also while it runs.
 pub(super) fn layers_only(ctx: &Context, spec: &ContainerSpec) -> Result<Root, Error> {

@@ -43,8 +43,11 @@ fn one_key(text: &str, key: &str) -> Result<u8, ParseError> {
     };
     if let Some(control) = key.strip_prefix("ctrl-") {
         let [byte] = control.as_bytes() else { return Err(wrong()) };
-        let upper = byte.to_ascii_uppercase();
-        return if (b'@'..=b'_').contains(&upper) { Ok(upper - b'@') } else { Err(wrong()) };
+        return match byte {
+            b'a'..=b'z' => Ok(byte - b'a' + 1),
+            b'@' | b'['..=b'_' => Ok(byte - b'@'),
+            _ => Err(wrong()),
+        };
     }
     match key.as_bytes() {
         [byte] if byte.is_ascii() => Ok(*byte),
@@ -122,6 +125,7 @@ mod tests {
             ("ctrl-@,ctrl-[,ctrl-_", Some(vec![0, 27, 31])),
             ("ctrl-", None),
             ("ctrl-1", None),
+            ("ctrl-A", None),
             ("ab", None),
             ("ä", None),
         ] {

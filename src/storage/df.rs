@@ -132,6 +132,6 @@ impl Store {
     /// # Errors
     /// What the kernel says.
     pub fn container_size(&self, id: &ContainerId) -> Result<u64> {
-        tree::disk_usage(&self.paths.upper(id))
+        tree::content_size(&self.paths.upper(id))
     }
 }

@@ -31,6 +31,19 @@ pub fn mount(lowers: &[PathBuf], upper: &Path, work: &Path, options: Options) ->
         .map_err(|source| Error::Overlay { layers: lowers.len(), source })
 }
 
+/// Takes away the mark by which the kernel refuses the upper directory of an earlier volatile mount. Right where that mount
+/// ended in this boot: what it wrote is in the page cache, on disk or not.
+///
+/// # Errors
+/// What the kernel says of the mark; none is no error.
+pub fn forget_volatile(work: &Path) -> Result<()> {
+    let mark = work.join("work/incompat/volatile");
+    match std::fs::remove_dir_all(&mark) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", &mark, e)),
+        _ => Ok(()),
+    }
+}
+
 /// How the ids of a mount are shifted.
 #[derive(Debug, Clone, Copy)]
 pub struct Shift<'a> {

@@ -280,6 +280,31 @@ pub fn disk_usage(path: &Path) -> Result<u64> {
     measure(path).map_err(|e| Error::io("measure", path, e))
 }
 
+/// Bytes in the files of the tree, hard links once: what docker and podman call the size of a container. Directories have
+/// none.
+///
+/// # Errors
+/// What the kernel says. A tree that is not there has none.
+pub fn content_size(path: &Path) -> Result<u64> {
+    let count = || {
+        let top = match open_dir(CWD, path) {
+            Err(Errno::NOENT) => return Ok(0),
+            other => other?,
+        };
+        let (mut total, mut seen) = (0, HashSet::new());
+        walk(top.as_fd(), &mut |entry| -> rustix::io::Result<Next> {
+            let st = entry.stat;
+            let first = st.st_nlink == 1 || seen.insert((st.st_dev, st.st_ino));
+            if entry.file_type() != FileType::Directory && first {
+                total += st.st_size.unsigned_abs();
+            }
+            Ok(Next::Enter)
+        })?;
+        Ok(total)
+    };
+    count().map_err(|e: Errno| Error::io("measure", path, e))
+}
+
 fn measure(path: &Path) -> rustix::io::Result<u64> {
     let st = match rustix::fs::statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => return Ok(0),
@@ -315,6 +340,8 @@ mod tests {
         std::fs::write(top.join("a/b/f"), vec![1u8; 5000]).expect("write");
         std::os::unix::fs::symlink(dir.path(), top.join("a/link")).expect("symlink");
         assert!(disk_usage(&top).expect("du") >= 5000);
+        let link = dir.path().as_os_str().len() as u64;
+        assert_eq!(content_size(&top).expect("size"), 5000 + link, "no directories, no blocks");
         assert!(remove(&top).expect("remove") >= 5000);
         assert!(!top.exists());
         assert!(keep.exists());

@@ -24,16 +24,33 @@ pub enum Transport {
 /// # Errors
 /// The kernel's answer.
 pub fn bind(address: SocketAddr, transport: Transport) -> io::Result<(OwnedFd, u16)> {
-    match bind_with(address, transport, false) {
+    bind_when(address, transport, false)
+}
+
+/// As [`bind`], to an address that the host need not have yet.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn bind_early(address: SocketAddr, transport: Transport) -> io::Result<(OwnedFd, u16)> {
+    bind_when(address, transport, true)
+}
+
+fn bind_when(address: SocketAddr, transport: Transport, early: bool) -> io::Result<(OwnedFd, u16)> {
+    match bind_with(address, transport, early, false) {
         // Succeeds only if no one listens there and no one else asked for exclusion.
         Err(e) if e.kind() == io::ErrorKind::AddrInUse && transport == Transport::Tcp => {
-            bind_with(address, transport, true)
+            bind_with(address, transport, early, true)
         }
         other => other,
     }
 }
 
-fn bind_with(address: SocketAddr, transport: Transport, reuse: bool) -> io::Result<(OwnedFd, u16)> {
+fn bind_with(
+    address: SocketAddr,
+    transport: Transport,
+    early: bool,
+    reuse: bool,
+) -> io::Result<(OwnedFd, u16)> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let (kind, protocol) = match transport {
         Transport::Tcp => (SocketType::STREAM, ipproto::TCP),
@@ -42,6 +59,11 @@ fn bind_with(address: SocketAddr, transport: Transport, reuse: bool) -> io::Resu
     let fd = socket_with(family, kind, SocketFlags::CLOEXEC, Some(protocol))?;
     if address.is_ipv6() {
         sockopt::set_ipv6_v6only(fd.as_fd(), true)?;
+    }
+    match address {
+        SocketAddr::V4(_) if early => sockopt::set_ip_freebind(fd.as_fd(), true)?,
+        SocketAddr::V6(_) if early => sockopt::set_ipv6_freebind(fd.as_fd(), true)?,
+        _ => {}
     }
     if reuse {
         sockopt::set_socket_reuseaddr(fd.as_fd(), true)?;

@@ -145,6 +145,39 @@ impl SignalFd {
     }
 }
 
+/// Signals that are read instead of acted upon for as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    signals: SignalFd,
+    before: nix::sys::signal::SigSet,
+}
+
+impl Held {
+    /// Holds these signals back.
+    pub fn new(signals: &[i32]) -> Result<Self> {
+        let before = super::signal::block(signals)?;
+        Ok(Self { signals: SignalFd::new(signals)?, before })
+    }
+
+    /// The next of them, taken; `None` when there is none now.
+    pub fn take(&self) -> Result<Option<Received>> {
+        self.signals.read()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Setting back what was set cannot fail.
+        let _same = super::signal::restore(&self.before);
+    }
+}
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+}
+
 impl AsFd for SignalFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

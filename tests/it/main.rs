@@ -9,6 +9,7 @@ mod ci;
 mod cli;
 mod confinement;
 mod crash;
+mod docker_suite;
 mod docker_ways;
 mod engine_attacks;
 mod engine_faults;

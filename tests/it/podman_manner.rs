@@ -56,7 +56,9 @@ fn called_podman_it_fails_with_podman_s_exit_codes() {
 #[test]
 fn called_podman_it_copies_below_the_working_directory() {
     let s = Sandbox::with_images("manner-cp", &["busybox"]);
-    s.rcon(["create", "--name", "c", "-w", "/work", "busybox"]).ok();
+    let mut command = called(&s, "podman");
+    command.args(["create", "--name", "c", "-w", "/work", "busybox"]);
+    s.finish(command).ok();
     let file = s.dir().join("file");
     std::fs::write(&file, "x").expect("a file");
     let mut command = called(&s, "podman");

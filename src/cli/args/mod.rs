@@ -22,6 +22,28 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     go_bool(text).ok_or_else(|| "want true or false".to_owned())
 }
 
+/// Value parser of a flag whose values are known and offered by the completion, but looked at later: docker's exit code
+/// for a wrong one is then that of a failed command, not that of a flag that does not parse.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Suggested(pub &'static [&'static str]);
+
+impl clap::builder::TypedValueParser for Suggested {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<String, clap::Error> {
+        clap::builder::StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = clap::builder::PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(clap::builder::PossibleValue::new)))
+    }
+}
+
 /// Value parser of `--filter`: `KEY=VALUE`. Which keys there are is the engine's matter.
 pub(crate) fn filter(text: &str) -> Result<String, String> {
     match text.split_once('=') {

@@ -132,12 +132,14 @@ impl NetworkArgs {
                 };
                 &mut list[0]
             }
-            Some(_) if flag == &"--network-alias" => return Err(Failure::usage(ALIASES)),
             Some(_) => {
-                return Err(Failure::usage(format!(
-                    "conflicting options: {flag} and the network mode {}",
-                    self.network.join(",")
-                )));
+                let hint = format!("{flag} does not go with --network {}", self.network.join(","));
+                return Err(Failure::usage(match *flag {
+                    "--network-alias" => ALIASES,
+                    "--mac-address" => "conflicting options: mac-address and the network mode",
+                    _ => "user specified IP address is supported on user defined networks only",
+                })
+                .hint(hint));
             }
         };
         first.set_fixed(self.ip.as_deref(), self.ip6.as_deref(), self.mac_address.as_deref())?;

@@ -6,7 +6,7 @@ use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
-use crate::cli::ui::template::{Data, Template};
+use crate::cli::ui::template::{Data, Template, TemplateError};
 use crate::engine::events::EventsOptions;
 use crate::model::event::Event;
 
@@ -53,7 +53,10 @@ fn run(args: EventsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     };
     let template = match args.format.as_deref() {
         None | Some("" | "json") => None,
-        Some(text) => Some(Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"))?),
+        Some(text) => {
+            let text = text.replace("\\t", "\t").replace("\\n", "\n");
+            Some(Template::parse(&text).map_err(|e| bad_format(e, ctx.manner))?)
+        }
     };
     if let (Some(since), Some(until)) = (options.since, options.until)
         && since > until
@@ -61,7 +64,7 @@ fn run(args: EventsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Err(Failure::new(format!("`since` time ({since}) cannot be after `until` time ({until})")));
     }
     if let Some(template) = &template {
-        known_fields(template)?;
+        known_fields(template).map_err(|e| bad_format(e, ctx.manner))?;
     }
     let podman = ctx.manner == Manner::Podman;
     let as_json = args.format.as_deref() == Some("json");
@@ -82,8 +85,20 @@ fn run(args: EventsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     failure.map_or(Ok(Exit::OK), Err)
 }
 
+/// docker has a sentence and an exit code of its own for a template of `events`.
+fn bad_format(e: TemplateError, manner: Manner) -> Failure {
+    let failure = Failure::from(e);
+    match (manner, failure.message.strip_prefix("template parsing error: ")) {
+        (Manner::Docker, Some(why)) => {
+            let message = format!("Error parsing format: {why}");
+            Failure { message, ..failure }.code(64)
+        }
+        _ => failure,
+    }
+}
+
 /// A field that no event has is told of at once, not with the first event.
-fn known_fields(template: &Template) -> Result<(), Failure> {
+fn known_fields(template: &Template) -> Result<(), TemplateError> {
     let some = Event {
         time: jiff::Timestamp::UNIX_EPOCH,
         kind: String::new(),
@@ -93,7 +108,7 @@ fn known_fields(template: &Template) -> Result<(), Failure> {
         inspect: None,
     };
     match template.execute(&data(&some)) {
-        Err(e) if e.is_unknown_field() => Err(e.into()),
+        Err(e) if e.is_unknown_field() => Err(e),
         _ => Ok(()),
     }
 }

@@ -19,8 +19,7 @@ struct InspectArgs {
     #[arg(short, long)]
     size: bool,
     /// What it is: container, image, network, volume (default: the first that has the name)
-    #[arg(short = 't', long = "type", value_name = "TYPE", value_parser =
-        ["all", "container", "image", "network", "volume"])]
+    #[arg(short = 't', long = "type", value_name = "TYPE", value_parser = crate::cli::args::Suggested(&KINDS))]
     kind: Option<String>,
     /// Take the container created last
     #[arg(short, long)]
@@ -70,7 +69,15 @@ pub(super) const CONTAINER: Def = def!(
     "Show all that is known of containers"
 );
 
+/// What `--type` may be.
+const KINDS: [&str; 5] = ["all", "container", "image", "network", "volume"];
+
 fn run(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if let Some(kind) = args.kind.as_deref().filter(|kind| !kind.is_empty() && !KINDS.contains(kind)) {
+        // docker has parsed the flag before it looks at the value: its code is 1.
+        let text = format!("{kind:?} is not a valid value for --type: want one of {}", KINDS.join(", "));
+        return Err(Failure::new(text));
+    }
     let engine = ctx.engine()?;
     let names = names(args.names, args.latest, ctx, "inspect")?;
     if args.as_run {
@@ -140,7 +147,7 @@ fn find(ctx: &engine::Context, name: &str, kind: Option<&str>, size: bool) -> Re
             },
         }
     }
-    Err(engine::Error::new(engine::Kind::NotFound, format!("no such object: {name}")))
+    Err(engine::Error::new(engine::Kind::NotFound, format!("No such object: {name}")))
 }
 
 /// Prints the JSON of each name: a list of all, or one line each through a template. What is not found is told and

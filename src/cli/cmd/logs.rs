@@ -2,7 +2,7 @@
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::engine::logs::{LogLine, LogsOptions};
 
@@ -63,7 +63,7 @@ fn run(args: LogsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     let options = LogsOptions {
         follow: args.follow,
-        tail: tail(args.tail.as_deref())?,
+        tail: tail(args.tail.as_deref(), ctx.manner)?,
         since: args.since.as_deref().map(super::time).transpose()?,
         until: args.until.as_deref().map(super::time).transpose()?,
     };
@@ -85,15 +85,15 @@ fn run(args: LogsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     Ok(Exit::OK)
 }
 
-/// `all`, a number; a negative one means all too.
-fn tail(text: Option<&str>) -> Result<Option<u64>, Failure> {
+/// A number. `all`, a negative one and, as for docker, any other word mean all; podman refuses words.
+fn tail(text: Option<&str>, manner: Manner) -> Result<Option<u64>, Failure> {
     match text {
         None | Some("all" | "") => Ok(None),
         Some(text) => match text.parse::<i64>() {
-            Ok(n) => Ok(u64::try_from(n).ok()),
-            Err(_) => Err(Failure::usage(format!(
+            Err(_) if manner == Manner::Podman => Err(Failure::usage(format!(
                 "invalid argument {text:?} for \"-n, --tail\" flag: want a number or all"
             ))),
+            number => Ok(number.ok().and_then(|n| u64::try_from(n).ok())),
         },
     }
 }

@@ -16,6 +16,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use crate::cli::exit::Failure;
 use words::Words;
 
+use crate::engine::stdio::{Answer, Question};
+
 /// The user's terminal or pipes.
 pub struct Ui {
     out: io::BufWriter<io::Stdout>,
@@ -93,7 +95,8 @@ impl Ui {
     /// One line beside the result.
     pub fn note(&mut self, line: impl fmt::Display) {
         self.flush();
-        let _gone = writeln!(io::stderr(), "{line}");
+        // In one piece: stderr is not buffered, and others write there too.
+        let _gone = io::stderr().write_all(format!("{line}\n").as_bytes());
     }
 
     /// A warning beside the result.
@@ -107,19 +110,24 @@ impl Ui {
     /// Asks a question that is answered by `y`, also by a pipe (`echo y | rcon system prune`).
     ///
     /// # Errors
-    /// There is nobody to answer: the command wants `--force`.
+    /// There is nobody to answer: the command wants `--force`. And an interrupted question: as with docker it says
+    /// nothing and is no failure; podman, which catches no signal here, is ended by it.
     pub fn confirm(&mut self, question: &str) -> Result<bool, Failure> {
         self.flush();
+        let asked = Question::begin(self.words.is_none())?;
         let _gone =
             write!(io::stderr(), "{}\nAre you sure you want to continue? [y/N] ", question.trim_end());
-        let mut answer = String::new();
-        match io::stdin().read_line(&mut answer) {
-            Ok(0) | Err(_) => {
-                let _gone = writeln!(io::stderr());
+        match asked.answer() {
+            Answer::Line(answer) => Ok(matches!(answer.trim(), "y" | "Y" | "yes")),
+            Answer::Nobody => {
+                self.note("");
                 Err(Failure::new("nobody answered the question")
                     .hint("add --force (-f) to go ahead without asking"))
             }
-            Ok(_) => Ok(matches!(answer.trim(), "y" | "Y" | "yes")),
+            Answer::Interrupted => {
+                self.note("");
+                Err(Failure::new("").code(0))
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 use super::{Context, Error, find};
 use crate::image::config;
 use crate::model::digest::Digest;
+use crate::model::image::Image;
+use crate::storage::Store;
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,23 @@ pub struct HistoryEntry {
     pub tags: Vec<String>,
 }
 
+/// Whether an image whose layers begin with another's was built on it: the other's history is the beginning of its own. Where
+/// one of them has no history, further layers decide.
+pub(in crate::engine) fn continues(store: &Store, image: &Image, other: &Image) -> Result<bool, Error> {
+    let (own, older) = (parsed(store, image)?, parsed(store, other)?);
+    if own.is_empty() || older.is_empty() {
+        return Ok(image.layers.len() > other.layers.len());
+    }
+    Ok(own.len() > older.len() && own.starts_with(&older))
+}
+
+fn parsed(store: &Store, image: &Image) -> Result<Vec<config::History>, Error> {
+    Ok(match store.document(&image.id)? {
+        Some(d) => config::parse(&d.bytes, &format!("image config {}", image.id))?.history,
+        None => Vec::new(),
+    })
+}
+
 /// The history of an image.
 ///
 /// # Errors
@@ -28,13 +47,9 @@ pub struct HistoryEntry {
 pub fn history(ctx: &Context, name: &str) -> Result<Vec<HistoryEntry>, Error> {
     let store = ctx.store()?;
     let image = find(ctx, &store, name)?;
-    let parsed = match store.document(&image.id)? {
-        Some(d) => config::parse(&d.bytes, &format!("image config {}", image.id))?.history,
-        None => Vec::new(),
-    };
     let mut layers = image.layers.iter();
     let mut entries = Vec::new();
-    for h in parsed {
+    for h in parsed(&store, &image)? {
         let layer = if h.empty_layer { None } else { layers.next() };
         entries.push(HistoryEntry {
             id: None,

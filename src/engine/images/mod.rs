@@ -29,6 +29,7 @@ use crate::storage::Store;
 
 pub use archive::{ArchiveForm, ImportOptions, LoadFrom, import, load, save};
 pub use ensure::{WantedImage, ensure};
+pub(super) use history::continues;
 pub use history::{HistoryEntry, history};
 pub use inspect::inspect;
 pub use list::{IMAGE_FILTERS, ListEntry, ListOptions, list};

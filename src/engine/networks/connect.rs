@@ -19,6 +19,10 @@ use crate::monitor::proto::ConnectWish;
 use crate::net::{self, Mac, ipam};
 use crate::storage::Store;
 
+/// docker's sentence about `--network none`, which is said once and for all.
+const LONELY: &str =
+    "container cannot be connected to multiple networks with one of the networks in private (none) mode";
+
 /// What `network connect` is asked for beyond the two names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectOptions {
@@ -42,9 +46,12 @@ pub struct ConnectOptions {
 pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectOptions) -> Result<(), Error> {
     let store = ctx.store()?;
     if let Some((mode, _)) = MODES.iter().find(|(name, _)| *name == network) {
-        let text = format!(
-            "cannot connect container to {mode} network: {mode} is a mode that a container is created in"
-        );
+        let text = match *mode {
+            "none" => LONELY.to_owned(),
+            _ => format!(
+                "cannot connect container to {mode} network - container must be created in {mode} network mode"
+            ),
+        };
         return Err(Error::new(Kind::Invalid, text));
     }
     let network = find(ctx, &store, network)?;
@@ -54,6 +61,9 @@ pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectO
     }
     let container = Container::find(ctx, &store, container)?;
     let mut spec = container.spec(&store)?;
+    if spec.options.network.mode == Some(NetworkMode::None) {
+        return Err(Error::new(Kind::State, LONELY));
+    }
     match spec.network.mode {
         NetworkModeSpec::Bridge | NetworkModeSpec::None => {}
         _ => return Err(shares()),
@@ -129,7 +139,7 @@ pub fn disconnect(ctx: &Context, network: &str, container: &str, force: bool) ->
     let store = ctx.store()?;
     if let Some((mode, _)) = MODES.iter().find(|(name, _)| *name == network) {
         let text = format!(
-            "cannot disconnect container from {mode} network: {mode} is a mode that a container is created in"
+            "cannot disconnect container from {mode} network - container was created in {mode} network mode"
         );
         return Err(Error::new(Kind::Invalid, text));
     }
@@ -180,8 +190,8 @@ fn remember(spec: &mut ContainerSpec) {
         interface: Some(a.interface.clone()),
     });
     let requests: Vec<_> = requests.collect();
-    spec.options.network.mode =
-        Some(if requests.is_empty() { NetworkMode::None } else { NetworkMode::Networks(requests) });
+    // Of nothing it was not made so: another network may come.
+    spec.options.network.mode = Some(NetworkMode::Networks(requests));
 }
 
 /// `network reload`: puts the firewall of running containers back, after someone else flushed it.

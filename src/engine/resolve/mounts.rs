@@ -281,6 +281,9 @@ fn volume(
     };
     spec.source = inputs.world.volume_path(&name).to_string_lossy().into_owned();
     spec.anonymous = anonymous;
+    if options.subpath.as_deref().is_some_and(|path| path.starts_with('/')) && !inputs.config.podman {
+        return Err(invalid("subpath must be a relative path within the volume"));
+    }
     // podman fills a part of a volume, too.
     spec.copy_up = !options.no_copy && (options.subpath.is_none() || inputs.config.podman);
     if inputs.world.volume(&name)?.is_none() && !out.volumes.iter().any(|v| v.name == name) {

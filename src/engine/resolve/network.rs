@@ -56,6 +56,9 @@ fn host_binding(attachments: &[AttachmentSpec], inputs: &Inputs<'_>) -> Result<O
     Ok(options.iter().find(|(key, _)| key == HOST_BINDING).and_then(|(_, value)| value.parse().ok()))
 }
 
+const NO_LINKS: &str = "links are only supported for user-defined networks";
+const HOST_LINKS: &str = "conflicting options: host type networking can't be used with links. This would result in undefined behavior";
+
 /// What links come to: names for the responder, and containers to be told of.
 type Links = (Vec<(String, String)>, Vec<LinkSpec>);
 
@@ -68,8 +71,10 @@ fn links_of(
     inputs: &Inputs<'_>,
 ) -> Result<Links, Error> {
     if !wishes.is_empty() && *mode != NetworkModeSpec::Bridge {
-        return Err(invalid("links are only supported for user-defined networks")
-            .hint("--link needs a network of the container's own: host, none and container: are none"));
+        return Err(match mode {
+            NetworkModeSpec::Host => invalid(HOST_LINKS).hint(NO_LINKS),
+            _ => invalid(NO_LINKS),
+        });
     }
     let mut answered = false;
     for attachment in attachments.iter().filter(|_| !wishes.is_empty()) {
@@ -109,9 +114,7 @@ fn linked(inputs: &Inputs<'_>, name: &str) -> Result<super::world::Neighbour, Er
     let mut other =
         inputs.world.container(name).map_err(|e| e.context(format!("could not get container for {name}")))?;
     if other.host_network {
-        return Err(invalid(
-            "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
-        ));
+        return Err(invalid(HOST_LINKS));
     }
     // Such chains are made one after the other, so they end.
     while let Some(id) = other.joined.take() {
@@ -128,7 +131,10 @@ fn contradictions(mode: Option<&NetworkMode>, inputs: &Inputs<'_>) -> Result<(),
         return Err(invalid("conflicting options: hostname and the network mode"));
     }
     if !links.is_empty() {
-        return Err(invalid("links are only supported for user-defined networks"));
+        return Err(invalid(
+            "conflicting options: container type network can't be used with links. This would result in undefined behavior",
+        )
+        .hint(NO_LINKS));
     }
     joined(publish.is_empty() && !publish_all, expose.is_empty(), dns)
 }
@@ -165,9 +171,8 @@ fn attach(
     };
     match wish.or(configured.as_ref()) {
         None | Some(NetworkMode::Private) => Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?)),
-        Some(NetworkMode::Networks(list)) if list.is_empty() => {
-            Ok((NetworkModeSpec::Bridge, attachments(&default(), inputs)?))
-        }
+        // It was disconnected from all that it had.
+        Some(NetworkMode::Networks(list)) if list.is_empty() => Ok((NetworkModeSpec::None, Vec::new())),
         Some(NetworkMode::Networks(list)) => Ok((NetworkModeSpec::Bridge, attachments(list, inputs)?)),
         Some(NetworkMode::None) => Ok((NetworkModeSpec::None, Vec::new())),
         Some(NetworkMode::Host) => Ok((NetworkModeSpec::Host, Vec::new())),

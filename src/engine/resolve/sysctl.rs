@@ -45,7 +45,9 @@ pub(super) fn resolve(
     }
     for (key, value) in &inputs.options.sysctls {
         if let Some(why) = refused(key) {
-            return Err(invalid(format!("sysctl '{key}={value}' is not allowed: {why}")));
+            return Err(invalid(format!(
+                "invalid argument \"{key}={value}\" for \"--sysctl\" flag: sysctl '{key}={value}' is not allowed: {why}"
+            )));
         }
         all.insert(key.clone(), value.clone());
     }

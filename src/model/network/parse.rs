@@ -326,12 +326,12 @@ impl AttachmentRequest {
             match ip.parse::<IpAddr>() {
                 Ok(IpAddr::V4(v4)) => self.ip = Some(v4),
                 Ok(IpAddr::V6(v6)) => self.ip6 = Some(v6),
-                Err(_) => return Err(ParseError::new("IP address", ip, "want an IP address")),
+                Err(_) => return Err(ParseError::new("IPv4 address", ip, "want an IP address")),
             }
         }
         if let Some(ip6) = ip6 {
             let v6: Ipv6Addr =
-                ip6.parse().map_err(|_| ParseError::new("IP address", ip6, "want an IPv6 address"))?;
+                ip6.parse().map_err(|_| ParseError::new("IPv6 address", ip6, "want an IPv6 address"))?;
             self.ip6 = Some(v6);
         }
         if let Some(mac) = mac {

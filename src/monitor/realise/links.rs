@@ -46,6 +46,16 @@ impl Start<'_> {
     }
 }
 
+/// Adds those variables whose names are not there yet.
+pub(in crate::monitor) fn add_unset(env: &mut Vec<String>, variables: &[String]) {
+    for variable in variables {
+        let name = variable.split('=').next();
+        if !env.iter().any(|e| e.split('=').next() == name) {
+            env.push(variable.clone());
+        }
+    }
+}
+
 /// As docker names them: `ALIAS_NAME`, `ALIAS_PORT`, `ALIAS_PORT_80_TCP…`, `ALIAS_ENV_…`.
 fn variables(own: &str, link: &LinkSpec, ip: IpAddr) -> Vec<String> {
     let alias = link.alias.to_uppercase().replace('-', "_");

@@ -35,6 +35,7 @@ use crate::sys::process::PidFd;
 pub(super) use facts::{blocks, cgroup_path, host};
 pub(super) use files::{network_servers, secret_variables};
 pub(super) use ids::on_host;
+pub(super) use links::add_unset;
 pub(super) use start::at_numbers;
 
 /// Everything of a container that lives in the kernel and must be undone, as far as it is there.
@@ -63,6 +64,8 @@ pub(super) struct World {
     pub(super) dns: Option<net::dns::Server>,
     /// Names of its own for the responder: what a container is called here, and its name.
     pub(super) names: Vec<(String, String)>,
+    /// Variables that tell of linked containers, for `exec`.
+    pub(super) links: Vec<String>,
     /// The way to the service manager.
     pub(super) notify: Option<Notify>,
     /// Servers that it asks for all other names.
@@ -141,6 +144,7 @@ impl World {
             applied: None,
             dns: None,
             names: Vec::new(),
+            links: Vec::new(),
             notify: None,
             upstream: Vec::new(),
             poststop: None,

@@ -107,7 +107,9 @@ impl Start<'_> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let reserved = net::ports::reserve_all(wanted).map_err(|e| self.port_in_use(&e))?;
+        let networks = self.handoff.networks.iter();
+        let coming: Vec<IpAddr> = networks.flat_map(|n| &n.subnets).filter_map(|s| s.gateway).collect();
+        let reserved = net::ports::reserve_all(wanted, &coming).map_err(|e| self.port_in_use(&e))?;
         self.world.ports = reserved;
         self.undo.push("releasing ports", |world| {
             let mut troubles = Vec::new();

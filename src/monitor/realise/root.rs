@@ -27,9 +27,20 @@ impl Start<'_> {
             });
         }
         let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| paths.layer_diff(l)).collect();
-        let options = overlay::Options { volatile: spec.lifecycle.auto_remove, ..Default::default() };
+        let options = self.overlay_options()?;
         overlay::mount(&lowers, &paths.upper(&spec.id), &paths.work(&spec.id), options)
             .map_err(|e| Failure::internal("mounting the root file system", &e))
+    }
+
+    /// With `--rm` nothing is synced. Only a `restart` mounts the layer of such a container a second time.
+    fn overlay_options(&self) -> Result<overlay::Options, Failure> {
+        let spec = &self.handoff.spec;
+        let volatile = spec.lifecycle.auto_remove;
+        if volatile {
+            overlay::forget_volatile(&self.world.paths.work(&spec.id))
+                .map_err(|e| Failure::internal("preparing the root file system", &e))?;
+        }
+        Ok(overlay::Options { volatile, ..Default::default() })
     }
 
     /// The overlay that `rcon mount` made: two of the same upper directory would not know of each other.
@@ -65,7 +76,7 @@ impl Start<'_> {
                 .map_err(|e| Failure::of(FailureKind::NotFound, step(), &e).hint(hint));
         }
         let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| paths.layer_diff(l)).collect();
-        let options = overlay::Options { volatile: spec.lifecycle.auto_remove, ..Default::default() };
+        let options = self.overlay_options()?;
         overlay::mount_mapped(&lowers, Some(&paths.container(&spec.id)), options, ids.as_shift()).map_err(
             |e| Failure::internal("mounting the root file system with its ids mapped", &e).hint(hint),
         )

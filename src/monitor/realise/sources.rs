@@ -172,8 +172,12 @@ fn missing(wish: &MountSpec, error: &crate::sys::Error) -> Failure {
 /// A path inside a volume or image, which its content must not lead out of (rule R1).
 fn inside(base: OwnedFd, subpath: &str, wish: &MountSpec) -> Result<OwnedFd, Failure> {
     visit::clone_part(base, Path::new(subpath)).map_err(|e| {
-        let kind = if e.is(libc::ENOENT) { FailureKind::NotFound } else { FailureKind::Internal };
-        Failure::of(kind, format!("opening {subpath} for the mount at {}", wish.target), &e)
+        let step = format!("cannot access path {subpath} for the mount at {}", wish.target);
+        if e.is(libc::ENOENT) {
+            // docker's code: it takes any missing path in the runtime's error for a missing command.
+            return Failure { code: 127, ..Failure::of(FailureKind::NotFound, step, &e) };
+        }
+        Failure::of(FailureKind::Internal, step, &e)
     })
 }
 

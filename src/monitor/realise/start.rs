@@ -56,14 +56,10 @@ impl Start<'_> {
         let dirs: Vec<PathBuf> = spec.cdi_dirs.iter().map(PathBuf::from).collect();
         cdi::inject(&mut document, &names, &dirs)
             .map_err(|e| Failure::of(FailureKind::NotFound, "adding devices", &e))?;
+        self.world.links = self.link_variables()?;
         if let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut()) {
             env.extend(super::secret_variables(&self.world.paths, spec)?);
-            for variable in self.link_variables()? {
-                let name = variable.split('=').next().unwrap_or_default();
-                if !env.iter().any(|e| e.split('=').next() == Some(name)) {
-                    env.push(variable);
-                }
-            }
+            super::add_unset(env, &self.world.links);
         }
         if self.world.notify.as_ref().is_some_and(|n| n.fd().is_some())
             && let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut())

@@ -84,12 +84,8 @@ impl Server {
         if !wish.env.is_empty() {
             words.env.clone_from(&wish.env);
         }
-        for variable in realise::secret_variables(&self.world.paths, spec)? {
-            let name = variable.split('=').next().unwrap_or_default();
-            if !words.env.iter().any(|e| e.split('=').next() == Some(name)) {
-                words.env.push(variable);
-            }
-        }
+        realise::add_unset(&mut words.env, &realise::secret_variables(&self.world.paths, spec)?);
+        realise::add_unset(&mut words.env, &self.world.links);
         words.tty = wish.tty;
         words.group_add.extend(wish.group_add.iter().cloned());
         if let Some(cwd) = &wish.cwd {

@@ -107,7 +107,7 @@ impl Server {
                 if done { Ok(Some(Reply::Done)) } else { Err(state("it has no terminal")) }
             }
             Request::Stop(wish) => self.stop(slot, wish),
-            Request::Kill { signal, all, exec } => self.kill(signal, all, exec.as_deref()),
+            Request::Kill { signal, all, exec } => self.kill(slot, signal, all, exec.as_deref()),
             Request::Pause => self.pause(),
             Request::Unpause => self.unpause(),
             Request::Wait(until) => Ok(self.wait(slot, until)),
@@ -149,6 +149,11 @@ impl Server {
         self.role(slot, Role::Removed);
         self.stopped = true;
         self.by_user |= wish.by_user;
+        if !wish.by_user {
+            // It is started again at once: with --rm, too, it stays.
+            self.keep.auto_remove = false;
+            self.keep.recorder = false;
+        }
         if self.process.is_none() {
             self.give_up_restart();
         } else {
@@ -157,16 +162,28 @@ impl Server {
         Ok(None)
     }
 
-    fn kill(&mut self, signal: i32, all: bool, exec: Option<&str>) -> Answer {
+    fn kill(&mut self, slot: usize, signal: i32, all: bool, exec: Option<&str>) -> Answer {
         if let Some(id) = exec {
             return self.kill_exec(id, signal).map(|()| Some(Reply::Done));
         }
-        let Some(process) = &self.process else { return Err(state("it is not running")) };
         // As docker: who kills it, or sends the signal that stops it, does not want it restarted.
-        if signal == libc::SIGKILL || signal == self.keep.stop_signal {
+        let ends = signal == libc::SIGKILL || signal == self.keep.stop_signal;
+        if ends {
             self.stopped = true;
             self.by_user = true;
         }
+        let Some(process) = &self.process else {
+            if self.restart_at.is_none() {
+                return Err(state("it is not running"));
+            }
+            // Between two starts there is no process to get the signal; one that ends it ends the waiting.
+            if !ends {
+                return Ok(Some(Reply::Done));
+            }
+            self.clients.finish(slot, &Reply::Done);
+            self.give_up_restart();
+            return Ok(None);
+        };
         let sent = match (&self.world.cgroup, all) {
             (Some(cgroup), true) => {
                 cgroup.signal(signal).map_err(|e| Failure::internal("sending the signal", &e))

@@ -24,7 +24,7 @@ use eval::Eval;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// It does not parse.
-    #[error("template parsing error: {0}")]
+    #[error("template parsing error: template: :1: {0}")]
     Parse(String),
     /// It asks for what is not there.
     #[error("template parsing error: template: {message}")]

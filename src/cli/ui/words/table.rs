@@ -12,7 +12,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", "No such container: {}", r#"no container with name or ID "{0}" found: no such container"#),
     ("image diff", "No such image: {}", "{0} not found: {0}: image not known"),
     ("", "No such image: {}", "{0}: image not known"),
-    ("", "no such object: {}", r#"no such object: "{0}""#),
+    ("", "No such object: {}", r#"no such object: "{0}""#),
     ("network inspect", "network {} not found", "network {0}: unable to find network with name or ID {0}: network not found"),
     ("", "network {} not found", "unable to find network with name or ID {0}: network not found"),
     ("", "get {}: no such volume", r#"no volume with name "{0}" found: no such volume"#),
