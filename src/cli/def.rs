@@ -76,7 +76,8 @@ impl Def {
         let tree = (self.define)(tree).about(self.about).long_about(None);
         // Every --filter has the same form; a wrong one is an error of the flag, as in docker.
         tree.mut_args(|arg| match arg.get_id() == "filter" {
-            true => arg.value_parser(super::args::filter),
+            true if called != "search" => arg.value_parser(super::args::filter),
+            true => arg,
             false => arg,
         })
     }

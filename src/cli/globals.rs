@@ -271,7 +271,7 @@ impl Globals {
                 &mut self.events_backend
             }
             "network-backend" => return check(name, &value, &["netavark"]),
-            "db-backend" => return check(name, &value, &["sqlite"]),
+            "db-backend" => return check(name, &value, &["", "sqlite"]),
             "conmon" => return Ok(()),
             "storage-opt" => return self.storage_option(&value),
             "cdi-spec-dir" => return push(&mut self.cdi_spec_dirs, value),

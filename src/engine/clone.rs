@@ -15,7 +15,7 @@ use crate::storage::Store;
 /// How to clone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CloneOptions {
-    /// Name of the clone; `NAME-clone` by default.
+    /// Name of the clone; `NAME-clone`, `NAME-clone1` … by default.
     pub name: Option<String>,
     /// Another image.
     pub image: Option<String>,
@@ -72,19 +72,18 @@ pub fn clone(
     Ok(created)
 }
 
-/// `NAME-clone`, or `NAME-clone2` and so on.
+/// `NAME-clone`, or `NAME-clone1` and so on; the clone of a clone is counted with its siblings.
 fn free_clone_name(store: &Store, name: &str) -> Result<String, Error> {
-    let mut candidate = format!("{name}-clone");
-    let mut n = 1;
-    loop {
+    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let base = if stem.ends_with("-clone") { stem.to_owned() } else { format!("{name}-clone") };
+    let mut candidate = base.clone();
+    for n in 1.. {
         match store.find_container(&candidate) {
-            Ok(row) if row.name == candidate => {
-                n += 1;
-                candidate = format!("{name}-clone{n}");
-            }
-            Ok(_) => return Ok(candidate),
-            Err(e) if e.is_not_found() => return Ok(candidate),
+            Ok(row) if row.name == candidate => candidate = format!("{base}{n}"),
+            Ok(_) => break,
+            Err(e) if e.is_not_found() => break,
             Err(e) => return Err(e.into()),
         }
     }
+    Ok(candidate)
 }

@@ -66,6 +66,8 @@ pub struct ContainersConfig {
     pub http_proxy: bool,
     /// `init`.
     pub init: bool,
+    /// `log_path`: directory below which k8s-file logs are, each container's in one of its own.
+    pub log_path: Option<PathBuf>,
     /// `log_driver`.
     pub log_driver: Option<String>,
     /// `log_size_max`, bytes.
@@ -133,6 +135,22 @@ pub struct EngineConfig {
     pub default_host_ips: Vec<IpAddr>,
 }
 
+/// The capabilities of a container where nobody says otherwise, called `podman`: docker's without AUDIT_WRITE, MKNOD and
+/// NET_RAW.
+const PODMAN_CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
 impl Config {
     /// Reads the files that `env` and `global` name and merges them.
     ///
@@ -149,6 +167,10 @@ impl Config {
         // As podman's: programs behind a proxy find it without being told.
         config.containers.http_proxy = true;
         config.engine.cdi_spec_dirs = vec![PathBuf::from("/etc/cdi"), PathBuf::from("/var/run/cdi")];
+        if global.podman {
+            let names = PODMAN_CAPABILITIES.iter().map(|&name| name.to_owned());
+            config.containers.default_capabilities = Some(names.collect());
+        }
         let modules = modules(env, &global.modules)?;
         let mut files = files(env, global);
         let at = files.len() - usize::from(env.containers_conf_override.is_some());

@@ -1,11 +1,13 @@
 //! `exec`: a further process in a running container.
 
+use std::time::{Duration, Instant};
+
 use super::attach::{AttachOptions, Attached, Streams};
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::resolve::env_merge;
 use super::view::Container;
-use crate::model::container::ContainerSpec;
+use crate::model::container::{ContainerSpec, Phase};
 use crate::model::process::ProcessOptions;
 use crate::monitor::client::{self, ExecOutcome, ExecStdio};
 use crate::monitor::proto::{self, ExecRequest, TermSize};
@@ -26,6 +28,29 @@ pub enum ExecHandle {
     Detached(String),
     /// Its streams wait to be relayed.
     Attached(Box<Attached>),
+}
+
+/// How often [`wait_until_running`] looks. There may be no container yet, so nothing that could be watched.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until a container runs, which need not exist yet (`--wait`).
+///
+/// # Errors
+/// It does not run in time; a store that cannot be read.
+pub fn wait_until_running(ctx: &Context, name: &str, limit: Duration) -> Result<(), Error> {
+    let began = Instant::now();
+    loop {
+        match Container::find(ctx, &ctx.store()?, name) {
+            Ok(container) if matches!(container.phase, Phase::Running(_)) => return Ok(()),
+            Ok(_) => {}
+            Err(e) if e.kind() == Kind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        if began.elapsed() >= limit {
+            return Err(Error::new(Kind::Conflict, format!("timed out waiting for container: {name}")));
+        }
+        std::thread::sleep(LOOK);
+    }
 }
 
 /// Starts a process in a running container. Without a terminal it may get the caller's own `streams`.

@@ -108,12 +108,11 @@ fn is_mounted(paths: &Paths, id: &ContainerId) -> bool {
     is_mount_point(&paths.merged(id))
 }
 
-/// Whether something is mounted there: it is on another device than the directory above.
+/// Whether something is mounted there. The device would not tell: an image of one layer is bound from its own file system.
 pub(super) fn is_mount_point(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let device = |path: &Path| std::fs::metadata(path).map(|m| m.dev());
-    let above = path.parent().map(device);
-    matches!((device(path), above), (Ok(a), Some(Ok(b))) if a != b)
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::empty());
+    found.is_ok_and(|s| s.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Takes the mount of a container away, if there is one: also before it is removed.

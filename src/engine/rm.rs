@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::journal;
-use super::select::{Done, Selection, targets};
+use super::select::{Done, Selection, Target, targets};
 use super::view::Container;
 use crate::model::container::Phase;
 use crate::model::id::ContainerId;
@@ -46,6 +46,12 @@ pub fn rm(
     }
     let store = ctx.store()?;
     let mut rest = targets(ctx, &store, which, |c| options.force || !c.alive())?;
+    // podman looks all of them up before it removes the first.
+    let missing = |t: &Target| matches!(&t.found, Err(e) if e.kind() == Kind::NotFound);
+    if ctx.podman && rest.iter().any(missing) {
+        rest.retain(missing);
+        rest.truncate(1);
+    }
     while !rest.is_empty() {
         let later = rest.split_off(rest.len().min(AT_ONCE));
         let ending: Vec<Option<Removal>> =

@@ -94,8 +94,10 @@ pub fn create(ctx: &Context, options: &VolumeOptions) -> Result<Volume, Error> {
         }
         Err(e) => return Err(e.into()),
     };
+    let said = crate::storage::volume_mount::owner_of(opts);
+    let (uid, gid) = (uid.or(said.0), gid.or(said.1));
     if uid.is_some() || gid.is_some() {
-        std::os::unix::fs::chown(&volume.mountpoint, *uid, *gid).map_err(|e| {
+        std::os::unix::fs::chown(&volume.mountpoint, uid, gid).map_err(|e| {
             Error::with_source(Kind::Internal, format!("changing the owner of volume {}", volume.name), e)
         })?;
     }
@@ -195,6 +197,13 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
     if let (true, Ok(owner)) = (ctx.podman, std::fs::metadata(&volume.mountpoint)) {
         document["UID"] = owner.uid().into();
         document["GID"] = owner.gid().into();
+        // What of `o` says whose it is, once more by itself.
+        let (uid, gid) = crate::storage::volume_mount::owner_of(&volume.options);
+        for (key, id) in [("UID", uid), ("GID", gid)] {
+            if let Some(id) = id {
+                document["Options"][key] = id.to_string().into();
+            }
+        }
     }
     Ok(document)
 }

@@ -45,7 +45,7 @@ pub mod tree;
 pub mod unpack;
 mod uses;
 pub mod volatile;
-mod volume_mount;
+pub mod volume_mount;
 pub mod volumes;
 
 pub use db::Store;

@@ -43,7 +43,11 @@ pub(super) fn check_options(name: &str, options: &[(String, String)]) -> Result<
     if plan.kind.is_empty() && plan.device.is_empty() && plan.words.is_empty() {
         return Ok(());
     }
-    if plan.device.is_empty() {
+    // podman's: only whose the volume is.
+    if plan.kind.is_empty() && plan.device.is_empty() && plan.words.iter().all(|w| owner(w).is_some()) {
+        return Ok(());
+    }
+    if plan.device.is_empty() && !plan.is_tmpfs() {
         return refuse("option device is missing".into());
     }
     // podman's spelling, and its check; with docker's (o=bind) the directory may be made later.
@@ -54,6 +58,29 @@ pub(super) fn check_options(name: &str, options: &[(String, String)]) -> Result<
         return refuse("option type is missing".into());
     }
     Ok(())
+}
+
+/// `uid=N` or `gid=N` of a volume that is a directory.
+fn owner(word: &str) -> Option<(bool, u32)> {
+    let (key, id) = word.split_once('=')?;
+    let id = id.parse().ok()?;
+    match key {
+        "uid" => Some((true, id)),
+        "gid" => Some((false, id)),
+        _ => None,
+    }
+}
+
+/// The owner that the options of a plain volume name.
+#[must_use]
+pub fn owner_of(options: &[(String, String)]) -> (Option<u32>, Option<u32>) {
+    let plan = Plan::of(options);
+    if !plan.kind.is_empty() || !plan.device.is_empty() {
+        return (None, None);
+    }
+    let find =
+        |user: bool| plan.words.iter().rev().filter_map(|w| owner(w)).find(|o| o.0 == user).map(|o| o.1);
+    (find(true), find(false))
 }
 
 /// A volume's options, taken apart.
@@ -70,6 +97,11 @@ impl<'a> Plan<'a> {
         Self { kind: get("type"), device: get("device"), words }
     }
 
+    /// A tmpfs needs no device, whatever is said of it.
+    fn is_tmpfs(&self) -> bool {
+        self.kind == "tmpfs"
+    }
+
     fn is_bind(&self) -> bool {
         // podman writes it as the type, too.
         self.kind == "bind" || self.words.iter().any(|w| matches!(*w, "bind" | "rbind"))
@@ -82,7 +114,7 @@ impl<'a> Plan<'a> {
 /// [`Error::VolumeOptions`], or what the kernel says.
 pub fn open(volume: &Volume) -> Result<VolumeSource> {
     let plan = Plan::of(&volume.options);
-    if plan.device.is_empty() {
+    if plan.device.is_empty() && !plan.is_tmpfs() {
         return Ok(VolumeSource::Directory(PathBuf::from(&volume.mountpoint)));
     }
     let made = if plan.is_bind() { bind(&plan) } else { mount(&plan) };
@@ -129,6 +161,7 @@ fn source(plan: &Plan<'_>) -> String {
     let address = plan.words.iter().find_map(|w| w.strip_prefix("addr="));
     match address {
         Some(host) if plan.device.starts_with(':') => format!("{host}{}", plan.device),
+        _ if plan.device.is_empty() => plan.kind.to_owned(),
         _ => plan.device.to_owned(),
     }
 }

@@ -55,6 +55,10 @@ pub(crate) fn selection(
     if !names.is_empty() && !filter.is_empty() && called != "start" {
         return Err(Failure::usage("--filter takes no arguments"));
     }
+    if !cidfile.is_empty() && (all || latest) {
+        let text = "conflicting options: --all, --latest and --cidfile cannot be used together";
+        return Err(Failure::usage(text));
+    }
     if all && latest {
         return Err(Failure::usage("conflicting options: --all and --latest cannot be used together"));
     }

@@ -15,6 +15,9 @@ struct CommitArgs {
     /// Dockerfile instruction to apply: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR
     #[arg(short, long, value_name = "INSTRUCTION")]
     change: Vec<String>,
+    /// Put the JSON document of a file over the image's configuration
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
     /// Format of the manifest: oci (default) or docker
     #[arg(short, long, value_name = "FORMAT", value_parser = ["oci", "docker"])]
     format: Option<String>,
@@ -55,7 +58,9 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: CommitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let config = args.config.as_deref().map(configuration).transpose()?;
     let options = CommitOptions {
+        config,
         name: args.image,
         author: args.author,
         message: args.message,
@@ -73,4 +78,9 @@ fn run(args: CommitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     ui.line(shown);
     Ok(Exit::OK)
+}
+
+fn configuration(path: &str) -> Result<serde_json::Map<String, serde_json::Value>, Failure> {
+    let text = std::fs::read(path).map_err(|e| Failure::new(format!("reading --config {path}: {e}")))?;
+    serde_json::from_slice(&text).map_err(|e| Failure::new(format!("--config {path} does not parse: {e}")))
 }

@@ -22,6 +22,10 @@ struct CpArgs {
     /// Let a directory replace a file and the other way round
     #[arg(long)]
     overwrite: bool,
+    /// podman's: pause the container meanwhile, which is not done
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = crate::cli::args::boolean)]
+    pause: Option<bool>,
     /// Do not tell what was copied
     #[arg(short, long)]
     quiet: bool,
@@ -43,6 +47,10 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: CpArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if args.pause == Some(true) {
+        let text = "--pause is not supported: a container goes on while files are copied; use rcon pause";
+        return Err(Failure::usage(text));
+    }
     let options = CopyOptions {
         archive: args.archive.unwrap_or(false),
         follow: args.follow_link,

@@ -27,6 +27,12 @@ struct ExecArgs {
     #[arg(long, value_name = "FD", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(3..1024),
           help_heading = "Streams")]
     preserve_fd: Vec<u32>,
+    /// Wait so many seconds for the container to run
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u32>,
+    /// podman's way without a session: an exec of rcon's has no record anyway, its owner is the monitor
+    #[arg(long, hide = true)]
+    no_session: bool,
     /// Take the container created last
     #[arg(short, long)]
     latest: bool,
@@ -50,11 +56,21 @@ pub(super) const DEF: Def = def!(
 
 fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let mut words = args.words;
+    if args.latest && args.cidfile.is_some() {
+        return Err(Failure::usage("conflicting options: --latest and --cidfile"));
+    }
+    if args.no_session && args.detach {
+        return Err(Failure::usage("conflicting options: --no-session and --detach"));
+    }
     let name = match (args.latest, args.cidfile) {
         (true, _) => super::latest(ctx)?,
         (false, Some(path)) => super::read_cidfile(&path)?,
         (false, None) => words.remove(0),
     };
+    if let Some(seconds) = args.wait {
+        let limit = std::time::Duration::from_secs(u64::from(seconds));
+        crate::engine::exec::wait_until_running(ctx.engine()?, &name, limit)?;
+    }
     if words.is_empty() {
         return Err(Failure::new("'rcon exec' requires at least 2 arguments")
             .hint("run 'rcon exec --help' for more information"));

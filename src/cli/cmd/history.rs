@@ -5,7 +5,7 @@ use serde_json::json;
 use super::images::since;
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Outcome};
+use crate::cli::exit::{Exit, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
 use crate::cli::ui::template::Data;
@@ -59,31 +59,35 @@ const LAYOUT: Layout = Layout {
 };
 
 fn run(args: HistoryArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let podman = ctx.manner == Manner::Podman;
     let steps = images::history(ctx.engine()?, &args.image)?;
     if args.quiet && args.format.is_none() {
         for step in &steps {
-            ui.line(id(step, !args.no_trunc));
+            ui.line(id(step, !args.no_trunc, podman));
         }
         return Ok(Exit::OK);
     }
     let now = jiff::Timestamp::now();
     let rows: Vec<Data> =
-        steps.iter().map(|s| row(s, now, !args.no_trunc, args.human.unwrap_or(true))).collect();
+        steps.iter().map(|s| row(s, now, (!args.no_trunc, args.human.unwrap_or(true)), podman)).collect();
     let style = Style { format: args.format.as_deref(), no_heading: false };
     listing::show(ui, &LAYOUT, style, &rows)?;
     Ok(Exit::OK)
 }
 
-fn id(step: &HistoryEntry, cut: bool) -> &str {
+fn id(step: &HistoryEntry, cut: bool, podman: bool) -> &str {
     match &step.id {
+        Some(id) if podman && !cut => id.hex(),
         Some(id) if cut => id.short(),
         Some(id) => id.as_str(),
         None => "<missing>",
     }
 }
 
-fn row(step: &HistoryEntry, now: jiff::Timestamp, cut: bool, human: bool) -> Data {
-    let at = step.created.map_or_else(String::new, |t| t.to_string());
+fn row(step: &HistoryEntry, now: jiff::Timestamp, (cut, human): (bool, bool), podman: bool) -> Data {
+    // podman's has no parts of seconds.
+    let shown = |t: jiff::Timestamp| if podman { format!("{t:.0}") } else { t.to_string() };
+    let at = step.created.map_or_else(String::new, shown);
     let by = tame(&step.created_by.replace('\t', " "));
     let created = if human { since(step.created, now) } else { at.clone() };
     Data::from(json!({
@@ -91,7 +95,7 @@ fn row(step: &HistoryEntry, now: jiff::Timestamp, cut: bool, human: bool) -> Dat
         "CreatedAt": at,
         "CreatedBy": if cut { ellipsis(&by, COMMAND_WIDTH) } else { by },
         "CreatedSince": created,
-        "ID": id(step, cut),
+        "ID": id(step, cut, podman),
         "Size": if human { human_size(step.size) } else { step.size.to_string() },
         // podman's further fields
         "Created": created,

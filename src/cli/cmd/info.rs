@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::podman_json;
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Outcome};
@@ -29,7 +30,7 @@ fn run(args: InfoArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let value = crate::engine::system::info(ctx.engine()?)?;
     match args.format.as_deref().map(str::trim) {
         None | Some("") => ui.text(&text(&value)),
-        Some("json") => ui.line(value),
+        Some(format) if podman_json::means_all(ctx, format) => ui.line(value),
         Some(template) => ui.line(Template::parse(template)?.execute(&Data::from(value))?),
     }
     Ok(Exit::OK)

@@ -161,7 +161,10 @@ pub(super) fn show(
     let format = format.map(|text| if text.trim() == "json" { "json" } else { text });
     let template = match format {
         None | Some("" | "json") => None,
-        Some(text) => Some(Template::parse(&text.replace("\\t", "\t").replace("\\n", "\n"))?),
+        Some(text) => {
+            let text = text.replace("\\t", "\t").replace("\\n", "\n");
+            Some(Template::parse(&if ui.is_podman() { podman_names(&text) } else { text })?)
+        }
     };
     let mut found = Vec::new();
     let mut failures = Vec::new();
@@ -184,6 +187,17 @@ pub(super) fn show(
         ui.failure(failure);
     }
     Ok(if failures.is_empty() { Exit::OK } else { Exit::Failed })
+}
+
+/// Fields by the names that podman takes for them, too.
+fn podman_names(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (short, name) in [(".ImageID", ".Image"), (".Src", ".Source"), (".Dst", ".Destination")] {
+        for after in ["}", " ", ")"] {
+            text = text.replace(&format!("{short}{after}"), &format!("{name}{after}"));
+        }
+    }
+    text
 }
 
 /// JSON with four spaces, as docker's.

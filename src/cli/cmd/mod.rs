@@ -242,7 +242,7 @@ fn name_or_latest(words: &mut Vec<String>, latest: bool, ctx: &Ctx, called: &str
 /// The id in a file that `--cidfile` wrote.
 fn read_cidfile(path: &str) -> Result<String, Failure> {
     let text =
-        std::fs::read_to_string(path).map_err(|e| Failure::new(format!("reading the id in {path}: {e}")))?;
+        std::fs::read_to_string(path).map_err(|e| Failure::new(format!("reading CIDFile {path}: {e}")))?;
     Ok(text.trim().to_owned())
 }
 

@@ -16,6 +16,13 @@ pub(super) fn is_wanted(ctx: &Ctx, format: Option<&str>) -> bool {
     ctx.manner == Manner::Podman && format.map(str::trim) == Some("json")
 }
 
+/// Whether a format of a single document means all of it as JSON: `json`, and to podman `{{json}}` and `{{json .}}`.
+pub(super) fn means_all(ctx: &Ctx, format: &str) -> bool {
+    let inner = format.strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}")).map(str::trim);
+    let word = inner.map(|text| text.strip_suffix('.').unwrap_or(text).trim());
+    format == "json" || ctx.manner == Manner::Podman && word == Some("json")
+}
+
 /// A list, one document; podman's is never empty text.
 pub(super) fn show(ui: &mut Ui, all: Vec<Value>) {
     ui.line(super::inspect::indented(&Value::Array(all)));

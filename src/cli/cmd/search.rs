@@ -6,7 +6,7 @@ use crate::cli::Ctx;
 use crate::cli::args::boolean;
 use crate::cli::args::image::RegistryArgs;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
 use crate::cli::ui::template::Data;
@@ -28,8 +28,12 @@ struct SearchArgs {
     #[arg(long)]
     list_tags: bool,
     /// Do not cut descriptions
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean,
+          value_name = "BOOL")]
+    no_trunc: Option<bool>,
+    /// Show stars, official and automated, as docker does; for a program that is called podman
     #[arg(long)]
-    no_trunc: bool,
+    compatible: bool,
     #[command(flatten)]
     registry: RegistryArgs,
     /// What to look for
@@ -48,9 +52,26 @@ const LAYOUT: Layout = Layout {
         ("Name", "NAME"),
         ("StarCount", "STARS"),
     ],
-    further: &[],
+    further: FURTHER,
     columns: &["Name", "Description", "StarCount", "IsOfficial"],
 };
+/// podman's further names.
+const FURTHER: &[&str] = &["Automated", "Index", "Official", "Stars"];
+/// podman shows no stars, unless asked to.
+const PODMAN: Layout = Layout {
+    titles: &[
+        ("Automated", "AUTOMATED"),
+        ("Description", "DESCRIPTION"),
+        ("Index", "INDEX"),
+        ("Name", "NAME"),
+        ("Official", "OFFICIAL"),
+        ("Stars", "STARS"),
+    ],
+    further: &["IsAutomated", "IsOfficial", "StarCount"],
+    columns: &["Name", "Description"],
+};
+const COMPATIBLE: Layout =
+    Layout { columns: &["Name", "Description", "Stars", "Official", "Automated"], ..PODMAN };
 
 const TAGS: Layout =
     Layout { titles: &[("Name", "NAME"), ("Tag", "TAG")], further: &[], columns: &["Name", "Tag"] };
@@ -61,6 +82,9 @@ const WIDTH: usize = 45;
 fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let registry = args.registry.into_options(&ctx.globals)?;
     let style = Style { format: args.format.as_deref(), no_heading: false };
+    if args.list_tags && !args.filter.is_empty() {
+        return Err(Failure::usage("filters are not applicable to list tags result"));
+    }
     if args.list_tags {
         let options = PullOptions { registry, ..PullOptions::default() };
         let names = images::tags(&args.term, &options)?;
@@ -72,6 +96,15 @@ fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             .collect();
         listing::show(ui, &TAGS, style, &rows)?;
         return Ok(Exit::OK);
+    }
+    // podman's lists and templates have descriptions whole.
+    let whole = args.no_trunc.unwrap_or(ctx.manner == Manner::Podman && args.format.is_some());
+    if ctx.manner == Manner::Docker {
+        for text in &args.filter {
+            crate::cli::args::filter(text).map_err(|why| {
+                Failure::usage(format!("invalid argument \"{text}\" for \"-f, --filter\" flag: {why}"))
+            })?;
+        }
     }
     let filters = args.filter.iter().map(|f| Filter::parse(f)).collect::<Result<Vec<_>, _>>()?;
     let found = images::search(&args.term, args.limit, &registry)?;
@@ -88,7 +121,7 @@ fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             let text = tame(&r.description);
             let ok = |yes: bool| if yes { "[OK]" } else { "" };
             Data::from(json!({
-                "Description": if args.no_trunc { text } else { ellipsis(&text, WIDTH) },
+                "Description": if whole { text } else { ellipsis(&text, WIDTH) },
                 "Index": r.registry,
                 "IsAutomated": ok(r.is_automated),
                 "IsOfficial": ok(r.is_official),
@@ -96,10 +129,16 @@ fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
                 "StarCount": r.star_count,
                 "Stars": r.star_count,
                 "Official": ok(r.is_official),
+                "Automated": ok(r.is_automated),
             }))
         })
         .collect();
-    listing::show(ui, &LAYOUT, style, &rows)?;
+    let layout = match (ctx.manner, args.compatible) {
+        (Manner::Docker, _) => &LAYOUT,
+        (Manner::Podman, false) => &PODMAN,
+        (Manner::Podman, true) => &COMPATIBLE,
+    };
+    listing::show(ui, layout, style, &rows)?;
     Ok(Exit::OK)
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::podman_json;
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Manner, Outcome};
@@ -31,7 +32,7 @@ fn run(args: VersionArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     match args.format.as_deref().map(str::trim) {
         None | Some("") if ctx.manner == Manner::Podman => ui.text(&podman_text(&value["Client"])),
         None | Some("") => ui.text(&text(&value)),
-        Some("json") => ui.line(value),
+        Some(format) if podman_json::means_all(ctx, format) => ui.line(value),
         Some(template) => ui.line(Template::parse(template)?.execute(&Data::from(value))?),
     }
     Ok(Exit::OK)

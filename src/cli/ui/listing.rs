@@ -1,4 +1,4 @@
-//! Listings: the same rows as docker's table, as JSON lines, or through a template.
+//! Listings: the same rows as docker's table, as JSON lines (podman's are one list), or through a template.
 
 use serde_json::{Map, Value};
 
@@ -57,6 +57,11 @@ pub fn show_each(
         return Ok(());
     }
     let format = style.format.unwrap_or("").trim_matches(' ');
+    if format == "json" && ui.is_podman() {
+        let all: Value = rows.map(|row| json(layout, &row)).collect();
+        ui.line(format_args!("{all:#}"));
+        return Ok(());
+    }
     if format == "json" {
         rows.for_each(|row| ui.line(json(layout, &row)));
         return Ok(());

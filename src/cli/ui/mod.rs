@@ -44,6 +44,12 @@ impl Ui {
         self.words = Some(words);
     }
 
+    /// Whether the program is called podman.
+    #[must_use]
+    pub fn is_podman(&self) -> bool {
+        self.words.is_some()
+    }
+
     /// Whether stdout is a terminal.
     #[must_use]
     pub fn stdout_is_terminal(&self) -> bool {

@@ -11,12 +11,57 @@ use crate::engine::inspect;
 use crate::model::container::ContainerSpec;
 use crate::model::digest::Digest;
 use crate::model::image::Image;
+use crate::model::mount::MountKind;
 use crate::storage::Store;
 use crate::storage::images::Document;
 use crate::storage::layers::Layer;
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
+
+/// Whose media types the documents have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Oci,
+    Docker,
+}
+
+impl Form {
+    /// The form of `-f`.
+    pub(super) fn of(word: Option<&str>) -> Result<Self, Error> {
+        match word {
+            None | Some("" | "oci") => Ok(Self::Oci),
+            Some("docker") => Ok(Self::Docker),
+            Some(other) => {
+                Err(Error::new(Kind::Invalid, format!("unknown image format {other:?}: use oci or docker")))
+            }
+        }
+    }
+
+    pub(super) fn config(self) -> &'static str {
+        match self {
+            Self::Oci => "application/vnd.oci.image.config.v1+json",
+            Self::Docker => "application/vnd.docker.container.image.v1+json",
+        }
+    }
+
+    fn manifest(self) -> &'static str {
+        match self {
+            Self::Oci => "application/vnd.oci.image.manifest.v1+json",
+            Self::Docker => "application/vnd.docker.distribution.manifest.v2+json",
+        }
+    }
+
+    /// The type of a layer by how it is packed.
+    fn layer(self, packing: &str) -> String {
+        match (self, packing) {
+            (Self::Oci, "") => LAYER.to_owned(),
+            (Self::Oci, packing) => format!("{LAYER}+{packing}"),
+            (Self::Docker, "") => DOCKER_LAYER.to_owned(),
+            (Self::Docker, packing) => format!("{DOCKER_LAYER}.{packing}"),
+        }
+    }
+}
 
 /// A stored document of JSON.
 pub(crate) fn document(media_type: &str, value: &Value) -> Result<Document, Error> {
@@ -51,6 +96,14 @@ pub(super) fn config(
         _ => Map::new(),
     };
     settings(spec, &mut own);
+    if options.include_volumes {
+        let volumes = spec.mounts.iter().filter(|m| matches!(m.kind, MountKind::Volume | MountKind::Bind));
+        let volumes: Map<String, Value> = volumes.map(|m| (m.target.clone(), json!({}))).collect();
+        put_over(&mut own, "Volumes", Value::Object(volumes));
+    }
+    for (key, value) in options.config.iter().flatten() {
+        put_over(&mut own, key, value.clone());
+    }
     changes::apply_all(&mut own, &options.changes)?;
     config["config"] = Value::Object(own);
     config["created"] = now.clone().into();
@@ -66,6 +119,8 @@ pub(super) fn config(
         config["comment"] = message.clone().into();
     }
     match config.get_mut("history") {
+        // One layer, so one step.
+        _ if options.squash => config["history"] = json!([entry]),
         Some(Value::Array(history)) => history.push(entry),
         _ => config["history"] = json!([entry]),
     }
@@ -75,6 +130,16 @@ pub(super) fn config(
         all.remove("container_config");
     }
     Ok(config)
+}
+
+/// A value over what was there: maps are joined, everything else is replaced.
+fn put_over(own: &mut Map<String, Value>, key: &str, value: Value) {
+    match (own.get_mut(key), value) {
+        (Some(Value::Object(there)), Value::Object(more)) => there.extend(more),
+        (_, value) => {
+            own.insert(key.to_owned(), value);
+        }
+    }
 }
 
 /// The container's settings over the image's, as docker's commit does.
@@ -99,22 +164,23 @@ fn settings(spec: &ContainerSpec, own: &mut Map<String, Value>) {
 /// pushed).
 pub(super) fn manifest(
     store: &Store,
-    parent: &Image,
+    parent: Option<&Image>,
     config: &Document,
     layer: &Layer,
+    form: Form,
 ) -> Result<Document, Error> {
-    let mut layers = parent_layers(store, parent)?;
-    layers.push(json!({ "mediaType": LAYER, "digest": layer.diff_id, "size": layer.tar_size }));
+    let mut layers = parent.map_or(Ok(Vec::new()), |parent| parent_layers(store, parent, form))?;
+    layers.push(json!({ "mediaType": form.layer(""), "digest": layer.diff_id, "size": layer.tar_size }));
     let value = json!({
         "schemaVersion": 2,
-        "mediaType": MANIFEST,
+        "mediaType": form.manifest(),
         "config": { "mediaType": config.media_type, "digest": config.digest, "size": config.bytes.len() },
         "layers": layers,
     });
-    document(MANIFEST, &value)
+    document(form.manifest(), &value)
 }
 
-fn parent_layers(store: &Store, parent: &Image) -> Result<Vec<Value>, Error> {
+fn parent_layers(store: &Store, parent: &Image, form: Form) -> Result<Vec<Value>, Error> {
     let manifest = stored(store, &parent.manifest, "manifest")?;
     let Some(list) = manifest.get("layers").and_then(Value::as_array) else {
         return Err(Error::new(Kind::Internal, format!("the manifest {} has no layers", parent.manifest)));
@@ -122,9 +188,10 @@ fn parent_layers(store: &Store, parent: &Image) -> Result<Vec<Value>, Error> {
     let convert = |layer: &Value| {
         let mut layer = layer.clone();
         let media_type = layer.get("mediaType").and_then(Value::as_str).unwrap_or_default();
-        // docker's own word for the same bytes; one manifest speaks one language.
-        if media_type == "application/vnd.docker.image.rootfs.diff.tar.gzip" {
-            layer["mediaType"] = format!("{LAYER}+gzip").into();
+        // The same bytes by another name; one manifest speaks one language.
+        let packing = [LAYER, DOCKER_LAYER].iter().find_map(|kind| media_type.strip_prefix(kind));
+        if let Some(packing) = packing {
+            layer["mediaType"] = form.layer(packing.trim_start_matches(['+', '.'])).into();
         }
         layer
     };

@@ -42,6 +42,8 @@ pub struct CommitOptions {
     pub include_volumes: bool,
     /// `-f`: `oci` (default) or `docker`.
     pub format: Option<String>,
+    /// `--config`: a JSON document that is put over the image's configuration.
+    pub config: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// Makes an image of a container and returns its id.
@@ -49,7 +51,7 @@ pub struct CommitOptions {
 /// # Errors
 /// No such container, a change that does not parse, a full disk.
 pub fn commit(ctx: &Context, name: &str, options: &CommitOptions) -> Result<Digest, Error> {
-    supported(options)?;
+    let form = documents::Form::of(options.format.as_deref())?;
     let tag = options.name.as_deref().map(|name| target(ctx, name)).transpose()?;
     let store = ctx.store()?;
     let container = Container::find(ctx, &store, name)?;
@@ -65,28 +67,12 @@ pub fn commit(ctx: &Context, name: &str, options: &CommitOptions) -> Result<Dige
     };
     let parent = store.image(parent)?;
     let config = documents::config(&store, &parent, &spec, options)?;
-    let staged = layer(ctx, &store, &container, &spec, options.pause)?;
-    let id = publish(&store, &parent, config, staged, tag)?;
+    let staged = layer(ctx, &store, &container, &spec, options)?;
+    // What the new layer lies upon; a squashed one has all in it.
+    let below = if options.squash { None } else { Some(&parent) };
+    let id = publish(&store, below, (config, form), staged, tag)?;
     journal::container(ctx, "commit", &container.row, &[("imageID", id.to_string())]);
     Ok(id)
-}
-
-fn supported(options: &CommitOptions) -> Result<(), Error> {
-    let refuse =
-        |flag: &str, why: &str| Err(Error::new(Kind::Unsupported, format!("{flag} is not supported: {why}")));
-    if options.squash {
-        return refuse("--squash", "an image shares its parent's layers");
-    }
-    if options.include_volumes {
-        return refuse("--include-volumes", "volumes are no part of a container's layer");
-    }
-    match options.format.as_deref() {
-        None | Some("" | "oci") => Ok(()),
-        Some("docker") => {
-            refuse("--format docker", "images are kept in the OCI form and converted when pushed")
-        }
-        Some(other) => Err(Error::new(Kind::Invalid, format!("unknown image format {other:?}: use oci"))),
-    }
 }
 
 /// The full name of the new image.
@@ -107,9 +93,9 @@ fn layer(
     store: &Store,
     container: &Container,
     spec: &ContainerSpec,
-    pause: bool,
+    options: &CommitOptions,
 ) -> Result<StagedLayer, Error> {
-    let paused = pause && matches!(container.phase, Phase::Running(_));
+    let paused = options.pause && matches!(container.phase, Phase::Running(_));
     let paused = match paused.then(|| client::pause(&ctx.paths, container.id())) {
         None => false,
         Some(Ok(())) => true,
@@ -117,7 +103,7 @@ fn layer(
         Some(Err(_)) if !Container::find(ctx, store, container.id().as_str())?.alive() => false,
         Some(Err(e)) => return Err(e.into()),
     };
-    let staged = stage(ctx, store, spec);
+    let staged = if options.squash { stage_all(ctx, store, spec) } else { stage(ctx, store, spec) };
     if paused {
         // It may have been killed or unpaused by someone else; the layer is made all the same.
         client::unpause(&ctx.paths, container.id()).ok();
@@ -131,27 +117,39 @@ fn stage(ctx: &Context, store: &Store, spec: &ContainerSpec) -> Result<StagedLay
         .map_err(|e| Error::with_source(Kind::Internal, format!("creating {}", upper.display()), e))?;
     let upper = std::fs::File::open(&upper)
         .map_err(|e| Error::with_source(Kind::Internal, format!("opening {}", upper.display()), e))?;
-    // Mount points that the runtime made in the writable layer are no part of what the user did.
-    let hidden = super::diff::made_by_the_runtime(spec);
-    let exclude: Vec<PathBuf> =
-        hidden.iter().filter_map(|p| p.strip_prefix("/").ok()).map(Path::to_owned).collect();
-    let options = TarOptions { whiteouts: true, epoch: None, exclude };
+    let options = TarOptions { whiteouts: true, epoch: None, exclude: made_by_us(spec) };
     Ok(store.stage_diff(upper.as_fd(), &options, spec.root.layers.last())?)
+}
+
+/// The whole file system as one layer.
+fn stage_all(ctx: &Context, store: &Store, spec: &ContainerSpec) -> Result<StagedLayer, Error> {
+    let root = super::rootfs::layers_only(ctx, spec)?;
+    let dir = root
+        .read_dir_fd(Path::new("/"))
+        .map_err(|e| Error::with_source(Kind::Internal, "opening the container's root", e))?;
+    let options = TarOptions { whiteouts: false, epoch: None, exclude: made_by_us(spec) };
+    Ok(store.stage_diff(dir.as_fd(), &options, None)?)
+}
+
+/// Mount points that the runtime made in the writable layer are no part of what the user did.
+fn made_by_us(spec: &ContainerSpec) -> Vec<PathBuf> {
+    let hidden = super::diff::made_by_the_runtime(spec);
+    hidden.iter().filter_map(|p| p.strip_prefix("/").ok()).map(Path::to_owned).collect()
 }
 
 fn publish(
     store: &Store,
-    parent: &Image,
-    mut config: serde_json::Value,
+    parent: Option<&Image>,
+    (mut config, form): (serde_json::Value, documents::Form),
     staged: StagedLayer,
     tag: Option<String>,
 ) -> Result<Digest, Error> {
     let layer = staged.layer().clone();
-    let mut diff_ids = parent.diff_ids.clone();
+    let mut diff_ids = parent.map(|p| p.diff_ids.clone()).unwrap_or_default();
     diff_ids.push(layer.diff_id.clone());
     config["rootfs"] = serde_json::json!({ "type": "layers", "diff_ids": diff_ids });
-    let config = documents::document("application/vnd.oci.image.config.v1+json", &config)?;
-    let manifest = documents::manifest(store, parent, &config, &layer)?;
+    let config = documents::document(form.config(), &config)?;
+    let manifest = documents::manifest(store, parent, &config, &layer, form)?;
     let parsed = image_config::parse(&config.bytes, "the new image's config")?;
     let image = Image {
         id: config.digest.clone(),
@@ -167,7 +165,7 @@ fn publish(
         comment: parsed.comment,
         config: parsed.config,
         layers: crate::storage::layers::chain_ids(&diff_ids),
-        size: parent.size + layer.size,
+        size: parent.map_or(0, |p| p.size) + layer.size,
         diff_ids,
     };
     let pull = store.begin_pull(wanted(&image.diff_ids), &mut |_, _| true)?;

@@ -64,6 +64,7 @@ struct Containers {
     init: Option<bool>,
     label: Option<bool>,
     log_driver: Option<String>,
+    log_path: Option<PathBuf>,
     log_size_max: Option<i64>,
     netns: Option<String>,
     pidns: Option<String>,
@@ -215,6 +216,7 @@ fn apply_containers(config: &mut Config, path: &Path, file: Containers) -> Resul
     set(&mut c.init, file.init);
     c.label = file.label.or(c.label);
     c.log_driver = file.log_driver.filter(|d| !d.is_empty()).or(c.log_driver.take());
+    c.log_path = file.log_path.filter(|p| !p.as_os_str().is_empty()).or(c.log_path.take());
     if let Some(size) = file.log_size_max {
         // -1 is "no limit", which we store as 0.
         c.log_size_max = Some(u64::try_from(size).unwrap_or(0));

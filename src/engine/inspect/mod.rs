@@ -86,7 +86,7 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
     let shown = spec.mounts.iter().filter(|m| m.kind != MountKind::Tmpfs || typed(&spec, m).is_none());
     put("Mounts", shown.map(|m| mount(m, typed(&spec, m))).collect());
     put("Config", config::config(&spec));
-    let mut networks = network::settings(&store, &spec, phase)?;
+    let mut networks = network::settings(&store, &spec, phase, ctx.podman)?;
     if let Some(attached) = networks["Networks"].as_object_mut().filter(|_| ctx.podman)
         && let Some(default) = attached.remove(DEFAULT_NETWORK)
     {
@@ -98,6 +98,11 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
     if ctx.podman {
         // Where nothing is said others may join.
         as_podman(&mut all, spec.options.namespaces.ipc.is_some());
+        // podman tells of variables that are secrets, not of their values.
+        let secret = spec.secrets.iter().filter_map(|s| s.env.as_ref()).map(|name| format!("{name}=*******"));
+        if let Some(Value::Array(env)) = all.get_mut("Config").and_then(|c| c.get_mut("Env")) {
+            env.extend(secret.map(Value::from));
+        }
     }
     Ok(Value::Object(all))
 }

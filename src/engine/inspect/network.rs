@@ -7,7 +7,12 @@ use crate::model::container::{AttachmentState, ContainerSpec, Phase};
 use crate::model::network::{DEFAULT_NETWORK, NetworkModeSpec};
 use crate::storage::Store;
 
-pub(super) fn settings(store: &Store, spec: &ContainerSpec, phase: &Phase) -> Result<Value, Error> {
+pub(super) fn settings(
+    store: &Store,
+    spec: &ContainerSpec,
+    phase: &Phase,
+    podman: bool,
+) -> Result<Value, Error> {
     let running = phase.running();
     let live: &[AttachmentState] = running.map(|r| r.network.as_slice()).unwrap_or_default();
     let mut networks = Map::new();
@@ -35,7 +40,7 @@ pub(super) fn settings(store: &Store, spec: &ContainerSpec, phase: &Phase) -> Re
         "Bridge": "",
         "SandboxID": if running.is_some() { spec.id.as_str() } else { "" },
         "SandboxKey": key,
-        "Ports": ports(spec, phase),
+        "Ports": ports(spec, phase, podman),
         "HairpinMode": false,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
@@ -69,14 +74,19 @@ fn empty(network: &str, id: String, aliases: &[String]) -> AttachmentState {
     }
 }
 
-/// Every exposed port: with its host side while it is published and runs, else `null`.
-fn ports(spec: &ContainerSpec, phase: &Phase) -> Value {
-    let Some(running) = phase.running() else { return json!({}) };
+/// Every exposed port: with its host side while it is published and runs, else `null`. To podman what is wished is in force
+/// also while nothing runs.
+fn ports(spec: &ContainerSpec, phase: &Phase, podman: bool) -> Value {
+    let published = match phase.running() {
+        Some(running) => &running.ports,
+        None if podman => &spec.network.ports,
+        None => return json!({}),
+    };
     let mut map: Map<String, Value> = Map::new();
     for e in &spec.network.exposed {
         map.insert(format!("{}/{}", e.port, e.protocol), Value::Null);
     }
-    for p in &running.ports {
+    for p in published {
         let slot = map.entry(format!("{}/{}", p.container_port, p.protocol)).or_insert(Value::Null);
         let binding = json!({ "HostIp": p.host_ip.to_string(), "HostPort": p.host_port.to_string() });
         match slot {

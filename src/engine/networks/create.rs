@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::super::context::Context;
 use super::super::error::{Error, Kind};
 use super::super::{journal, random};
-use super::{find, is_reserved};
+use super::{files, find, is_reserved};
 use crate::model::id::check_name;
 use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
 use crate::net::ipam;
@@ -109,10 +109,11 @@ pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error>
             options: options.options.clone(),
             labels: options.labels.clone(),
             created: jiff::Timestamp::now(),
-            file: None,
+            file: files::place(ctx.network_config_dir.as_deref(), name),
         })
     })?;
     if network.id == id {
+        files::write(&network)?;
         journal::network(ctx, "create", &network, &[]);
     } else if !options.ignore {
         return Err(Error::new(Kind::Conflict, format!("network with name {name} already exists")));

@@ -1,16 +1,19 @@
 //! Networks that are defined in files (`--network-config-dir`): netavark's JSON, one network each, as podman keeps them
-//! and as administrators write them. They are taken up when the store is opened, and go when their file does.
+//! and as administrators write them. They are taken up when the store is opened, and go when their file does. Networks that
+//! are made meanwhile get a file, too, so that all who use the directory have the same ones.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, Kind};
+use super::super::random;
 use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
 use crate::storage::{Error as StorageError, Store};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct File {
     name: String,
     id: String,
@@ -31,25 +34,29 @@ struct File {
     #[serde(default)]
     network_dns_servers: Vec<IpAddr>,
     #[serde(default)]
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
     #[serde(default)]
-    options: std::collections::BTreeMap<String, String>,
+    options: BTreeMap<String, String>,
+    #[serde(default)]
+    ipam_options: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct FileSubnet {
     subnet: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     lease_range: Option<Range>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Range {
     start_ip: IpAddr,
     end_ip: IpAddr,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct FileRoute {
     destination: String,
     gateway: IpAddr,
@@ -67,6 +74,7 @@ pub(in crate::engine) fn take_up(store: &Store, dir: &Path) -> Result<(), Error>
             Err(e) => return Err(e.into()),
         }
     }
+    let mut taken = Vec::new();
     let Ok(entries) = std::fs::read_dir(dir) else { return Ok(()) };
     for path in entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "json")) {
         if known.iter().any(|n| n.file.as_ref() == Some(&path)) {
@@ -74,14 +82,73 @@ pub(in crate::engine) fn take_up(store: &Store, dir: &Path) -> Result<(), Error>
         }
         match read(&path) {
             Ok(network) if known.iter().any(|n| n.name == network.name) => {}
-            Ok(network) => match store.insert_network(&network) {
-                Ok(()) | Err(StorageError::Exists { .. }) => {}
-                Err(e) => return Err(e.into()),
-            },
+            Ok(mut network) => {
+                // Two files may have the same id, copied by hand; what is referred to is the name.
+                if known.iter().any(|n| n.id == network.id) || taken.contains(&network.id) {
+                    network.id = random::id().as_str().to_owned();
+                }
+                taken.push(network.id.clone());
+                match store.insert_network(&network) {
+                    Ok(()) | Err(StorageError::Exists { .. }) => {}
+                    Err(e) => return Err(e.into()),
+                }
+            }
             Err(why) => tracing::warn!("the network of {} is passed over: {why}", path.display()),
         }
     }
     Ok(())
+}
+
+/// The file that a new network gets in `dir`.
+pub(super) fn place(dir: Option<&Path>, name: &str) -> Option<PathBuf> {
+    let name = if name == DEFAULT_NETWORK { "podman" } else { name };
+    dir.map(|dir| dir.join(format!("{name}.json")))
+}
+
+/// Writes the file of a network that has one.
+pub(super) fn write(network: &Network) -> Result<(), Error> {
+    let Some(path) = &network.file else { return Ok(()) };
+    let failed =
+        |e: std::io::Error| Error::with_source(Kind::Internal, format!("writing {}", path.display()), e);
+    let file = File {
+        name: if network.name == DEFAULT_NETWORK { "podman".to_owned() } else { network.name.clone() },
+        id: network.id.clone(),
+        driver: network.driver.clone(),
+        network_interface: network.interface.clone(),
+        created: Some(network.created),
+        subnets: network.subnets.iter().map(FileSubnet::of).collect(),
+        routes: network.routes.iter().map(FileRoute::of).collect(),
+        ipv6_enabled: network.ipv6,
+        internal: network.internal,
+        dns_enabled: network.dns_enabled,
+        network_dns_servers: network.dns_servers.clone(),
+        labels: network.labels.iter().cloned().collect(),
+        options: network.options.iter().cloned().collect(),
+        ipam_options: BTreeMap::from([("driver".to_owned(), "host-local".to_owned())]),
+    };
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(failed)?;
+    }
+    let text = serde_json::to_vec_pretty(&file)
+        .map_err(|e| Error::with_source(Kind::Internal, format!("writing {}", path.display()), e))?;
+    crate::sys::atomic::write(path, &text, 0o644, crate::sys::atomic::Durability::None)
+        .map_err(|e| failed(std::io::Error::other(e)))
+}
+
+impl FileSubnet {
+    fn of(s: &Subnet) -> Self {
+        Self {
+            subnet: format!("{}/{}", s.address, s.prefix),
+            gateway: s.gateway,
+            lease_range: s.range.map(|(start_ip, end_ip)| Range { start_ip, end_ip }),
+        }
+    }
+}
+
+impl FileRoute {
+    fn of(r: &Route) -> Self {
+        Self { destination: format!("{}/{}", r.destination, r.prefix), gateway: r.gateway, metric: r.metric }
+    }
 }
 
 /// Deletes the file of a network that was removed: it would come back.

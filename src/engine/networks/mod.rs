@@ -44,7 +44,14 @@ pub fn find(ctx: &Context, store: &Store, name: &str) -> Result<Network, Error> 
     if !is_default(name) {
         return Ok(store.find_network(name)?);
     }
-    store.ensure_network(DEFAULT_NETWORK, |existing| default_network(ctx, existing))
+    let mut made = None;
+    let network = store.ensure_network(DEFAULT_NETWORK, |existing| {
+        default_network(ctx, existing).inspect(|network| made = Some(network.id.clone()))
+    })?;
+    if made.as_ref() == Some(&network.id) {
+        files::write(&network)?;
+    }
+    Ok(network)
 }
 
 fn is_default(name: &str) -> bool {
@@ -76,7 +83,7 @@ fn default_network(ctx: &Context, existing: &[Network]) -> Result<Network, Error
         options: Vec::new(),
         labels: Vec::new(),
         created: jiff::Timestamp::now(),
-        file: None,
+        file: files::place(ctx.network_config_dir.as_deref(), DEFAULT_NETWORK),
     })
 }
 

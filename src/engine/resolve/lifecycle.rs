@@ -64,13 +64,25 @@ pub(super) fn resolve(
         health,
         health_on_failure: *health_on_failure,
         health_log: health::log(health_log, inputs)?,
-        log: logs(driver.as_deref(), log_opts, inputs.config.containers.log_size_max)?,
+        log: in_log_path(logs(driver.as_deref(), log_opts, inputs.config.containers.log_size_max)?, inputs),
         no_events: inputs.config.engine.no_events,
         sdnotify: sdnotify.clone(),
         // Known to `create`, which fills them in.
         pidfile: None,
         monitor_pidfile: None,
     })
+}
+
+/// Puts the log below `log_path` of containers.conf, unless the caller named a file.
+fn in_log_path(mut log: LogSpec, inputs: &Inputs<'_>) -> LogSpec {
+    if let Some(dir) = &inputs.config.containers.log_path
+        && log.driver == "k8s-file"
+        && !log.options.iter().any(|(key, _)| key == "path")
+    {
+        let file = dir.join(inputs.id.as_str()).join("ctr.log");
+        log.options.push(("path".to_owned(), file.display().to_string()));
+    }
+    log
 }
 
 fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>) -> Result<LogSpec, Error> {

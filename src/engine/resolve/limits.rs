@@ -14,7 +14,7 @@ pub(super) fn resolve(
     inputs: &Inputs<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Resources, Error> {
-    check_resources(wish, inputs.host)?;
+    check_resources(wish, inputs.host, inputs.config.podman)?;
     if wish.oom_kill_disable == Some(true) && wish.memory.is_none() {
         warnings.push(
             "OOM killer is disabled for the container, but no memory limit is set, this can result in the \
@@ -35,11 +35,12 @@ pub(super) fn resolve(
     Ok(resources)
 }
 
-/// Checks limits against each other and the host; used by `create` and `update`.
+/// Checks limits against each other and the host; used by `create` and `update`. podman leaves to the kernel how small or large
+/// they may be.
 ///
 /// # Errors
 /// Docker's message for the first rule that is broken.
-pub fn check_resources(r: &Resources, host: &Host) -> Result<(), Error> {
+pub fn check_resources(r: &Resources, host: &Host, podman: bool) -> Result<(), Error> {
     let Resources {
         memory,
         memory_reservation,
@@ -63,8 +64,8 @@ pub fn check_resources(r: &Resources, host: &Host) -> Result<(), Error> {
         write_iops: _,
         unified: _,
     } = r;
-    memory_rules(*memory, *memory_reservation, *memory_swap, *memory_swappiness)?;
-    cpu_rules(r, host)?;
+    memory_rules(*memory, *memory_reservation, *memory_swap, *memory_swappiness, podman)?;
+    cpu_rules(r, host, podman)?;
     if let Some(list) = cpuset_cpus {
         available("cpus", "CPUs", list, host.cpus())?;
     }
@@ -89,10 +90,11 @@ fn memory_rules(
     reservation: Option<ByteSize>,
     swap: Option<i64>,
     swappiness: Option<u64>,
+    podman: bool,
 ) -> Result<(), Error> {
     let memory = memory.map_or(0, |m| m.0);
     let reservation = reservation.map_or(0, |m| m.0);
-    if memory > 0 && memory < MIN_MEMORY {
+    if memory > 0 && memory < MIN_MEMORY && !podman {
         return Err(invalid("Minimum memory limit allowed is 6MB"));
     }
     match swap {
@@ -114,16 +116,16 @@ fn memory_rules(
     {
         return Err(invalid(format!("Valid memory swappiness range is 0-100, not {value}")));
     }
-    if reservation > 0 && reservation < MIN_MEMORY {
+    if reservation > 0 && reservation < MIN_MEMORY && !podman {
         return Err(invalid("Minimum memory reservation allowed is 6MB"));
     }
-    if memory > 0 && reservation > memory {
+    if memory > 0 && reservation > memory && !podman {
         return Err(invalid("Minimum memory limit can not be less than memory reservation limit, see usage"));
     }
     Ok(())
 }
 
-fn cpu_rules(r: &Resources, host: &Host) -> Result<(), Error> {
+fn cpu_rules(r: &Resources, host: &Host, podman: bool) -> Result<(), Error> {
     let set = |v: Option<u64>| v.is_some_and(|v| v != 0);
     if let Some(cpus) = r.nano_cpus.filter(|c| c.0 > 0) {
         if set(r.cpu_period) {
@@ -133,7 +135,7 @@ fn cpu_rules(r: &Resources, host: &Host) -> Result<(), Error> {
             return Err(invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set"));
         }
         let have = host.cpus();
-        if cpus.0 > u64::from(have) * 1_000_000_000 || cpus.0 < 10_000_000 {
+        if !podman && (cpus.0 > u64::from(have) * 1_000_000_000 || cpus.0 < 10_000_000) {
             return Err(invalid(format!(
                 "range of CPUs is from 0.01 to {have}.00, as there are only {have} CPUs available"
             )));

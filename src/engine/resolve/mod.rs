@@ -128,7 +128,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         lifecycle,
         labels: labels(&image_config.labels, &o.labels),
         annotations: annotations(inputs)?,
-        timezone: o.timezone.clone().or_else(|| inputs.config.containers.timezone.clone()),
+        timezone: timezone(inputs)?,
         secrets: secrets::resolve(inputs)?,
         systemd,
         passwd: o
@@ -190,6 +190,19 @@ fn labels(image: &[(String, String)], own: &[(String, String)]) -> Vec<(String, 
     all.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }
 
+/// The zone, which must be one that the host knows.
+fn timezone(inputs: &Inputs<'_>) -> Result<Option<String>, Error> {
+    let zone = inputs.options.timezone.clone().or_else(|| inputs.config.containers.timezone.clone());
+    let Some(name) = zone.as_deref().filter(|z| !z.is_empty() && *z != "local") else { return Ok(zone) };
+    let why = match inputs.world.path(&std::path::Path::new("/usr/share/zoneinfo").join(name)) {
+        PathKind::Missing => "",
+        PathKind::Directory => ": it is a directory",
+        PathKind::File => return Ok(zone),
+    };
+    Err(invalid(format!("invalid time zone {name:?}{why}"))
+        .hint("name a zone such as Europe/Berlin; the host needs the package tzdata"))
+}
+
 fn annotations(inputs: &Inputs<'_>) -> Result<Vec<(String, String)>, Error> {
     let mut all = std::collections::BTreeMap::new();
     for text in &inputs.config.containers.annotations {
@@ -197,6 +210,14 @@ fn annotations(inputs: &Inputs<'_>) -> Result<Vec<(String, String)>, Error> {
             .split_once('=')
             .ok_or_else(|| invalid(format!("containers.conf: annotation {text:?} is not KEY=VALUE")))?;
         all.insert(key.to_owned(), value.to_owned());
+    }
+    if inputs.config.podman {
+        // What OCI hooks and others know podman's containers by.
+        all.insert("io.container.manager".to_owned(), "libpod".to_owned());
+        if !inputs.options.volumes_from.is_empty() {
+            let key = "io.podman.annotations.volumes-from".to_owned();
+            all.insert(key, inputs.options.volumes_from.join(";"));
+        }
     }
     all.extend(inputs.options.annotations.iter().cloned());
     Ok(all.into_iter().collect())

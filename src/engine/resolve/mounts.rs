@@ -133,6 +133,11 @@ fn one(inputs: &Inputs<'_>, request: &MountRequest, target: String, out: &mut Mo
                 ));
             }
             spec.flags.extend(fs_options(&request.options));
+            // podman forbids programs in what --tmpfs makes, not in what --mount does.
+            let said = |word: &str| spec.flags.iter().any(|flag| flag == word);
+            if inputs.config.podman && request.options.typed.is_none() && !said("noexec") {
+                spec.flags.push("exec".to_owned());
+            }
             out.mounts.push(spec);
         }
         MountKind::Image => {

@@ -2,6 +2,7 @@
 
 use super::process::{Host, Process, TICKS};
 use crate::engine::error::{Error, Kind};
+use crate::sys::caps;
 
 /// A column: its key, its title, how its value is made.
 pub(super) struct Field(&'static str, &'static str, fn(&Process, &Host) -> String);
@@ -52,18 +53,21 @@ const NAMED: &[Field] = &[
     Field("command", "COMMAND", |p, _| p.args.clone()),
     Field("cmd", "CMD", |p, _| p.args.clone()),
     Field("comm", "COMMAND", |p, _| p.comm.clone()),
-    Field("capamb", "AMBIENT CAPS", |p, _| status(p, "CapAmb")),
-    Field("capbnd", "BOUNDING CAPS", |p, _| status(p, "CapBnd")),
-    Field("capeff", "EFFECTIVE CAPS", |p, _| status(p, "CapEff")),
-    Field("capinh", "INHERITED CAPS", |p, _| status(p, "CapInh")),
-    Field("capprm", "PERMITTED CAPS", |p, _| status(p, "CapPrm")),
+    Field("capamb", "AMBIENT CAPS", |p, _| capabilities(p, "CapAmb")),
+    Field("capbnd", "BOUNDING CAPS", |p, _| capabilities(p, "CapBnd")),
+    Field("capeff", "EFFECTIVE CAPS", |p, _| capabilities(p, "CapEff")),
+    Field("capinh", "INHERITED CAPS", |p, _| capabilities(p, "CapInh")),
+    Field("capprm", "PERMITTED CAPS", |p, _| capabilities(p, "CapPrm")),
     Field("c", "C", |p, h| format!("{:.0}", percent(p, h))),
     Field("etime", "ELAPSED", elapsed),
     Field("gid", "GID", |p, _| p.gid.1.to_string()),
     Field("group", "GROUP", |p, h| h.group(p.gid.1)),
     Field("groups", "GROUPS", |p, _| status(p, "Groups")),
     Field("hgroup", "HGROUP", |p, h| h.group(p.gid.1)),
+    Field("hgid", "HGID", |p, _| p.gid.1.to_string()),
+    Field("hgroups", "HGROUPS", |p, _| status(p, "Groups")),
     Field("hpid", "HPID", |p, _| p.pid.to_string()),
+    Field("huid", "HUID", |p, _| p.uid.1.to_string()),
     Field("huser", "HUSER", |p, h| h.user(p.uid.1)),
     Field("nice", "NI", |p, _| p.nice.to_string()),
     Field("ni", "NI", |p, _| p.nice.to_string()),
@@ -98,8 +102,11 @@ pub(super) fn parse(words: &[String]) -> Result<Vec<&'static Field>, Error> {
     let mut columns = Vec::new();
     // `-o pid,cmd`, `-eo pid -o user`: docker's way; their PID is the host's. Without -o: podman's descriptors.
     let mut options = false;
+    let with_options = text.split_whitespace().any(|word| word.starts_with('-'));
     for word in text.split_whitespace() {
         let list = match word.strip_prefix('-') {
+            // `ax -o args`: which processes, where all of the container are shown anyway.
+            None if with_options && word.chars().all(|c| matches!(c, 'a' | 'e' | 'x')) => continue,
             None => word,
             Some(flag) => {
                 options = true;
@@ -124,7 +131,11 @@ pub(super) fn parse(words: &[String]) -> Result<Vec<&'static Field>, Error> {
                 "pid" if options => Some(&HOST_PID),
                 _ => NAMED.iter().find(|f| f.0 == key),
             };
-            columns.push(found.ok_or_else(|| unknown(key))?);
+            let missing = || match options {
+                true => Error::new(Kind::Invalid, format!("unknown user-defined format specifier \"{key}\"")),
+                false => unknown(key),
+            };
+            columns.push(found.ok_or_else(missing)?);
         }
     }
     Ok(columns)
@@ -138,6 +149,19 @@ fn unknown(word: &str) -> Error {
 
 fn status(p: &Process, key: &str) -> String {
     p.status.get(key).cloned().unwrap_or_default()
+}
+
+/// A set of capabilities as psgo says it: `full`, `none`, or names.
+fn capabilities(p: &Process, key: &str) -> String {
+    let Ok(set) = u64::from_str_radix(&status(p, key), 16) else { return String::new() };
+    let last = caps::last();
+    let names = (0..=last).filter(|n| set >> n & 1 == 1).map(caps::name);
+    let names: Vec<String> = names.map(|name| name.trim_start_matches("CAP_").to_owned()).collect();
+    match names.len() {
+        0 => "none".to_owned(),
+        n if n == last as usize + 1 => "full".to_owned(),
+        _ => names.join(","),
+    }
 }
 
 fn seccomp(p: &Process) -> String {

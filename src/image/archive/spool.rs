@@ -24,6 +24,9 @@ pub(super) const NO_IMAGE: &str = "payload does not match any of the supported i
 /// Links to links that are followed; docker's old archives link a layer to another image's.
 const MAX_LINKS: usize = 4;
 
+/// Memory that an xz archive may ask for; `xz -9` needs 65 MiB.
+const MAX_XZ_KIB: u32 = 256 << 10;
+
 /// Bytes of a JSON document in an archive.
 const MAX_DOCUMENT: u64 = 16 << 20;
 
@@ -190,9 +193,8 @@ pub fn unpacked<'a>(mut input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>>
         Compression::None => Box::new(whole),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(whole)),
         Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(whole)?),
-        Compression::Other(name) => {
-            return Err(io::Error::other(format!("{name} compression is not supported")));
-        }
+        Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(whole)),
+        Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, MAX_XZ_KIB)),
     })
 }
 

@@ -194,7 +194,10 @@ fn decompress(
         Compression::Gzip => copy(flate2::bufread::MultiGzDecoder::new(blob), blocks, spent),
         Compression::Zstd => copy(zstd::stream::read::Decoder::with_buffer(blob)?, blocks, spent),
         Compression::None => copy(blob, blocks, spent),
-        Compression::Other(name) => Err(io::Error::other(format!("{name} compression is not supported"))),
+        // No registry form of an image has these; archives are unpacked before.
+        Compression::Bzip2 | Compression::Xz => {
+            Err(io::Error::other("a layer is packed by gzip or zstd, or not at all"))
+        }
     }
 }
 
@@ -206,8 +209,10 @@ pub(crate) enum Compression {
     Gzip,
     /// Zstandard.
     Zstd,
-    /// Known and not supported.
-    Other(&'static str),
+    /// bzip2, of whole archives.
+    Bzip2,
+    /// xz, of whole archives.
+    Xz,
 }
 
 /// Tells the compression by a stream's first bytes.
@@ -216,8 +221,8 @@ pub(crate) fn compression(head: &[u8]) -> Compression {
         [0x1f, 0x8b, ..] => Compression::Gzip,
         // A frame, or a skippable frame as zstd:chunked has it.
         [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Compression::Zstd,
-        [b'B', b'Z', b'h', ..] => Compression::Other("bzip2"),
-        [0xfd, b'7', b'z', b'X', ..] => Compression::Other("xz"),
+        [b'B', b'Z', b'h', ..] => Compression::Bzip2,
+        [0xfd, b'7', b'z', b'X', ..] => Compression::Xz,
         _ => Compression::None,
     }
 }

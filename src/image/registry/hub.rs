@@ -24,7 +24,8 @@ pub struct SearchResult {
     pub registry: String,
     /// Repository.
     pub name: String,
-    /// What its owner says of it.
+    /// What its owner says of it; Quay says `null`.
+    #[serde(deserialize_with = "text_or_null")]
     pub description: String,
     /// Stars.
     pub star_count: u64,
@@ -32,6 +33,10 @@ pub struct SearchResult {
     pub is_official: bool,
     /// Built by docker's old service.
     pub is_automated: bool,
+}
+
+fn text_or_null<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Option::<String>::deserialize(from).map(Option::unwrap_or_default)
 }
 
 fn transport(

@@ -1,0 +1,169 @@
+//! Details that podman's own tests look at: commit in other forms, exec that waits, hooks of the first format, archives that
+//! are packed otherwise, what is defined by containers.conf, and answers of a program that is called `podman`.
+
+use crate::podman_manner::called;
+use crate::support::{Done, Sandbox, sh};
+
+fn podman(s: &Sandbox, args: &[&str]) -> Done {
+    let mut command = called(s, "podman");
+    command.args(args);
+    s.finish(command)
+}
+
+#[test]
+fn commit_squashes_and_speaks_docker_s_language() {
+    let s = Sandbox::with_images("details-commit", &["busybox"]);
+    s.rcon(["run", "--network=none", "--name=c", "-v=vol:/data", "busybox", "touch", "/made"]).ok();
+    let config = s.dir().join("config.json");
+    std::fs::write(&config, r#"{"Labels":{"image":"green"},"User":"daemon"}"#).expect("a file");
+    let config = format!("--config={}", config.display());
+    s.rcon(["commit", "-q", "--squash", "--include-volumes", &config, "c", "squashed"]).ok();
+    let layers = s.rcon(["image", "inspect", "squashed", "-f", "{{len .RootFS.Layers}} {{.Config.Volumes}}"]);
+    assert_eq!(layers.ok(), "1 map[/data:{}]");
+    let told = s.rcon(["image", "inspect", "squashed", "-f", "{{.Config.User}} {{.Config.Labels.image}}"]);
+    assert_eq!(told.ok(), "daemon green");
+    assert_eq!(
+        s.rcon(["run", "--rm", "--network=none", "squashed", "ls", "/made", "/bin/sh"]).ok(),
+        "/bin/sh\n/made"
+    );
+    s.rcon(["commit", "-q", "-f=docker", "-m=told", "c", "dockers"]).ok();
+    let dir = s.dir().join("dockers");
+    s.rcon(["save", "--format=docker-dir", "-o", dir.to_str().expect("a path"), "dockers"]).ok();
+    let manifest = std::fs::read_to_string(dir.join("manifest.json")).expect("a manifest");
+    assert!(
+        manifest.contains("vnd.docker.distribution.manifest.v2") && !manifest.contains("vnd.oci"),
+        "{manifest}"
+    );
+    assert_eq!(s.rcon(["run", "--rm", "--network=none", "dockers", "ls", "/made"]).ok(), "/made");
+    let told =
+        s.rcon(["commit", &format!("--config={}", dir.join("version").display()), "c"]).fails(1).to_owned();
+    assert!(told.contains("--config"), "{told}");
+}
+
+#[test]
+fn exec_waits_for_its_container() {
+    let s = Sandbox::with_images("details-wait", &["busybox"]);
+    let told = s.rcon(["exec", "--wait=1", "late", "true"]).fails(1).to_owned();
+    assert!(told.contains("timed out waiting for container: late"), "{told}");
+    let waiting = s
+        .command()
+        .args(["exec", "--wait=60", "--no-session", "late", "echo", "up"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    s.rcon(["run", "-d", "--network=none", "--name=late", "busybox", "sleep", "100"]).ok();
+    let done = waiting.wait_with_output().expect("it ends");
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "up\n");
+    let told = s.rcon(["exec", "--latest", "--cidfile=/nothing", "true"]).fails(125).to_owned();
+    assert!(told.contains("--latest and --cidfile"), "{told}");
+}
+
+#[test]
+fn archives_packed_by_xz_and_bzip2_are_read() {
+    let s = Sandbox::with_images("details-packed", &["busybox"]);
+    let file = s.dir().join("image.tar");
+    s.rcon(["save", "-o", file.to_str().expect("a path"), "busybox"]).ok();
+    for pack in ["xz", "bzip2"] {
+        let packed = s.dir().join(pack);
+        sh(&format!("{pack} -1 < {} > {}", file.display(), packed.display()));
+        s.rcon(["rmi", "busybox"]).ok();
+        s.rcon(["load", "-q", "-i", packed.to_str().expect("a path")]).ok();
+        assert_eq!(s.rcon(["run", "--rm", "--network=none", "busybox", "echo", pack]).ok(), pack);
+        std::fs::write(&packed, &std::fs::read(&packed).expect("it is there")[..100_000]).expect("it is cut");
+        s.rcon(["load", "-q", "-i", packed.to_str().expect("a path")]).fails(1);
+    }
+}
+
+#[test]
+fn hooks_of_the_first_format_run() {
+    let s = Sandbox::with_images("details-hooks", &["busybox"]);
+    let (dir, told) = (s.dir().join("hooks"), s.dir().join("told"));
+    std::fs::create_dir(&dir).expect("a folder");
+    let script = dir.join("hook.sh");
+    std::fs::write(&script, format!("#!/bin/sh\ncat > {}\n", told.display())).expect("a file");
+    sh(&format!("chmod 755 {}", script.display()));
+    let text = format!(r#"{{"hook":"{}","cmd":["never",".*sh$"],"stage":["prestart"]}}"#, script.display());
+    std::fs::write(dir.join("hook.json"), text).expect("a file");
+    let option = format!("--hooks-dir={}", dir.display());
+    s.rcon([&option, "run", "--rm", "--network=none", "busybox", "true"]).ok();
+    assert!(!told.exists());
+    podman(&s, &[&option, "run", "--rm", "--network=none", "busybox", "sh", "-c", "true"]).ok();
+    let told = std::fs::read_to_string(told).expect("the hook ran");
+    assert!(told.contains("ociVersion") && told.contains("io.container.manager"), "{told}");
+}
+
+#[test]
+fn an_image_of_one_layer_is_known_to_be_mounted() {
+    let s = Sandbox::with_images("details-mounted", &["busybox"]);
+    let path = s.rcon(["image", "mount", "busybox"]).ok().to_owned();
+    assert!(s.rcon(["image", "mount"]).ok().contains(&path));
+    s.rcon(["image", "unmount", "busybox"]).ok();
+    assert_eq!(s.rcon(["image", "mount"]).ok(), "");
+}
+
+#[test]
+fn zones_logs_and_owners_are_those_that_were_asked_for() {
+    let s = Sandbox::with_images("details-conf", &["busybox"]);
+    let told = s.rcon(["create", "--tz=foo", "busybox"]).fails(1).to_owned();
+    assert!(told.contains("invalid time zone \"foo\""), "{told}");
+    let (conf, logs) = (s.dir().join("own.conf"), s.dir().join("logs"));
+    std::fs::write(
+        &conf,
+        format!("[containers]\nlog_driver = \"k8s-file\"\nlog_path = \"{}\"\n", logs.display()),
+    )
+    .expect("a file");
+    let module = format!("--module={}", conf.display());
+    s.rcon([&module, "run", "--network=none", "--name=c", "busybox", "echo", "logged"]).ok();
+    let id = s.rcon(["inspect", "c", "-f", "{{.Id}}"]).ok().to_owned();
+    let log = logs.join(&id).join("ctr.log");
+    assert!(std::fs::read_to_string(&log).expect("the log is there").contains("stdout F logged"));
+    assert_eq!(s.rcon(["logs", "c"]).ok(), "logged");
+    assert_eq!(s.rcon(["inspect", "c", "-f", "{{.LogPath}}"]).ok(), log.to_str().expect("a path"));
+    s.rcon(["volume", "create", "-o", "o=uid=3000,gid=4000", "owned"]).ok();
+    let told = podman(
+        &s,
+        &["volume", "inspect", "owned", "-f", "{{.UID}} {{.GID}} {{.Options.o}} {{.Options.UID}}"],
+    );
+    assert_eq!(told.ok(), "3000 4000 uid=3000,gid=4000 3000");
+    s.rcon(["volume", "create", "-o", "type=tmpfs", "memory"]).ok();
+    let told =
+        s.rcon(["run", "--rm", "--network=none", "-v=memory:/m", "busybox", "grep", " /m ", "/proc/mounts"]);
+    assert!(told.ok().contains("tmpfs"), "{told:?}");
+}
+
+#[test]
+fn called_podman_it_answers_as_podman() {
+    let s = Sandbox::with_images("details-manner", &["busybox"]);
+    podman(
+        &s,
+        &["run", "-d", "--network=none", "--name=up", "--mount=type=tmpfs,dst=/t", "busybox", "sleep", "99"],
+    )
+    .ok();
+    podman(&s, &["create", "--name=made", "-p=8084:80", "busybox"]).ok();
+    let caps = podman(&s, &["exec", "up", "grep", "CapBnd", "/proc/self/status"]);
+    assert_eq!(caps.ok(), "CapBnd:\t00000000800405fb");
+    assert_eq!(
+        podman(&s, &["top", "up", "capinh", "hgroups"]).ok().lines().next(),
+        Some("INHERITED CAPS   HGROUPS")
+    );
+    assert!(podman(&s, &["top", "up", "capeff"]).ok().contains("FOWNER"));
+    assert!(!podman(&s, &["exec", "up", "grep", " /t ", "/proc/mounts"]).ok().contains("noexec"));
+    // Looked up first: what is there stays.
+    podman(&s, &["rm", "nobody", "made"]).fails(1);
+    podman(&s, &["container", "exists", "made"]).ok();
+    let ports = "{{json .NetworkSettings.Ports}}";
+    let published = r#"{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8084"}]}"#;
+    assert_eq!(podman(&s, &["inspect", "made", "-f", ports]).ok(), published);
+    assert_eq!(s.rcon(["inspect", "made", "-f", ports]).ok(), "{}");
+    let history = podman(&s, &["history", "--format=json", "busybox"]);
+    assert!(history.ok().starts_with('['), "{history:?}");
+    assert!(!s.rcon(["history", "--format=json", "busybox"]).ok().starts_with('['));
+    for clone in ["made-clone", "made-clone1", "made-clone2"] {
+        podman(&s, &["container", "clone", if clone.ends_with('2') { "made-clone" } else { "made" }]).ok();
+        podman(&s, &["container", "exists", clone]).ok();
+    }
+    podman(&s, &["create", "-m=1000000b", "--cpus=500", "--network=none", "busybox"]).ok();
+    podman(&s, &["info", "--format", "{{ json . }}"]).ok();
+    let told = podman(&s, &["stop", "--cidfile=nothing", "--latest"]).fails(125).to_owned();
+    assert!(told.contains("--all, --latest, and --cidfile cannot be used together"), "{told}");
+}
