@@ -77,9 +77,12 @@ impl ArgvError {
     /// The error as shown for the command `called` with flags `tree`.
     #[must_use]
     pub fn into_failure(self, tree: &Command, called: &str) -> Failure {
-        let see = format!("run 'rcon {called} --help' for more information");
+        let see = format!("See 'rcon {called} --help' for more information");
         let near = match &self {
             Self::UnknownLong(name) => {
+                if let Some(why) = super::args::refused::elsewhere(called, name) {
+                    return Failure::usage(format!("--{name} is not supported: {why}")).hint(see);
+                }
                 suggest::nearest(name, tree.get_arguments().filter_map(Arg::get_long)).map(str::to_owned)
             }
             _ => None,
@@ -273,7 +276,7 @@ pub fn check_count(tree: &Command, args: &Canonical, called: &str) -> Result<(),
         _ => format!("requires at least {min} {}", plural(min)),
     };
     Err(Failure::new(format!("'rcon {called}' {want}"))
-        .hint(format!("run 'rcon {called} --help' for more information")))
+        .hint(format!("See 'rcon {called} --help' for more information")))
 }
 
 /// A value that a flag's type refused. Flags and counts were checked before, so this is what is left.
@@ -285,7 +288,7 @@ pub fn clap_failure(e: &clap::Error, called: &str) -> Failure {
         Some(ContextValue::Strings(s)) => Some(s.join(", ")),
         _ => None,
     };
-    let see = format!("run 'rcon {called} --help' for more information");
+    let see = format!("See 'rcon {called} --help' for more information");
     let flag = text(ContextKind::InvalidArg).unwrap_or_default();
     let flag = flag.split(['=', ' ', '<', '[']).next().unwrap_or_default().to_owned();
     let value = text(ContextKind::InvalidValue).unwrap_or_default();

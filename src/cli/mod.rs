@@ -64,7 +64,9 @@ impl Ctx {
 pub fn main() -> ExitCode {
     let mut ui = Ui::new();
     let mut args = std::env::args_os();
-    let manner = Manner::of(&args.next().unwrap_or_default());
+    let program = args.next().unwrap_or_default();
+    let manner = Manner::of(&program);
+    ui.called(&program);
     let outcome = strings(args).and_then(|args| {
         if manner == Manner::Podman {
             ui.say_as_podman(Words::of("", &args));

@@ -37,7 +37,7 @@ fn one(ctx: &Context, store: &Store, container: &Container) -> Result<ContainerI
     match &container.phase {
         Phase::Initialized(_) => {}
         Phase::Created | Phase::Failed { .. } | Phase::Exited(_) => {
-            start::spawn(ctx, store, container, None, true)?;
+            start::spawn(ctx, store, container, start::How { wait: true, ..start::How::default() })?;
             super::journal::container(ctx, "init", &container.row, &[]);
         }
         other @ (Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_) | Phase::Removing) => {

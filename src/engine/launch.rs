@@ -25,6 +25,8 @@ pub(super) struct Launch<'a> {
     pub(super) row: &'a Summary,
     pub(super) networks: &'a [Network],
     pub(super) attach: Option<&'a AttachOptions>,
+    /// Addresses that it had before a `restart`, by network.
+    pub(super) addresses: &'a [(String, std::net::IpAddr)],
     /// A monitor that was started ahead.
     pub(super) ahead: Option<Ahead>,
     /// Only initialized, not started.
@@ -55,6 +57,7 @@ pub(super) fn launch(
         size: what.attach.and_then(|a| a.size).map(|(rows, cols)| TermSize { rows, cols }),
         restarts: 0,
         extra_hosts: &[],
+        addresses: what.addresses,
         passthrough: if passthrough { Some(super::stdio::own()?) } else { None },
         recorder: what.recorder,
         wait: what.wait,

@@ -1,12 +1,14 @@
 //! `restart`: stop, then start.
 
+use std::net::IpAddr;
+
 use super::context::Context;
 use super::error::Error;
 use super::select::{Done, Selection, targets};
 use super::start;
 use super::stop::{KILLED, StopOptions, Stopped, asked, resorted_to_kill};
 use super::view::Container;
-use crate::model::container::Phase;
+use crate::model::container::{AttachmentState, Phase};
 use crate::monitor::client::{self, ClientError};
 use crate::monitor::proto::StopWish;
 use crate::storage::Store;
@@ -36,9 +38,18 @@ pub fn restart(
     Ok(())
 }
 
+fn addresses(of: &AttachmentState) -> impl Iterator<Item = (String, IpAddr)> + '_ {
+    let v4 = of.ip.map(|(ip, _)| IpAddr::V4(ip));
+    let all = v4.into_iter().chain(of.ip6.map(|(ip, _)| IpAddr::V6(ip)));
+    all.map(|ip| (of.network.clone(), ip))
+}
+
 fn one(ctx: &Context, store: &Store, container: &Container, wish: StopWish) -> Result<Stopped, Error> {
     let id = container.id().clone();
     let mut killed = None;
+    // Others have them in their /etc/hosts (links), in caches and in rules: they are its own for longer than a moment.
+    let addresses: Vec<(String, IpAddr)> =
+        container.phase.running().map(|r| r.network.iter().flat_map(addresses).collect()).unwrap_or_default();
     if container.alive() {
         if matches!(container.phase, Phase::Paused(_)) {
             client::unpause(&ctx.paths, &id)?;
@@ -58,7 +69,7 @@ fn one(ctx: &Context, store: &Store, container: &Container, wish: StopWish) -> R
         }
     }
     let stopped = Container::find(ctx, store, id.as_str())?;
-    start::one(ctx, store, &stopped, None)?;
+    start::again(ctx, store, &stopped, &addresses)?;
     super::journal::container(ctx, "restart", &container.row, &[]);
     Ok(Stopped { id, killed })
 }

@@ -89,6 +89,7 @@ fn with(
         row: &row,
         networks: &made.networks,
         attach: run.attach.as_ref(),
+        addresses: &[],
         ahead: ahead.take(),
         recorder: true,
         wait: false,

@@ -1,6 +1,8 @@
 //! `start`: starts containers that exist.
 
 use super::attach::{AttachOptions, Attached};
+use std::net::IpAddr;
+
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::launch::{self, Launch};
@@ -54,6 +56,17 @@ pub fn start_attached(ctx: &Context, name: &str, options: &AttachOptions) -> Res
         .ok_or_else(|| Error::new(Kind::Internal, "the monitor gave no streams"))
 }
 
+/// How a container is started.
+#[derive(Clone, Copy, Default)]
+pub(super) struct How<'a> {
+    /// Streams to relay.
+    pub(super) attach: Option<&'a AttachOptions>,
+    /// It stops before the command is executed.
+    pub(super) wait: bool,
+    /// Addresses that it had before a `restart`, by network.
+    pub(super) addresses: &'a [(String, IpAddr)],
+}
+
 /// Starts one container.
 pub(super) fn one(
     ctx: &Context,
@@ -61,9 +74,28 @@ pub(super) fn one(
     container: &Container,
     attach: Option<&AttachOptions>,
 ) -> Result<Option<Attached>, Error> {
+    begin(ctx, store, container, How { attach, ..How::default() })
+}
+
+/// Starts one that a `restart` has just stopped.
+pub(super) fn again(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    addresses: &[(String, IpAddr)],
+) -> Result<Option<Attached>, Error> {
+    begin(ctx, store, container, How { addresses, ..How::default() })
+}
+
+fn begin(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    how: How<'_>,
+) -> Result<Option<Attached>, Error> {
     match &container.phase {
         Phase::Running(_) | Phase::Restarting(_) => return Ok(None),
-        Phase::Initialized(_) => return launch::begin(ctx, store, container, attach),
+        Phase::Initialized(_) => return launch::begin(ctx, store, container, how.attach),
         Phase::Paused(_) => {
             return Err(Error::new(Kind::State, "cannot start a paused container, try unpause instead"));
         }
@@ -75,16 +107,15 @@ pub(super) fn one(
         }
         Phase::Created | Phase::Failed { .. } | Phase::Exited(_) => {}
     }
-    spawn(ctx, store, container, attach, false)
+    spawn(ctx, store, container, how)
 }
 
-/// Spawns the monitor of a container that does not run; with `wait` it stops before the command is executed.
+/// Spawns the monitor of a container that does not run.
 pub(super) fn spawn(
     ctx: &Context,
     store: &Store,
     container: &Container,
-    attach: Option<&AttachOptions>,
-    wait: bool,
+    how: How<'_>,
 ) -> Result<Option<Attached>, Error> {
     let spec = container.spec(store)?;
     requirements(ctx, store, &spec)?;
@@ -100,17 +131,18 @@ pub(super) fn spawn(
         }
     }
     store.set_stored(&spec.id, &Stored::started_now()?)?;
-    if attach.is_some() {
+    if how.attach.is_some() {
         super::journal::container(ctx, "attach", &container.row, &[]);
     }
     let what = Launch {
         spec: &spec,
         row: &container.row,
         networks: &networks,
-        attach,
+        attach: how.attach,
+        addresses: how.addresses,
         ahead: None,
         recorder: false,
-        wait,
+        wait: how.wait,
         fresh: false,
     };
     let (_, attached) = launch::launch(ctx, store, run_dir, what)?;

@@ -242,6 +242,9 @@ pub struct Network {
     /// No way out.
     #[serde(default)]
     pub internal: bool,
+    /// docker's `--attachable`, which says something of swarm networks only: containers come to all of ours.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attachable: bool,
     /// Name resolution of containers (off on the default network, as docker's).
     #[serde(default)]
     pub dns_enabled: bool,
@@ -290,7 +293,13 @@ pub struct Subnet {
     /// First and last address given out, if narrowed (`--ip-range`).
     #[serde(default)]
     pub range: Option<(IpAddr, IpAddr)>,
+    /// Addresses that something else than containers has (`--aux-address`), with what it is called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auxiliary: Vec<(String, IpAddr)>,
 }
+
+/// docker's option of an attachment: what its interface is called inside.
+pub const INTERFACE_OPTION: &str = "com.docker.network.endpoint.ifname";
 
 /// The name of the default network. `bridge`, `podman` and `default` name it too.
 pub const DEFAULT_NETWORK: &str = "bridge";

@@ -108,6 +108,9 @@ pub struct Handoff {
     pub restarts: u32,
     /// Further lines of /etc/hosts (links): name, address.
     pub extra_hosts: Vec<(String, String)>,
+    /// Addresses that it had before a `restart`, by network: it gets them again where they are free.
+    #[serde(default)]
+    pub addresses: Vec<(String, std::net::IpAddr)>,
     /// The first three passed descriptors are the process's stdio (`passthrough`).
     pub passthrough: bool,
     /// How many of the passed descriptors, after those, go into the container as 3, 4, …

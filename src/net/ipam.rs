@@ -70,16 +70,17 @@ fn usable(subnet: &Subnet) -> (u128, u128, u8) {
 }
 
 /// Every address of `subnet` that may be given to a container, starting after `last` (the one given last, a
-/// mere hint) and wrapping round once: not the network's own, not the broadcast address, not the gateway,
-/// within the range if there is one. An IPv6 subnet yields at most 65536.
+/// mere hint) and wrapping round once: not the network's own, not the broadcast address, not the gateway, no
+/// auxiliary one, within the range if there is one. An IPv6 subnet yields at most 65536.
 pub fn candidates(subnet: &Subnet, last: Option<IpAddr>) -> impl Iterator<Item = IpAddr> + use<> {
     let (from, to, width) = usable(subnet);
     let to = to.min(from.saturating_add(65_535).max(from));
-    let gateway = subnet.gateway.map(|g| number(g).0);
+    let others = subnet.auxiliary.iter().map(|(_, ip)| *ip).chain(subnet.gateway);
+    let others: Vec<u128> = others.map(|ip| number(ip).0).collect();
     let start =
         last.map(number).filter(|(n, w)| *w == width && (from..to).contains(n)).map_or(from, |(n, _)| n + 1);
     let all = (from <= to).then(|| (start..=to).chain(from..start));
-    all.into_iter().flatten().filter(move |n| Some(*n) != gateway).map(move |n| address(n, width))
+    all.into_iter().flatten().filter(move |n| !others.contains(n)).map(move |n| address(n, width))
 }
 
 /// Whether `ip` may be asked for (`--ip`) in `subnet`. A narrowed range does not bind a fixed address.
@@ -94,6 +95,9 @@ pub fn check(subnet: &Subnet, ip: IpAddr) -> Result<(), Error> {
     }
     if subnet.gateway == Some(ip) {
         return refuse("the gateway of");
+    }
+    if subnet.auxiliary.iter().any(|(_, other)| *other == ip) {
+        return refuse("an auxiliary address of");
     }
     let (first, last, _) = usable(&Subnet { range: None, ..subnet.clone() });
     if !(first..=last).contains(&number(ip).0) {
@@ -131,7 +135,13 @@ fn pick(used: &[Route], existing: &[Network], default: bool) -> Option<Subnet> {
     let mut wanted = first.into_iter().chain(small);
     let (address, prefix) = wanted.find(|&(a, p)| is_free(used, existing, (IpAddr::V4(a), p)))?;
     let gateway = Ipv4Addr::from_bits(address.to_bits() + 1);
-    Some(Subnet { address: IpAddr::V4(address), prefix, gateway: Some(IpAddr::V4(gateway)), range: None })
+    Some(Subnet {
+        address: IpAddr::V4(address),
+        prefix,
+        gateway: Some(IpAddr::V4(gateway)),
+        range: None,
+        auxiliary: Vec::new(),
+    })
 }
 
 fn is_free(used: &[Route], existing: &[Network], wanted: (IpAddr, u8)) -> bool {
@@ -155,7 +165,7 @@ pub fn pick_subnet6(existing: &[Network]) -> Result<Subnet, Error> {
         let address = IpAddr::V6(Ipv6Addr::from_bits(n));
         if is_free(&used, existing, (address, 64)) {
             let gateway = Some(IpAddr::V6(Ipv6Addr::from_bits(n + 1)));
-            return Ok(Subnet { address, prefix: 64, gateway, range: None });
+            return Ok(Subnet { address, prefix: 64, gateway, range: None, auxiliary: Vec::new() });
         }
     }
     Err(Error::NoSubnet)
@@ -216,6 +226,7 @@ mod tests {
             prefix: p.parse().expect("prefix"),
             gateway: None,
             range: None,
+            auxiliary: Vec::new(),
         }
     }
 

@@ -206,3 +206,98 @@ fn codes_and_words() {
     }
     assert_eq!(s.rcon(["logs", "--tail", "random", "c"]).ok(), "1\n2", "docker takes any word for all");
 }
+
+#[test]
+fn a_restart_keeps_the_addresses_that_others_know() {
+    let s = sandbox("ds-address");
+    s.rcon(["network", "create", "n"]).ok();
+    sleeper(&s, &["--name", "db"]);
+    s.rcon(["network", "connect", "n", "db"]).ok();
+    sleeper(&s, &["--name", "app", "--link", "db"]);
+    let addresses =
+        || s.inspect("db", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}} {{end}}");
+    let before = addresses();
+    s.rcon(["restart", "-t", "0", "db"]).ok();
+    assert_eq!(addresses(), before);
+    s.rcon(["exec", "app", "ping", "-c", "1", "-W", "2", "db"]).ok();
+    // Who stops it gives them up: others may have them.
+    s.rcon(["stop", "-t", "0", "db"]).ok();
+    s.rcon(["start", "db"]).ok();
+    assert_ne!(addresses(), before);
+}
+
+#[test]
+fn networks_with_addresses_that_are_not_for_containers_and_without_ipv4() {
+    let s = sandbox("ds-aux");
+    let aux = ["--aux-address", "router=10.77.0.2", "--aux-address", "nas=10.77.0.4", "--attachable"];
+    s.rcon(["network", "create", "--subnet", "10.77.0.0/29"].iter().chain(&aux).chain(&["n"])).ok();
+    assert_eq!(
+        s.rcon([
+            "network",
+            "inspect",
+            "-f",
+            "{{json (index .IPAM.Config 0).AuxiliaryAddresses}} {{.Attachable}}",
+            "n"
+        ])
+        .ok(),
+        r#"{"router":"10.77.0.2","nas":"10.77.0.4"} true"#
+    );
+    for (name, ip) in [("a", "10.77.0.3"), ("b", "10.77.0.5")] {
+        sleeper(&s, &["--name", name, "--network", "n"]);
+        assert_eq!(s.inspect(name, "{{.NetworkSettings.Networks.n.IPAddress}}"), ip);
+    }
+    let taken = s.rcon(["run", "--rm", "--network", "n", "--ip", "10.77.0.4", "busybox", "true"]);
+    assert!(taken.fails(125).contains("an auxiliary address of 10.77.0.0/29"), "{}", taken.stderr);
+    s.rcon(["network", "create", "--ipv4=false", "--ipv6", "six"]).ok();
+    let shape =
+        s.rcon(["network", "inspect", "-f", "{{.EnableIPv4}} {{.EnableIPv6}} {{len .IPAM.Config}}", "six"]);
+    assert_eq!(shape.ok(), "false true 1");
+    sleeper(&s, &["--name", "c"]);
+    let named = "com.docker.network.endpoint.ifname=mine0";
+    s.rcon(["network", "connect", "--driver-opt", named, "six", "c"]).ok();
+    s.rcon(["exec", "c", "ip", "link", "show", "mine0"]).ok();
+}
+
+#[test]
+fn flags_of_docker_that_are_refused_say_why() {
+    let s = sandbox("ds-refused");
+    for (args, code, why) in [
+        (
+            ["network", "create", "--ingress", "n"].as_slice(),
+            125,
+            "--ingress is not supported: there is no swarm",
+        ),
+        (&["network", "create", "--ipam-opt", "a=b", "n"], 125, "--ipam-opt is not supported"),
+        (&["network", "create", "--scope", "swarm", "n"], 1, "there is no swarm"),
+        (&["network", "create", "--ipv4=false", "n"], 1, "IPv4 or IPv6 must be enabled"),
+        (&["network", "connect", "--gw-priority", "1", "n", "c"], 125, "--gw-priority is not supported"),
+        (&["volume", "create", "--scope", "multi", "v"], 125, "--scope is not supported"),
+        (&["images", "--tree"], 125, "--tree is not supported"),
+        (&["image", "rm", "--platform", "linux/arm64", "busybox"], 125, "--platform is not supported"),
+        (
+            &["history", "--platform", "linux/arm64", "busybox"],
+            1,
+            "does not provide the specified platform (linux/arm64)",
+        ),
+        (&["save", "--platform", "linux/arm64", "busybox"], 1, "does not provide the specified platform"),
+        (
+            &["image", "inspect", "--platform", "linux/arm64", "busybox"],
+            1,
+            "does not provide the specified platform",
+        ),
+    ] {
+        let done = s.rcon(args);
+        assert!(done.fails(code).contains(why), "{args:?}: {}", done.stderr);
+    }
+    s.rcon(["history", "-q", "--platform", "linux/amd64", "busybox"]).ok();
+}
+
+#[test]
+fn errors_quote_the_command_as_it_was_called() {
+    let s = sandbox("ds-called");
+    let mut command = super::podman_manner::called(&s, "docker");
+    command.args(["exec", "top"]);
+    let done = s.finish(command);
+    assert!(done.fails(1).contains("See 'docker exec --help'"), "{}", done.stderr);
+    assert!(s.rcon(["exec", "top"]).fails(1).contains("See 'rcon exec --help'"));
+}

@@ -77,7 +77,8 @@ fn login_is_kept_used_and_forgotten() {
     assert!(e.fails(1).contains(&format!("hint: run rcon login {to}")), "{}", e.stderr);
     let e = s.rcon([&["login", "-u", "tester", "-p", "wrong"], &auth[..], &[&to]].concat());
     assert!(
-        e.fails(1).contains(&format!("logging into \"{to}\": invalid username/password")),
+        e.fails(1)
+            .contains(&format!("logging into \"{to}\": login attempt failed with status: 401 Unauthorized")),
         "{}",
         e.stderr
     );

@@ -26,6 +26,49 @@ const REFUSED: &[(&str, bool, &str)] = &[
     ("use-api-socket", false, "there is no API socket to hand on"),
 ];
 
+const SWARM: &str = "there is no swarm";
+const ONE_PLATFORM: &str = "an image here is of one platform: name that image";
+
+/// Flags of docker that one command alone refuses: the command's last words, the flag, and why.
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("network create", "config-from", "give the options themselves: there is no swarm that would copy them"),
+    (
+        "network create",
+        "config-only",
+        "give the options to each network: there is no swarm that would copy them",
+    ),
+    ("network create", "ingress", SWARM),
+    ("network create", "ipam-opt", "rcon gives out addresses itself and has no options for it"),
+    ("network connect", "gw-priority", "the default route is that of the network which came first"),
+    ("network connect", "link-local-ip", "docker's bridge driver ignores it too; use --ip or --ip6"),
+    ("network inspect", "verbose", "it tells of services of a swarm only"),
+    ("start", "checkpoint", "there are no checkpoints of containers yet"),
+    ("start", "checkpoint-dir", "there are no checkpoints of containers yet"),
+    ("container start", "checkpoint", "there are no checkpoints of containers yet"),
+    ("container start", "checkpoint-dir", "there are no checkpoints of containers yet"),
+    ("volume create", "availability", SWARM),
+    ("volume create", "group", SWARM),
+    ("volume create", "limit-bytes", "it is for cluster volumes; use -o size=BYTES"),
+    ("volume create", "required-bytes", SWARM),
+    ("volume create", "scope", SWARM),
+    ("volume create", "secret", SWARM),
+    ("volume create", "sharing", SWARM),
+    ("volume create", "topology-preferred", SWARM),
+    ("volume create", "topology-required", SWARM),
+    ("volume create", "type", "it is for cluster volumes; use -o type=TYPE"),
+    ("volume ls", "cluster", SWARM),
+    ("images", "tree", "an image here is of one platform: the list is the tree"),
+    ("image ls", "tree", "an image here is of one platform: the list is the tree"),
+    ("rmi", "platform", ONE_PLATFORM),
+    ("image rm", "platform", ONE_PLATFORM),
+];
+
+/// Why a flag that the command `called` has not got is refused, where docker's command has it.
+#[must_use]
+pub fn elsewhere(called: &str, flag: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(command, name, _)| *command == called && *name == flag).map(|(_, _, why)| *why)
+}
+
 /// Windows only; docker on Linux takes them without effect.
 const WINDOWS: &[&str] = &["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"];
 

@@ -40,7 +40,7 @@ pub(crate) fn selection(
     let SelectArgs { all, latest, filter, cidfile } = args;
     if names.is_empty() && !all && !latest && filter.is_empty() && cidfile.is_empty() {
         return Err(Failure::new(format!("'rcon {called}' requires at least 1 argument"))
-            .hint(format!("run 'rcon {called} --help' for more information")));
+            .hint(format!("See 'rcon {called} --help' for more information")));
     }
     if !names.is_empty() && (all || latest) {
         let flag = if all { "--all" } else { "--latest" };

@@ -27,6 +27,9 @@ struct SaveArgs {
     /// Say nothing, which it does anyway
     #[arg(short, long)]
     quiet: bool,
+    /// Only if it is for this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<String>,
     /// Layers are never packed in an archive
     #[arg(long, hide = true)]
     uncompressed: bool,
@@ -100,6 +103,9 @@ pub(super) const IMPORT: Def = def!(
 
 fn save(args: SaveArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
     let engine = ctx.engine()?;
+    if let Some(platform) = &args.platform {
+        args.images.iter().try_for_each(|image| images::check_platform(engine, image, platform))?;
+    }
     let directory = || match args.output.as_deref().filter(|o| *o != "-") {
         Some(path) => Ok(path.into()),
         None => Err(Failure::usage("--format with a directory needs --output DIR")),

@@ -73,7 +73,7 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     if words.is_empty() {
         return Err(Failure::new("'rcon exec' requires at least 2 arguments")
-            .hint("run 'rcon exec --help' for more information"));
+            .hint("See 'rcon exec --help' for more information"));
     }
     let (tty, interactive) = (args.process.tty, args.process.interactive);
     let mut process = args.process.into_options(words)?;

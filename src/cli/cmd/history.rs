@@ -31,6 +31,9 @@ struct HistoryArgs {
     /// Show only ids
     #[arg(short, long)]
     quiet: bool,
+    /// Only if it is for this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<String>,
     /// Image
     #[arg(value_name = "IMAGE", required = true, hide = true)]
     image: String,
@@ -60,6 +63,9 @@ const LAYOUT: Layout = Layout {
 
 fn run(args: HistoryArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let podman = ctx.manner == Manner::Podman;
+    if let Some(platform) = &args.platform {
+        images::check_platform(ctx.engine()?, &args.image, platform)?;
+    }
     let steps = images::history(ctx.engine()?, &args.image)?;
     if args.quiet && args.format.is_none() {
         for step in &steps {

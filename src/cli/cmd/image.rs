@@ -12,6 +12,9 @@ struct InspectArgs {
     /// Format with a Go template, or json
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<String>,
+    /// Only if it is for this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<String>,
     /// Images
     #[arg(value_name = "IMAGE", required = true, hide = true)]
     names: Vec<String>,
@@ -62,7 +65,12 @@ pub(super) const PRUNE: Def =
 
 fn inspect(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let engine = ctx.engine()?;
-    super::inspect::show(ui, args.format.as_deref(), &args.names, |name| images::inspect(engine, name))
+    super::inspect::show(ui, args.format.as_deref(), &args.names, |name| {
+        if let Some(platform) = &args.platform {
+            images::check_platform(engine, name, platform)?;
+        }
+        images::inspect(engine, name)
+    })
 }
 
 fn exists(args: ExistsArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {

@@ -234,7 +234,7 @@ fn name_or_latest(words: &mut Vec<String>, latest: bool, ctx: &Ctx, called: &str
     }
     if words.is_empty() {
         return Err(Failure::new(format!("'rcon {called}' requires at least 1 argument"))
-            .hint(format!("run 'rcon {called} --help' for more information")));
+            .hint(format!("See 'rcon {called} --help' for more information")));
     }
     Ok(words.remove(0))
 }

@@ -16,7 +16,7 @@ use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style};
 use crate::cli::ui::template::Data;
 use crate::engine::networks::{self, ConnectOptions, NetworkOptions};
-use crate::model::network::Network;
+use crate::model::network::{INTERFACE_OPTION, Network};
 
 /// Flags of `network create`.
 #[derive(clap::Args)]
@@ -36,9 +36,22 @@ struct CreateArgs {
     /// Give containers addresses of this part of the subnet only
     #[arg(long, value_name = "RANGE")]
     ip_range: Vec<String>,
+    /// Address that something else than a container has, and what that is
+    #[arg(long, value_name = "NAME=ADDRESS")]
+    aux_address: Vec<String>,
+    /// With IPv4 (default true)
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+          value_parser = crate::cli::args::boolean, value_name = "BOOL")]
+    ipv4: Option<bool>,
     /// With IPv6; a subnet is chosen if none is given
     #[arg(long)]
     ipv6: bool,
+    /// Containers may be attached by hand, as to every network here; network inspect shows it
+    #[arg(long)]
+    attachable: bool,
+    /// Scope: only local
+    #[arg(long, value_name = "SCOPE", hide = true)]
+    scope: Option<String>,
     /// No way out of the network
     #[arg(long)]
     internal: bool,
@@ -142,6 +155,9 @@ struct ConnectArgs {
     /// MAC address
     #[arg(long, value_name = "MAC")]
     mac_address: Option<String>,
+    /// Option of the driver: com.docker.network.endpoint.ifname, what its interface is called inside
+    #[arg(long, value_name = "KEY=VALUE")]
+    driver_opt: Vec<String>,
     /// Network
     #[arg(required = true, value_name = "NETWORK", hide = true)]
     network: String,
@@ -288,7 +304,14 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             "ipam driver {other:?} is not supported: rcon gives out addresses itself"
         )));
     }
+    if let Some(other) = args.scope.filter(|s| !matches!(s.as_str(), "" | "local")) {
+        return Err(Failure::new(format!("the scope {other:?} is not supported: there is no swarm")));
+    }
+    let auxiliary = args.aux_address.iter().map(|text| auxiliary(text));
     let options = NetworkOptions {
+        auxiliary: auxiliary.collect::<Result<_, _>>()?,
+        no_ipv4: args.ipv4 == Some(false),
+        attachable: args.attachable,
         name: args.name,
         driver: args.driver,
         subnets: args.subnet,
@@ -307,6 +330,14 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let network = networks::create(ctx.engine()?, &options)?;
     ui.line(if ctx.manner == Manner::Podman { network.name } else { network.id });
     Ok(Exit::OK)
+}
+
+/// `NAME=ADDRESS`.
+fn auxiliary(text: &str) -> Result<(String, IpAddr), Failure> {
+    let parts = text.split_once('=').and_then(|(name, ip)| Some((name.to_owned(), ip.parse().ok()?)));
+    parts.ok_or_else(|| {
+        Failure::usage(format!("invalid argument {text:?} for \"--aux-address\" flag: want NAME=ADDRESS"))
+    })
 }
 
 fn ls(mut args: LsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
@@ -384,6 +415,21 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     Ok(Exit::OK)
 }
 
+/// The interface's name, the one option that the driver has.
+fn interface_of(options: &[String]) -> Result<Option<String>, Failure> {
+    let mut interface = None;
+    for text in options {
+        match text.split_once('=') {
+            Some((INTERFACE_OPTION, name)) => interface = Some(name.to_owned()),
+            _ => {
+                let why = format!("--driver-opt {text} is not supported: only {INTERFACE_OPTION}=NAME is");
+                return Err(Failure::usage(why));
+            }
+        }
+    }
+    Ok(interface)
+}
+
 fn connect(args: ConnectArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
     let options = ConnectOptions {
         ip: args.ip,
@@ -391,6 +437,7 @@ fn connect(args: ConnectArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
         mac: args.mac_address,
         aliases: args.alias,
         links: args.link,
+        interface: interface_of(&args.driver_opt)?,
     };
     networks::connect(ctx.engine()?, &args.network, &args.container, &options)?;
     Ok(Exit::OK)

@@ -32,6 +32,9 @@ struct PushArgs {
     /// Form of the manifest: oci, v2s2 (default: that of the image)
     #[arg(short, long, value_name = "FORM")]
     format: Option<String>,
+    /// Only if it is for this platform
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    platform: Option<String>,
     #[command(flatten)]
     registry: RegistryArgs,
     /// Image
@@ -76,6 +79,9 @@ fn run(args: PushArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     } else {
         vec![args.image]
     };
+    if let Some(platform) = &args.platform {
+        names.iter().try_for_each(|name| images::check_platform(engine, name, platform))?;
+    }
     for name in names {
         let progress = PullProgress::new(args.quiet).speaking(ctx.manner);
         let done = images::push(engine, &name, args.destination.as_deref(), &options, &progress);

@@ -10,8 +10,10 @@ pub mod table;
 pub mod template;
 pub mod words;
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
 use crate::cli::exit::Failure;
 use words::Words;
@@ -24,6 +26,8 @@ pub struct Ui {
     closed: bool,
     /// Errors are said in podman's words.
     words: Option<Words>,
+    /// What the program is called in errors that quote a command: as it was called, if that is a name it goes by.
+    name: &'static str,
 }
 
 impl Default for Ui {
@@ -36,7 +40,24 @@ impl Ui {
     /// A `Ui` on the process's own stdout and stderr.
     #[must_use]
     pub fn new() -> Self {
-        Self { out: io::BufWriter::with_capacity(8192, io::stdout()), closed: false, words: None }
+        Self {
+            out: io::BufWriter::with_capacity(8192, io::stdout()),
+            closed: false,
+            words: None,
+            name: "rcon",
+        }
+    }
+
+    /// The program was called by this name.
+    pub fn called(&mut self, program: &OsStr) {
+        let known = ["docker", "podman"];
+        let name = Path::new(program).file_name();
+        self.name = known.into_iter().find(|known| name == Some(OsStr::new(known))).unwrap_or("rcon");
+    }
+
+    /// `'rcon exec'` as the user would type it.
+    fn as_called(&self, text: &str) -> String {
+        text.replace("'rcon ", &format!("'{} ", self.name))
     }
 
     /// From now on errors are said in podman's words.
@@ -144,14 +165,12 @@ impl Ui {
         }
         let color = std::env::var_os("NO_COLOR").is_none() && self.stderr_is_terminal();
         let (red, plain) = if color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
-        let message = match &self.words {
-            Some(words) => words.say(&failure.message),
-            None => failure.message.clone(),
-        };
+        let said = self.words.as_ref().map(|words| words.say(&failure.message));
+        let message = self.as_called(said.as_ref().unwrap_or(&failure.message));
         self.note(format_args!("{red}Error:{plain} {message}"));
         // podman gives none, and its scripts compare whole outputs.
         if let Some(hint) = failure.hint.as_ref().filter(|_| self.words.is_none()) {
-            self.note(format_args!("hint: {hint}"));
+            self.note(format_args!("hint: {}", self.as_called(hint)));
         }
     }
 

@@ -23,7 +23,7 @@ use std::cell::OnceCell;
 use super::context::Context;
 use super::error::{Error, Kind};
 use crate::image::{self, Env, Registries};
-use crate::model::image::Image;
+use crate::model::image::{Image, Platform};
 use crate::model::reference::{DEFAULT_REGISTRY, ImageName, ImageRef};
 use crate::storage::Store;
 
@@ -91,6 +91,25 @@ enum By {
 /// `No such image`, or an id prefix that fits several.
 pub fn find(ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
     Ok(find_by(&Names::of(ctx), store, name)?.0)
+}
+
+/// Holds an image to a platform that was asked for (`--platform`): the store has each image for one.
+///
+/// # Errors
+/// No such image, or it is for another one.
+pub fn check_platform(ctx: &Context, name: &str, platform: &str) -> Result<(), Error> {
+    let wanted: Platform = platform.parse()?;
+    let image = find(ctx, &ctx.store()?, name)?;
+    let own = Platform::new(&image.os, &image.architecture, &image.variant);
+    let variant = wanted.variant.is_empty() || wanted.variant == own.variant;
+    if wanted.os == own.os && wanted.architecture == own.architecture && variant {
+        return Ok(());
+    }
+    let text = format!(
+        "image with reference {name} was found but does not provide the specified platform ({wanted})"
+    );
+    Err(Error::new(Kind::NotFound, text)
+        .hint(format!("it is for {own}: rcon pull --platform {wanted} {name}")))
 }
 
 /// Whether the store has an image of that name or id.

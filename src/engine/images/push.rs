@@ -105,7 +105,8 @@ pub fn login(key: &str, username: &str, password: &str, options: &RegistryOption
     image::check_login(names.registries()?, &names.env, options, registry, credentials).map_err(
         |e| match e {
             image::Error::Unauthorized { .. } => {
-                Error::new(Kind::Denied, format!("logging into \"{registry}\": invalid username/password"))
+                let why = "login attempt failed with status: 401 Unauthorized: invalid username/password";
+                Error::new(Kind::Denied, format!("logging into \"{registry}\": {why}"))
             }
             e => Error::from(e).context(format!("logging into \"{registry}\"")),
         },

@@ -8,6 +8,7 @@ use super::super::error::{Error, Kind};
 use super::super::select::{Done, Selection, targets};
 use super::super::view::Container;
 use super::super::{journal, lookup};
+use super::create::check_interface;
 use super::{MODES, find, mode};
 use crate::model::container::ContainerSpec;
 use crate::model::id::ContainerId;
@@ -36,6 +37,8 @@ pub struct ConnectOptions {
     pub aliases: Vec<String>,
     /// `--link NAME[:ALIAS]`: what the container calls others by.
     pub links: Vec<String>,
+    /// What its interface is called inside.
+    pub interface: Option<String>,
 }
 
 /// Attaches a container to a network.
@@ -124,10 +127,20 @@ fn attachment(
     network: &str,
     options: &ConnectOptions,
 ) -> Result<AttachmentSpec, Error> {
-    let ConnectOptions { ip, ip6, mac, aliases, links: _ } = options.clone();
+    let ConnectOptions { ip, ip6, mac, aliases, links: _, interface } = options.clone();
     let mac = mac.map(|m| m.parse::<Mac>()).transpose()?.map(|m| m.to_string());
     let taken = |name: &String| spec.network.attachments.iter().any(|a| a.interface == *name);
-    let interface = (0..).map(|n| format!("eth{n}")).find(|n| !taken(n)).unwrap_or_default();
+    let interface = match interface {
+        Some(name) if taken(&name) => {
+            let text = format!("container {} has an interface {name} already", spec.name);
+            return Err(Error::new(Kind::Conflict, text));
+        }
+        Some(name) => {
+            check_interface(&name)?;
+            name
+        }
+        None => (0..).map(|n| format!("eth{n}")).find(|n| !taken(n)).unwrap_or_default(),
+    };
     Ok(AttachmentSpec { network: network.to_owned(), interface, ip, ip6, mac, aliases })
 }
 

@@ -23,8 +23,14 @@ pub struct NetworkOptions {
     pub gateways: Vec<IpAddr>,
     /// `--ip-range`, each `ADDRESS/PREFIX` or `FIRST-LAST`.
     pub ranges: Vec<String>,
+    /// `--aux-address`, what something else has and its address.
+    pub auxiliary: Vec<(String, IpAddr)>,
+    /// `--ipv4=false`.
+    pub no_ipv4: bool,
     /// `--ipv6`.
     pub ipv6: bool,
+    /// `--attachable`.
+    pub attachable: bool,
     /// `--internal`.
     pub internal: bool,
     /// `--disable-dns`.
@@ -103,6 +109,7 @@ pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error>
             ipv6: subnets.iter().any(|s| s.address.is_ipv6()),
             subnets,
             internal: options.internal,
+            attachable: options.attachable,
             dns_enabled: !options.disable_dns,
             dns_servers: options.dns.clone(),
             routes: routes.clone(),
@@ -149,13 +156,19 @@ fn check_options(options: &NetworkOptions) -> Result<Option<String>, Error> {
         }
     }
     if let Some(name) = &interface {
-        let fits = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b':';
-        if name.is_empty() || name.len() > 15 || !name.bytes().all(fits) || name == "." || name == ".." {
-            let text = format!("invalid interface name {name:?}: want 1 to 15 letters, no slash or colon");
-            return Err(Error::new(Kind::Invalid, text));
-        }
+        check_interface(name)?;
     }
     Ok(interface)
+}
+
+/// What the kernel takes for the name of an interface.
+pub(super) fn check_interface(name: &str) -> Result<(), Error> {
+    let fits = |b: u8| b.is_ascii_graphic() && b != b'/' && b != b':';
+    if name.is_empty() || name.len() > 15 || !name.bytes().all(fits) || name == "." || name == ".." {
+        let text = format!("invalid interface name {name:?}: want 1 to 15 letters, no slash or colon");
+        return Err(Error::new(Kind::Invalid, text));
+    }
+    Ok(())
 }
 
 /// The subnets as asked for, with their gateways and ranges.
@@ -165,7 +178,7 @@ fn parse_subnets(podman: bool, options: &NetworkOptions) -> Result<Vec<Subnet>, 
         // podman takes any address of the network for it.
         let (address, prefix) =
             if podman { parse_within("subnet", text)? } else { parse_cidr("subnet", text)? };
-        subnets.push(Subnet { address, prefix, gateway: None, range: None });
+        subnets.push(Subnet { address, prefix, gateway: None, range: None, auxiliary: Vec::new() });
     }
     let of = |subnets: &mut Vec<Subnet>, ip: IpAddr, what: &str| -> Result<usize, Error> {
         let text = format!("no matching subnet for {what} {ip}");
@@ -186,6 +199,11 @@ fn parse_subnets(podman: bool, options: &NetworkOptions) -> Result<Vec<Subnet>, 
         }
         subnets[index].range = Some((first, last));
     }
+    for (name, ip) in &options.auxiliary {
+        let index = of(&mut subnets, *ip, "auxiliary address")?;
+        ipam::check(&subnets[index], *ip)?;
+        subnets[index].auxiliary.push((name.clone(), *ip));
+    }
     for subnet in &mut subnets {
         if subnet.gateway.is_none() {
             subnet.gateway = ipam::candidates(&Subnet { range: None, ..subnet.clone() }, None).next();
@@ -202,7 +220,7 @@ fn parse_subnets(podman: bool, options: &NetworkOptions) -> Result<Vec<Subnet>, 
 /// `default_subnet` of containers.conf, for the default network.
 pub(super) fn configured_subnet(text: &str, existing: &[Network]) -> Result<Subnet, Error> {
     let (address, prefix) = parse_cidr("default_subnet of containers.conf", text)?;
-    let mut subnet = Subnet { address, prefix, gateway: None, range: None };
+    let mut subnet = Subnet { address, prefix, gateway: None, range: None, auxiliary: Vec::new() };
     subnet.gateway = ipam::candidates(&subnet, None).next();
     ipam::check_subnet(&subnet, existing)?;
     Ok(subnet)
@@ -223,7 +241,16 @@ fn choose_subnets(
     }
     let mut subnets = wanted.to_vec();
     // `--ipv6` means both families: what was not given of either is chosen.
-    if wanted.is_empty() || options.ipv6 && !subnets.iter().any(|s| s.address.is_ipv4()) {
+    if options.no_ipv4 {
+        if !options.ipv6 && !wanted.iter().any(|s| s.address.is_ipv6()) {
+            return Err(Error::new(Kind::Invalid, "IPv4 or IPv6 must be enabled"));
+        }
+        if let Some(v4) = wanted.iter().find(|s| s.address.is_ipv4()) {
+            let text =
+                format!("conflicting options: --ipv4=false and the subnet {}/{}", v4.address, v4.prefix);
+            return Err(Error::new(Kind::Invalid, text));
+        }
+    } else if wanted.is_empty() || options.ipv6 && !subnets.iter().any(|s| s.address.is_ipv4()) {
         subnets.push(ipam::pick_subnet(existing, false)?);
     }
     if options.ipv6 && !subnets.iter().any(|s| s.address.is_ipv6()) {

@@ -180,6 +180,7 @@ fn read(path: &Path) -> Result<Network, String> {
         subnets: file.subnets.into_iter().map(subnet).collect::<Result<_, _>>()?,
         ipv6: file.ipv6_enabled,
         internal: file.internal,
+        attachable: false,
         dns_enabled: file.dns_enabled,
         dns_servers: file.network_dns_servers,
         routes: file.routes.into_iter().map(route).collect::<Result<_, _>>()?,
@@ -193,7 +194,7 @@ fn read(path: &Path) -> Result<Network, String> {
 fn subnet(of: FileSubnet) -> Result<Subnet, String> {
     let (address, prefix) = cidr(&of.subnet)?;
     let range = of.lease_range.map(|r| (r.start_ip, r.end_ip));
-    Ok(Subnet { address, prefix, gateway: of.gateway, range })
+    Ok(Subnet { address, prefix, gateway: of.gateway, range, auxiliary: Vec::new() })
 }
 
 fn route(of: FileRoute) -> Result<Route, String> {

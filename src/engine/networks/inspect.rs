@@ -86,7 +86,7 @@ fn value(n: &Network, containers: &Map<String, Value>) -> Value {
             "Config": n.subnets.iter().map(config).collect::<Vec<_>>(),
         },
         "Internal": n.internal,
-        "Attachable": false,
+        "Attachable": n.attachable,
         "Ingress": false,
         "ConfigFrom": { "Network": "" },
         "ConfigOnly": false,
@@ -136,6 +136,10 @@ fn config(s: &Subnet) -> Value {
     }
     if let Some(gateway) = s.gateway {
         config.insert("Gateway".to_owned(), gateway.to_string().into());
+    }
+    if !s.auxiliary.is_empty() {
+        let all = s.auxiliary.iter().map(|(name, ip)| (name.clone(), ip.to_string().into()));
+        config.insert("AuxiliaryAddresses".to_owned(), all.collect::<Map<_, Value>>().into());
     }
     config.into()
 }

@@ -106,7 +106,10 @@ impl Auth {
             *self.state.borrow_mut() = State::Basic;
             return Ok(());
         }
-        Err(self.refused(asked, asked.detail.clone()))
+        // docker's words for a registry that would take them.
+        let lacks = asked.challenges.contains(&Challenge::Basic) && !self.has_credentials();
+        let detail = if lacks { "no basic auth credentials".to_owned() } else { asked.detail.clone() };
+        Err(self.refused(asked, detail))
     }
 
     /// The error for a registry that is not convinced.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::{AttachmentRequest, NetworkMode, PortMapping, PortRequest, Protocol};
+use super::{AttachmentRequest, INTERFACE_OPTION, NetworkMode, PortMapping, PortRequest, Protocol};
 use crate::model::ParseError;
 
 impl FromStr for Protocol {
@@ -281,7 +281,15 @@ fn set_option(request: &mut AttachmentRequest, text: &str, option: &str) -> Resu
         }
         "mac" | "mac-address" => request.mac = Some(parse_mac(value).map_err(|e| bad(e.why))?),
         "interface_name" => request.interface = Some(value.to_owned()),
-        "driver-opt" | "link-local-ip" | "gw-priority" | "host_interface_name" => {
+        "driver-opt" => match value.split_once('=') {
+            Some((INTERFACE_OPTION, name)) => request.interface = Some(name.to_owned()),
+            _ => {
+                return Err(bad(format!(
+                    "the driver option {value} is not supported: only {INTERFACE_OPTION} is"
+                )));
+            }
+        },
+        "link-local-ip" | "gw-priority" | "host_interface_name" => {
             return Err(bad(format!("the option {key} is not supported")));
         }
         _ => {

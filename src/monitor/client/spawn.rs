@@ -37,6 +37,8 @@ pub struct SpawnRequest<'a> {
     pub restarts: u32,
     /// Further lines of /etc/hosts (links): name, address.
     pub extra_hosts: &'a [(String, String)],
+    /// Addresses that it had before a `restart`, by network.
+    pub addresses: &'a [(String, std::net::IpAddr)],
     /// stdin, stdout, stderr handed to the process itself (log driver `passthrough`).
     pub passthrough: Option<[OwnedFd; 3]>,
     /// Descriptors that become 3, 4, … in the container (`--preserve-fds`).
@@ -148,6 +150,7 @@ impl Ahead {
             size: request.size,
             restarts: request.restarts,
             extra_hosts: request.extra_hosts.to_vec(),
+            addresses: request.addresses.to_vec(),
             passthrough: request.passthrough.is_some(),
             preserved: u32::try_from(request.preserved.len()).unwrap_or(u32::MAX),
             notify_socket: request.notify_socket.clone(),

@@ -85,6 +85,12 @@ impl Start<'_> {
                 format!("address {ip} of network {} is in use by {who}", network.name),
             ));
         }
+        let before = self.handoff.addresses.iter();
+        for (_, ip) in before.filter(|(name, ip)| *name == network.name && net::ipam::contains(subnet, *ip)) {
+            if net::ipam::check(subnet, *ip).is_ok() && take(*ip)? {
+                return Ok(*ip);
+            }
+        }
         // Round and round: an address given again at once meets the former owner's neighbour entries.
         let last = leases::last_address(paths, &network.name, subnet.address.is_ipv6());
         let free = net::ipam::candidates(subnet, last);

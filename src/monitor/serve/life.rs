@@ -251,6 +251,7 @@ impl Server {
             size: None,
             restarts: self.restart.count(),
             extra_hosts: Vec::new(),
+            addresses: Vec::new(),
             passthrough: false,
             preserved: 0,
             notify_socket: None,

@@ -22,6 +22,8 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("inspect", "there is no container yet, so --latest names none", "no containers to inspect: no such container"),
     ("", "there is no container yet, so --latest names none", "no containers: no such container"),
 
+    ("login", r#"logging into "{}": login attempt failed with status: 401 Unauthorized: {}"#, r#"logging into "{0}": {1}"#),
+
     // What is in use, or taken.
     ("", "remove {}: volume is in use - [{}]", "volume {0} is being used by the following container(s): {1}: volume is being used"),
     ("", r#"conflict: unable to remove repository reference "{}" (must force) - container {} is using its referenced image {}"#, "image used by {1}: image is in use by a container: consider listing external containers and force-removing image"),
