@@ -144,6 +144,12 @@ pub fn cloexec_at(number: RawFd) {
     let _none_there = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
 }
 
+/// Whether a descriptor can be written to.
+pub fn is_writable(fd: impl AsFd) -> Result<bool> {
+    let flags = rustix::fs::fcntl_getfl(fd).call("fcntl", || "F_GETFL".into())?;
+    Ok(flags & OFlags::ACCMODE != OFlags::RDONLY)
+}
+
 /// Whether a number is an open descriptor.
 #[must_use]
 pub fn is_open(number: RawFd) -> bool {

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::bundle::{bundle, create, run_detached, runtime, state};
-use crate::support::{Done, Sandbox, wait_until};
+use crate::support::{Done, Sandbox, eventually, rcon_binary, wait_until};
 
 /// PATH with a criu that works here, if there is one.
 fn path() -> Option<String> {
@@ -120,17 +120,73 @@ fn a_restore_in_the_foreground_ends_with_its_code() {
 }
 
 #[test]
+fn memory_goes_to_a_page_server() {
+    let Some(path) = path() else { return };
+    let s = Sandbox::new("cr-pages");
+    let (dir, file) = counting(&s, "pages", COUNT);
+    let (dir, images) =
+        (dir.to_string_lossy().into_owned(), s.dir().join("images").to_string_lossy().into_owned());
+    detached(&s, &path, &["run", "-d", "--bundle", &dir, "pages"]);
+    wait_until(|| (count(&file) > 5).then_some(()));
+    fs::create_dir(&images).expect("images");
+    let place = ["--address", "127.0.0.1", "--port", "27300"];
+    let mut command = Command::new("criu");
+    command.arg("page-server").args(place).args(["--images-dir", &images]).env("PATH", &path);
+    let mut server = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("criu");
+    eventually("the page server listens", || crate::support::sh("ss -Hltn sport = 27300").contains("27300"));
+    let words = ["checkpoint", "--page-server", "127.0.0.1:27300", "--image-path", &images, "pages"];
+    with(&s, &path, &words).ok();
+    assert!(server.wait().expect("criu").success());
+    let before = count(&file);
+    detached(&s, &path, &["restore", "-d", "--bundle", &dir, "--image-path", &images, "pages"]);
+    wait_until(|| (count(&file) > before).then_some(()));
+    runtime(&s, ["delete", "--force", "pages"]).ok();
+}
+
+#[test]
+fn who_waits_for_lazy_pages_is_told() {
+    use std::io::Read as _;
+    let Some(path) = path() else { return };
+    let s = Sandbox::new("cr-lazy");
+    let (dir, file) = counting(&s, "lazy", COUNT);
+    detached(&s, &path, &["run", "-d", "--bundle", &dir.to_string_lossy(), "lazy"]);
+    wait_until(|| (count(&file) > 5).then_some(()));
+    let (mut reads, writes) = std::io::pipe().expect("pipe");
+    // Only the first three come through an exec from here.
+    let script = "exec \"$0\" runtime --root \"$1\" checkpoint --lazy-pages --page-server 127.0.0.1:27301 \
+        --status-fd 7 --image-path \"$2\" lazy 7>&1 >/dev/null 2>&1";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", script])
+        .arg(rcon_binary())
+        .arg(state(&s))
+        .arg(s.dir().join("images"))
+        .env("PATH", &path);
+    let mut waits = command.stdin(Stdio::null()).stdout(writes).spawn().expect("sh");
+    drop(command);
+    let mut told = Vec::new();
+    // The end comes with the byte: nobody else keeps the pipe.
+    reads.read_to_end(&mut told).expect("read");
+    assert_eq!(told, [0]);
+    assert!(s.dir().join("images/inventory.img").exists());
+    assert!(waits.try_wait().expect("wait").is_none(), "it hands memory out now");
+    // Whoever connects and goes away has taken all that it wanted, for criu.
+    drop(std::net::TcpStream::connect("127.0.0.1:27301").expect("it listens"));
+    assert!(waits.wait().expect("wait").success());
+    assert!(runtime(&s, ["state", "lazy"]).fails(1).contains("does not exist"));
+}
+
+#[test]
 fn what_criu_cannot_do_is_an_error_with_its_reason() {
     let s = Sandbox::new("cr-fails");
     let (dir, file) = counting(&s, "fails", COUNT);
     // Its output is a file of the host's.
     run_detached(&s, &dir, "fails");
     wait_until(|| (count(&file) > 0).then_some(()));
-    assert!(
-        runtime(&s, ["checkpoint", "--lazy-pages", "fails"])
-            .fails(1)
-            .contains("--lazy-pages is not supported")
-    );
+    let closed = runtime(&s, ["checkpoint", "--lazy-pages", "--status-fd", "77", "fails"]);
+    assert!(closed.fails(1).contains("invalid --status-fd argument 77: it is not open"), "{closed:?}");
+    let nowhere = runtime(&s, ["checkpoint", "--page-server", "here", "fails"]);
+    assert!(nowhere.fails(1).contains("use ADDRESS:PORT"), "{nowhere:?}");
     assert!(
         runtime(&s, ["checkpoint", "--parent-path", "/abs", "fails"]).fails(1).contains("must be relative")
     );

@@ -1,12 +1,12 @@
 //! Checkpoint: the processes of a container become files.
 
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::Spec;
 
-use super::rpc::{Message, Request, Worker};
+use super::rpc::{Message, Notice, Request, Worker};
 use super::{DESCRIPTORS, Options, external_mounts, external_namespaces, field, folder};
 use crate::runtime::Error;
 use crate::runtime::manage::delete;
@@ -30,15 +30,27 @@ pub struct Dump {
     pub tcp_skip_in_flight: bool,
     /// Files that were unlinked get a name for the while.
     pub link_remap: bool,
+    /// Where memory goes to or, lazily, is handed out.
+    pub page_server: Option<PageServer>,
+}
+
+/// An address of memory on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageServer {
+    /// Address or name.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
 }
 
 const LOG: &str = "dump.log";
 
-/// Writes a checkpoint of a running container, which is deleted then unless it is to run on.
+/// Writes a checkpoint of a running container, which is deleted then unless it is to run on. `status` gets a zero byte,
+/// and is closed, as soon as memory can be asked for, where that is handed out lazily.
 ///
 /// # Errors
 /// [`Error`]; the container runs on then.
-pub fn dump(store: &Store, id: &str, dump: &Dump) -> Result<(), Error> {
+pub fn dump(store: &Store, id: &str, dump: &Dump, mut status: Option<OwnedFd>) -> Result<(), Error> {
     let container = store.open(id)?;
     let _lock = container.lock()?;
     match container.status()? {
@@ -68,10 +80,24 @@ pub fn dump(store: &Store, id: &str, dump: &Dump) -> Result<(), Error> {
     } else if dump.pre_dump {
         options.flag(field::TRACK_MEM, true);
     }
+    if let Some(server) = &dump.page_server {
+        let mut inside = Message::default();
+        inside.bytes(1, server.address.as_bytes()).number(2, server.port.into());
+        options.inside(field::PAGE_SERVER, &inside);
+    }
     describe(&container, &spec, dump, &mut options)?;
     let mut worker = Worker::start(&[])?;
     let kind = if dump.pre_dump { Request::PreDump } else { Request::Dump };
-    worker.ask(kind, &options, |_| Ok(())).map_err(|e| dump.options.explained(LOG, e))?;
+    let told = |notice: Notice<'_>| {
+        if let Some(listener) = status.take_if(|_| notice.script == "status-ready")
+            && let Err(e) = fd::write(&listener, &[0])
+        {
+            // Who does not listen any more misses nothing.
+            tracing::warn!("telling that memory can be asked for: {e}");
+        }
+        Ok(())
+    };
+    worker.ask(kind, &options, told).map_err(|e| dump.options.explained(LOG, e))?;
     drop(worker);
     if dump.leave_running || dump.pre_dump {
         return Ok(());

@@ -30,6 +30,7 @@ mod field {
     pub(super) const FILE_LOCKS: u32 = 8;
     pub(super) const LOG_LEVEL: u32 = 9;
     pub(super) const LOG_FILE: u32 = 10;
+    pub(super) const PAGE_SERVER: u32 = 11;
     pub(super) const NOTIFY_SCRIPTS: u32 = 12;
     pub(super) const ROOT: u32 = 13;
     pub(super) const PARENT_IMG: u32 = 14;
@@ -47,6 +48,7 @@ mod field {
     pub(super) const EMPTY_NS: u32 = 38;
     pub(super) const FREEZE_CGROUP: u32 = 44;
     pub(super) const TCP_SKIP_IN_FLIGHT: u32 = 46;
+    pub(super) const LAZY_PAGES: u32 = 48;
     pub(super) const ORPHAN_PTS_MASTER: u32 = 50;
     pub(super) const CONFIG_FILE: u32 = 51;
     pub(super) const LSM_PROFILE: u32 = 53;
@@ -74,6 +76,8 @@ pub struct Options {
     pub cgroups: CgroupMode,
     /// The network namespace is made new and its content left to others.
     pub empty_network: bool,
+    /// Memory stays where it is until it is used.
+    pub lazy_pages: bool,
 }
 
 /// What criu does about cgroups.
@@ -104,7 +108,8 @@ impl Options {
             .flag(field::EXT_UNIX_SK, self.external_unix_sockets)
             .flag(field::SHELL_JOB, self.shell_job)
             .flag(field::FILE_LOCKS, self.file_locks)
-            .flag(field::AUTO_DEDUP, self.auto_dedup);
+            .flag(field::AUTO_DEDUP, self.auto_dedup)
+            .flag(field::LAZY_PAGES, self.lazy_pages);
         if let Some(work) = work {
             m.number(field::WORK_DIR_FD, work.as_raw_fd().into());
         }

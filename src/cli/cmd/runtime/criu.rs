@@ -1,14 +1,17 @@
 //! checkpoint and restore, with runc's flags.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
-use crate::runtime::criu::dump::Dump;
+use crate::runtime::criu::dump::{Dump, PageServer};
 use crate::runtime::criu::restore::Restore as Wish;
 use crate::runtime::criu::{CgroupMode, Options, dump, restore as restoring};
 use crate::runtime::manage::{create as making, delete as deleting, foreground::Foreground};
+
+use crate::sys::fd;
 
 use super::{Ctx, failure, life};
 
@@ -42,15 +45,9 @@ pub(super) struct Common {
     /// Deduplicate the images
     #[arg(long)]
     auto_dedup: bool,
-    /// Not supported
-    #[arg(long, hide = true)]
+    /// Memory is not in the images: it is asked for where and when it is used
+    #[arg(long)]
     lazy_pages: bool,
-    /// Not supported
-    #[arg(long, hide = true)]
-    page_server: Option<String>,
-    /// Not supported
-    #[arg(long, hide = true)]
-    status_fd: Option<i32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -82,6 +79,12 @@ pub(super) struct Checkpoint {
     /// Give unlinked files a name for the while
     #[arg(long)]
     link_remap: bool,
+    /// Memory goes to, or with --lazy-pages is handed out at, this address
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = page_server)]
+    page_server: Option<PageServer>,
+    /// Descriptor that gets a zero byte as soon as memory can be asked for
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, requires = "lazy_pages")]
+    status_fd: Option<i32>,
     /// Write memory only, and let the container run on
     #[arg(long, alias = "pre_dump")]
     pre_dump: bool,
@@ -110,18 +113,8 @@ pub(super) struct Restore {
 }
 
 impl Common {
-    fn options(&self) -> Result<Options, Failure> {
-        let remote = [
-            ("--lazy-pages", self.lazy_pages),
-            ("--page-server", self.page_server.is_some()),
-            ("--status-fd", self.status_fd.is_some_and(|n| n >= 0)),
-        ];
-        if let Some((flag, _)) = remote.iter().find(|(_, given)| *given) {
-            return Err(Failure::new(format!(
-                "{flag} is not supported: memory goes to --image-path, and as a whole"
-            )));
-        }
-        Ok(Options {
+    fn options(&self) -> Options {
+        Options {
             images: self.image_path.clone(),
             work: self.work_path.clone(),
             tcp_established: self.tcp_established,
@@ -136,25 +129,54 @@ impl Common {
                 Mode::Ignore => CgroupMode::Ignore,
             },
             empty_network: self.empty_ns.contains(&Empty::Network),
-        })
+            lazy_pages: self.lazy_pages,
+        }
+    }
+}
+
+/// `ADDRESS:PORT`; an IPv6 address stands in brackets.
+fn page_server(text: &str) -> Result<PageServer, String> {
+    let wanted = || "use ADDRESS:PORT".to_owned();
+    let (address, port) = text.rsplit_once(':').ok_or_else(wanted)?;
+    let address = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
+    let port = port.parse().map_err(|_| format!("{port:?} is not a port"))?;
+    if address.is_empty() || port == 0 {
+        return Err(wanted());
+    }
+    Ok(PageServer { address: address.to_owned(), port })
+}
+
+/// The caller's descriptor, which must be one that can be written to.
+fn status(number: i32) -> Result<OwnedFd, Failure> {
+    let wrong = |why: String| Failure::new(format!("invalid --status-fd argument {number}: {why}"));
+    if !fd::is_inherited(number) {
+        return Err(wrong("it is not open".into()));
+    }
+    let file = fd::inherited(number).map_err(|e| wrong(e.reason().into()))?;
+    match fd::is_writable(&file) {
+        Ok(true) => Ok(file),
+        Ok(false) => Err(wrong("not writable".into())),
+        Err(e) => Err(wrong(e.reason().into())),
     }
 }
 
 pub(super) fn checkpoint(args: Checkpoint, ctx: &mut Ctx<'_>) -> Outcome {
     let wish = Dump {
-        options: args.common.options()?,
+        options: args.common.options(),
         parent: args.parent_path,
         leave_running: args.leave_running,
         pre_dump: args.pre_dump,
         tcp_skip_in_flight: args.tcp_skip_in_flight,
         link_remap: args.link_remap,
+        page_server: args.page_server,
     };
-    dump::dump(&ctx.store, &args.id, &wish).map_err(|e| failure("checkpoint failed", &e))?;
+    let status = args.status_fd.filter(|n| *n >= 0).map(status).transpose()?;
+    dump::dump(&ctx.store, &args.id, &wish, status).map_err(|e| failure("checkpoint failed", &e))?;
     Ok(Exit::OK)
 }
 
 pub(super) fn restore(args: Restore, ctx: &mut Ctx<'_>) -> Outcome {
-    let options = args.common.options()?;
+    let options = args.common.options();
     run(&args, options, ctx).map_err(|e| failure("restore failed", &e))
 }
 
