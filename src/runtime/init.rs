@@ -115,7 +115,7 @@ fn build_root(
     proc: &Proc,
     waited: &mut bool,
 ) -> Step<Option<Pty>> {
-    let mut given = Given { root, proc, late: Vec::new() };
+    let mut given = Given { root, proc, late: Vec::new(), socket };
     for one in &plan.mounts {
         if matches!(one.what, What::Cgroup(_)) {
             // The view needs its root, and that is our cgroup.

@@ -194,6 +194,30 @@ impl Kept {
         Ok(())
     }
 
+    /// Shares out anew: in the group that the container is in, or in one that is made for its threads now.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] with the kernel's own word on it.
+    pub(super) fn share(
+        &mut self,
+        root: PathBuf,
+        rdt: &LinuxIntelRdt,
+        id: &str,
+        threads: &[i32],
+    ) -> Result<(), Error> {
+        if let Some(own) = self.joined.first() {
+            let groups = Groups { root, joined: Vec::new(), made: Vec::new() };
+            return groups.write(&own.join("schemata"), &schemata(rdt));
+        }
+        let groups = Groups::make(root, rdt, id)?;
+        threads.iter().try_for_each(|&thread| match groups.join(thread) {
+            Err(_) if !Path::new(&format!("/proc/{thread}")).exists() => Ok(()),
+            joined => joined,
+        })?;
+        *self = groups.keep();
+        Ok(())
+    }
+
     /// Removes what was made for the container. The kernel moves who is in a group to that above.
     pub(super) fn remove(&self) {
         remove(&self.made);
@@ -284,6 +308,19 @@ mod tests {
         assert!(!watched.exists() && root.join("shared").is_dir());
         let missing = Groups::make(root.clone(), &of(r#"{"closID":"nobodys"}"#), "c").unwrap_err();
         assert!(missing.to_string().contains("there is no such group"), "{missing}");
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+
+    #[test]
+    fn an_update_shares_out_in_the_group_or_makes_one() {
+        let root = tree("update");
+        let mut kept = Kept::default();
+        let own = std::process::id().cast_signed();
+        kept.share(root.clone(), &of(r#"{"l3CacheSchema":"L3:0=3"}"#), "c", &[own, i32::MAX]).unwrap();
+        assert_eq!(read(&root.join("c/schemata")), "L3:0=3\n");
+        assert!(!kept.made.is_empty() && kept.joined == [root.join("c")]);
+        kept.share(root.clone(), &of(r#"{"memBwSchema":"MB:0=50"}"#), "c", &[]).unwrap();
+        assert_eq!(read(&root.join("c/schemata")), "MB:0=50\n");
         std::fs::remove_dir_all(&root).unwrap();
     }
 

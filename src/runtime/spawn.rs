@@ -11,6 +11,7 @@ use oci_spec::runtime::{Hook, Spec};
 
 use super::cgroup::Cgroup;
 use super::plan::Plan;
+use super::plan::mounts::shift_ids;
 use super::plan::namespaces::NamespacePlan;
 use super::seccomp::{Filter, notify::Agent};
 use super::sync::Up;
@@ -203,6 +204,12 @@ impl Created {
                     let hooks = &self.hooks;
                     super::hooks::run("prestart", &hooks.prestart, &hooks.state)?;
                     super::hooks::run("createRuntime", &hooks.create_runtime, &hooks.state)?;
+                    self.say(sync::PROCEED)?;
+                }
+                Up::Tag(tag @ (sync::SHIFT | sync::SHIFT_DEEP), fds) => {
+                    if let [tree, userns] = &fds[..] {
+                        shift_ids(tree, userns, tag == sync::SHIFT_DEEP)?;
+                    }
                     self.say(sync::PROCEED)?;
                 }
                 Up::Tag(sync::LISTENER, fds) => self.hand_over(fds)?,

@@ -6,6 +6,8 @@
 //! ```text
 //! child                                   parent
 //!                     <- PROCEED          in its cgroup, id maps written (only where it has to wait)
+//! SHIFT [mount, userns] -> shifts the ids of a mount of the container's own
+//!                     <- PROCEED
 //! HOOKS               -> runs prestart and createRuntime hooks
 //!                     <- PROCEED
 //! LISTENER [fd]       ->                  seccomp notify descriptor
@@ -29,6 +31,10 @@ pub(super) const HOOKS: u8 = 3;
 pub(super) const READY: u8 = 4;
 /// Up: a seccomp listener is attached, or its number in the child follows.
 pub(super) const LISTENER: u8 = 5;
+/// Up: shift the ids of this mount by this user namespace, which only the host's root may.
+pub(super) const SHIFT: u8 = 6;
+/// Up: the same with all that is mounted below.
+pub(super) const SHIFT_DEEP: u8 = 7;
 const FAILED: u8 = 9;
 
 /// Longest message.

@@ -149,6 +149,33 @@ fn a_bind_may_come_from_an_earlier_mount_of_the_container() {
 }
 
 #[test]
+fn ids_of_an_own_mount_are_shifted_from_outside_the_user_namespace() {
+    let s = Sandbox::new("rt-ownshift");
+    let root = rootfs::busybox(&s);
+    // The container's root may make no directories in a root that is not its own.
+    for place in ["mnt", "final"] {
+        fs::create_dir_all(root.join(place)).expect("place");
+    }
+    let map = |host: u32| json!([{ "containerID": 0, "hostID": host, "size": 65536 }]);
+    for above in root.ancestors().take(3) {
+        fs::set_permissions(above, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+    }
+    let done = run(&s, "ownshift", "touch /mnt/a; stat -c %u /mnt/a /final/a", |spec| {
+        spec["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({ "type": "user" }));
+        (spec["linux"]["uidMappings"], spec["linux"]["gidMappings"]) = (map(100_000), map(100_000));
+        let mounts = spec["mounts"].as_array_mut().expect("mounts");
+        mounts.push(json!({ "destination": "/mnt", "type": "tmpfs", "source": "tmpfs" }));
+        mounts.push(json!({
+            "destination": "/final", "source": root.join("mnt"), "options": ["bind"],
+            // Its root becomes the container's fifth.
+            "uidMappings": [{ "containerID": 0, "hostID": 100_005, "size": 1 }],
+            "gidMappings": [{ "containerID": 0, "hostID": 100_005, "size": 1 }],
+        }));
+    });
+    assert_eq!(done.ok(), "0\n5", "{done:?}");
+}
+
+#[test]
 fn many_mounts_do_not_meet_a_small_limit_of_descriptors() {
     let s = Sandbox::new("rt-manyfds");
     let done = run(&s, "many", "ls -d /m/* | wc -l", |spec| {
@@ -305,6 +332,11 @@ fn groups_of_cache_that_the_machine_has_not_are_refused_by_name() {
         run(&s, "rdt", "true", |spec| spec["linux"]["intelRdt"] = json!({ "l3CacheSchema": "L3:0=f" }));
     assert!(done.fails(1).contains("linux.intelRdt"), "{done:?}");
     assert!(!std::path::Path::new(&crate::support::bundle::state(&s)).join("rdt").exists());
+    let dir = bundle(&s, "later", "sleep 1000", |_| {});
+    run_detached(&s, &dir, "later");
+    let done = runtime(&s, ["update", "--mem-bw-schema", "MB:0=50", "--pids-limit", "77", "later"]);
+    assert!(done.fails(1).contains("linux.intelRdt"), "{done:?}");
+    runtime(&s, ["delete", "--force", "later"]).ok();
 }
 
 #[test]

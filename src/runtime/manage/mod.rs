@@ -9,3 +9,4 @@ pub mod foreground;
 pub mod members;
 pub mod query;
 pub mod signal;
+pub mod update;

@@ -51,8 +51,8 @@ pub(crate) enum Of {
 /// Ids of a mount shifted by the maps of a user namespace.
 #[derive(Debug)]
 pub(crate) struct Shift {
-    userns: OwnedFd,
-    recursive: bool,
+    pub userns: OwnedFd,
+    pub recursive: bool,
 }
 
 /// How the container sees its cgroup.
@@ -207,9 +207,13 @@ pub(crate) fn dress(tree: &OwnedFd, options: &Options, shift: Option<&Shift>) ->
         let (set, clear) = (options.recursive_set, options.recursive_clear);
         mount::set_attributes(tree, &Attributes { set, clear, ..Default::default() }, true)?;
     }
-    let Some(shift) = shift else { return Ok(()) };
-    let change = Attributes { userns: Some(shift.userns.as_fd()), ..Default::default() };
-    mount::set_attributes(tree, &change, shift.recursive)
+    shift.map_or(Ok(()), |shift| shift_ids(tree, &shift.userns, shift.recursive))
+}
+
+/// Shifts the ids of a mount that nobody can see yet.
+pub(crate) fn shift_ids(tree: &OwnedFd, userns: &OwnedFd, recursive: bool) -> crate::sys::Result<()> {
+    let change = Attributes { userns: Some(userns.as_fd()), ..Default::default() };
+    mount::set_attributes(tree, &change, recursive)
 }
 
 /// Rule R14: below a read-only /sys of the host are the host's cgroups, which may be the user's own. They are no more

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use super::{cgroupfs, copyup};
-use crate::runtime::plan::mounts::{MountPlan, Of, What, dress};
+use crate::runtime::plan::mounts::{MountPlan, Of, Shift, What, dress, shift_ids};
 use crate::runtime::plan::relative;
-use crate::runtime::sync::{During, Failure, Kind, Step};
+use crate::runtime::sync::{self, During, Failure, Kind, Step};
 use crate::sys::mount::{self, Attributes, FsContext, Propagation, attr};
 use crate::sys::proc::Proc;
 use crate::sys::root::Root;
@@ -24,6 +24,8 @@ pub(in crate::runtime) struct Given<'a> {
     /// plain one: one superblock less.
     pub proc: &'a Proc,
     pub late: Late,
+    /// Who may do what a user namespace's root may not.
+    pub socket: &'a OwnedFd,
 }
 
 /// Makes one mount.
@@ -38,11 +40,14 @@ pub(in crate::runtime) fn mount_one(plan: &MountPlan, given: &mut Given<'_>) -> 
                     Of::OwnRoot => mount::open_tree(given.root.resolve(source)?, deep)?,
                     Of::Host => mount::open_tree_path(source, deep)?,
                 };
-                dress(&tree, &plan.options, shift.as_ref())?;
+                dress(&tree, &plan.options, None)?;
                 let is_dir = fd::stat(&tree)?.st_mode & libc::S_IFMT == libc::S_IFDIR;
                 Ok((tree, is_dir))
             };
             let (tree, is_dir) = open().during(|| describe("opening the source of", plan))?;
+            if let Some(shift) = shift {
+                shift_own(&tree, shift, given.socket, plan)?;
+            }
             bind(plan, &tree, is_dir, given.root)
         }
         What::Fs { kind, .. } if kind.as_c_str() == c"proc" || kind.as_c_str() == c"sysfs" => {
@@ -86,6 +91,19 @@ fn bind(plan: &MountPlan, tree: &OwnedFd, is_dir: bool, root: &Root) -> Step<()>
     let target = if is_dir { root.mkdir_all(destination, 0o755) } else { root.make_file_target(destination) };
     let target = target.during(|| describe("making the mount point for", plan))?;
     attach(tree, &target, plan)
+}
+
+/// The user namespace of the shift is not the container's: where that is another one, the parent has to do it.
+fn shift_own(tree: &OwnedFd, shift: &Shift, socket: &OwnedFd, plan: &MountPlan) -> Step<()> {
+    match shift_ids(tree, &shift.userns, shift.recursive) {
+        Err(e) if e.is(libc::EPERM) => {
+            let tag = if shift.recursive { sync::SHIFT_DEEP } else { sync::SHIFT };
+            sync::send(socket, tag, &[tree.as_fd(), shift.userns.as_fd()])
+                .during(|| describe("handing over", plan))?;
+            sync::expect(socket, sync::PROCEED)
+        }
+        done => done.during(|| describe("mapping ids of", plan)),
+    }
 }
 
 /// procfs and sysfs: their place must be a plain directory of the root, no link anywhere in its path

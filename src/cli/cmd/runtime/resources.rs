@@ -1,7 +1,7 @@
 //! update, and the numbers of `events` in runc's shape.
 
 use clap::Args;
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxIntelRdt, LinuxResources};
 use serde_json::{Map, Value, json};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -9,6 +9,7 @@ use crate::model::units::ByteSize;
 use crate::runtime::bundle;
 use crate::runtime::cgroup::Stats;
 use crate::runtime::cgroup::stats::{HugePages, IoEntry};
+use crate::runtime::manage::update as changing;
 use crate::sys::fd;
 
 use super::{Ctx, failure};
@@ -60,6 +61,12 @@ pub(super) struct Update {
     /// Most processes
     #[arg(long, allow_hyphen_values = true)]
     pub pids_limit: Option<i64>,
+    /// Lines of Intel RDT about the L3 cache, such as "L3:0=f"
+    #[arg(long, value_name = "SCHEMA")]
+    pub l3_cache_schema: Option<String>,
+    /// Line of Intel RDT about memory bandwidth, such as "MB:0=50"
+    #[arg(long, value_name = "SCHEMA")]
+    pub mem_bw_schema: Option<String>,
     /// Id of the container
     pub id: String,
 }
@@ -78,12 +85,19 @@ pub(super) fn update(args: &Update, ctx: &mut Ctx<'_>) -> Outcome {
         Some(file) => read(file)?,
         None => from_flags(args)?,
     };
-    let container = ctx.store.open(&args.id).map_err(|e| failure("", &e))?;
-    super::life::needs_running(container.status().map_err(|e| failure("", &e))?)?;
-    let cgroup = container.cgroup().map_err(|e| failure("", &e))?;
-    let cgroup = cgroup.ok_or_else(|| Failure::new("the container has no cgroup"))?;
-    cgroup.update(&resources).map_err(|e| failure("", &e))?;
+    changing::update(&ctx.store, &args.id, &resources, shares(args).as_ref()).map_err(|e| failure("", &e))?;
     Ok(Exit::OK)
+}
+
+/// An empty text is as good as none.
+fn shares(args: &Update) -> Option<LinuxIntelRdt> {
+    let given = |text: &Option<String>| text.clone().filter(|t| !t.is_empty());
+    let (cache, bandwidth) = (given(&args.l3_cache_schema), given(&args.mem_bw_schema));
+    (cache.is_some() || bandwidth.is_some()).then(|| {
+        let mut out = LinuxIntelRdt::default();
+        out.set_l3_cache_schema(cache).set_mem_bw_schema(bandwidth);
+        out
+    })
 }
 
 fn read(file: &std::path::Path) -> Result<LinuxResources, Failure> {
