@@ -91,6 +91,8 @@ const TABLE: &[(&str, Option<char>, Kind, &str)] = &[
         Kind::Value,
         "Directory of network definitions to take up (netavark's JSON)",
     ),
+    // podman's older word for it.
+    ("cni-config-dir", None, Kind::Value, ""),
     (
         "storage-opt",
         None,
@@ -265,7 +267,7 @@ impl Globals {
             "runtime" => &mut self.runtime,
             "tmpdir" => &mut self.tmpdir,
             "out" => &mut self.out,
-            "network-config-dir" => &mut self.network_config_dir,
+            "network-config-dir" | "cni-config-dir" => &mut self.network_config_dir,
             "events-backend" => {
                 check(name, &value, &["file", "none"])?;
                 &mut self.events_backend

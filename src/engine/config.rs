@@ -106,6 +106,10 @@ pub struct ContainersConfig {
     pub utsns: Option<String>,
     /// See [`Self::pidns`].
     pub cgroupns: Option<String>,
+    /// `cgroups`: what `--cgroups` is where nobody says it.
+    pub cgroups: Option<String>,
+    /// `container_name_as_hostname`: the host name is the container's, but for its underscores.
+    pub name_as_hostname: bool,
     /// `no_hosts`: /etc/hosts is left alone.
     pub no_hosts: bool,
 }
@@ -129,6 +133,8 @@ pub struct EngineConfig {
     pub default_subnet: Option<String>,
     /// `events_container_create_inspect_data`.
     pub events_inspect_data: bool,
+    /// `healthcheck_events`.
+    pub health_events: Option<bool>,
     /// `events_logger` of `none`: no events are kept.
     pub no_events: bool,
     /// `default_host_ips`: where ports are published for which no address is named.

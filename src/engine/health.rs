@@ -36,6 +36,22 @@ pub fn run(ctx: &Context, name: &str) -> Result<HealthResult, Error> {
     Ok(result)
 }
 
+/// How long a check of the container may take, as durations are written.
+///
+/// # Errors
+/// No such container.
+pub fn timeout(ctx: &Context, name: &str) -> Result<String, Error> {
+    let store = ctx.store()?;
+    let spec = Container::find(ctx, &store, name)?.spec(&store)?;
+    let limit = spec.lifecycle.health.map_or(0, |check| check.timeout);
+    let seconds = limit / 1_000_000_000;
+    Ok(match limit % 1_000_000_000 {
+        0 if seconds >= 60 => format!("{}m{}s", seconds / 60, seconds % 60),
+        0 => format!("{seconds}s"),
+        _ => format!("{}ms", limit / 1_000_000),
+    })
+}
+
 /// Waits until `--health-on-failure` has had its effect, so that the caller sees it when the command has ended.
 fn settle(
     ctx: &Context,

@@ -42,7 +42,7 @@ fn one(ctx: &Context, store: &Store, container: &Container) -> Result<ContainerI
         }
         other @ (Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_) | Phase::Removing) => {
             let text =
-                format!("container {} is {} and cannot be initialized", container.row.name, other.status());
+                format!("container {} is {} and cannot be initialized", container.id(), other.status());
             return Err(Error::new(Kind::State, text));
         }
     }

@@ -95,6 +95,21 @@ pub struct HealthLog {
     pub max_count: u32,
     /// Bytes of output that are kept of each; 0 keeps all.
     pub max_size: u32,
+    /// What an event is made of.
+    #[serde(default)]
+    pub events: HealthEvents,
+}
+
+/// When a health check makes an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HealthEvents {
+    /// When the status changes: docker's.
+    #[default]
+    Changes,
+    /// Each time: podman's.
+    Each,
+    /// Never: `healthcheck_events = false` of containers.conf.
+    Never,
 }
 
 impl HealthLog {
@@ -107,7 +122,12 @@ impl HealthLog {
 impl Default for HealthLog {
     /// docker's.
     fn default() -> Self {
-        Self { destination: Self::LOCAL.to_owned(), max_count: 5, max_size: 4096 }
+        Self {
+            destination: Self::LOCAL.to_owned(),
+            max_count: 5,
+            max_size: 4096,
+            events: HealthEvents::Changes,
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use super::ParseError;
 pub struct SecurityOptions {
     /// `--security-opt seccomp=…`.
     pub seccomp: Option<SeccompChoice>,
+    /// `--seccomp-policy image`: the policy is a label of the image, where it has one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub seccomp_of_image: bool,
     /// `--security-opt apparmor=…`.
     pub apparmor: Option<String>,
     /// `--security-opt label=…`, each as typed after `label=`.

@@ -167,3 +167,86 @@ fn called_podman_it_answers_as_podman() {
     let told = podman(&s, &["stop", "--cidfile=nothing", "--latest"]).fails(125).to_owned();
     assert!(told.contains("--all, --latest, and --cidfile cannot be used together"), "{told}");
 }
+
+#[test]
+fn images_say_which_capabilities_and_system_calls_are_enough() {
+    let s = Sandbox::with_images("details-labels", &["busybox"]);
+    let caps = ["run", "--rm", "--network=none", "--label=io.containers.capabilities=setuid,setgid"];
+    let show = ["busybox", "grep", "CapEff", "/proc/self/status"];
+    assert_eq!(podman(&s, &[&caps[..], &show].concat()).ok(), "CapEff:\t00000000000000c0");
+    assert_eq!(s.rcon([&caps[..], &show].concat()).ok(), "CapEff:\t00000000a80425fb");
+    let beyond = ["run", "--rm", "--network=none", "--label=io.containers.capabilities=sys_admin"];
+    let told = podman(&s, &[&beyond[..], &show].concat());
+    assert_eq!(told.ok(), "CapEff:\t00000000800405fb");
+    assert!(told.stderr.contains("CAP_SYS_ADMIN"), "{told:?}");
+    s.rcon(["create", "--network=none", "--name=c", "busybox"]).ok();
+    let profile = r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
+    let label = format!("LABEL io.containers.seccomp.profile='{profile}'");
+    s.rcon(["commit", "-q", "-c", &label, "c", "strict"]).ok();
+    let mkdir = ["--rm", "--network=none", "strict", "mkdir", "/new"];
+    s.rcon([&["run"][..], &mkdir].concat()).ok();
+    s.rcon([&["run", "--seccomp-policy=default"][..], &mkdir].concat()).ok();
+    s.rcon([&["run", "--seccomp-policy=image"][..], &mkdir].concat()).fails(1);
+    let told = s.rcon(["create", "--seccomp-policy=other", "busybox"]).fails(125).to_owned();
+    assert!(told.contains("valid policies are"), "{told}");
+    s.rcon(["commit", "-q", "-c", "LABEL io.containers.seccomp.profile=bogus", "c", "bogus"]).ok();
+    let told = s.rcon(["create", "--seccomp-policy=image", "bogus"]).fails(1).to_owned();
+    assert!(told.contains("decoding seccomp profile failed"), "{told}");
+}
+
+#[test]
+fn health_checks_make_events_as_podman_s_do() {
+    let s = Sandbox::with_images("details-health", &["busybox"]);
+    let flags = ["--network=none", "--health-cmd=true", "--health-interval=1h", "busybox", "sleep", "99"];
+    let conf = s.dir().join("own.conf");
+    std::fs::write(&conf, "[engine]\nhealthcheck_events = false\n").expect("a file");
+    let module = format!("--module={}", conf.display());
+    podman(&s, &[&["run", "-d", "--name=each"][..], &flags].concat()).ok();
+    podman(&s, &[&[module.as_str(), "run", "-d", "--name=never"][..], &flags].concat()).ok();
+    s.rcon([&["run", "-d", "--name=changes"][..], &flags].concat()).ok();
+    for name in ["each", "never", "changes"] {
+        s.rcon(["healthcheck", "run", name]).ok();
+        s.rcon(["healthcheck", "run", name]).ok();
+    }
+    let count = |name: &str| {
+        let told = s.rcon(["events", "--since=1h", "--until=0s", &format!("--filter=container={name}")]);
+        told.ok().lines().filter(|line| line.contains("health_status")).count()
+    };
+    assert!(count("each") >= 2, "one for each");
+    assert_eq!((count("never"), count("changes")), (0, 1));
+    podman(
+        &s,
+        &[
+            "run",
+            "-d",
+            "--name=slow",
+            "--network=none",
+            "--health-cmd=sleep 99",
+            "--health-timeout=1s",
+            "--health-interval=1h",
+            "busybox",
+            "sleep",
+            "99",
+        ],
+    )
+    .ok();
+    let told = podman(&s, &["healthcheck", "run", "slow"]).fails(125).to_owned();
+    assert!(told.contains("healthcheck command exceeded timeout of 1s"), "{told}");
+}
+
+#[test]
+fn containers_conf_names_hosts_and_leaves_cgroups_out() {
+    let s = Sandbox::with_images("details-names", &["busybox"]);
+    let conf = s.dir().join("own.conf");
+    std::fs::write(&conf, "[containers]\ncontainer_name_as_hostname = true\ncgroups = \"disabled\"\n")
+        .expect("a file");
+    let module = format!("--module={}", conf.display());
+    let run = [module.as_str(), "run", "--network=none", "--name=a_b", "busybox", "hostname"];
+    assert_eq!(s.rcon(run).ok(), "ab");
+    assert_eq!(s.rcon(["inspect", "a_b", "-f", "{{.HostConfig.Cgroups}}"]).ok(), "disabled");
+    // To podman a duration is one ahead.
+    assert_eq!(podman(&s, &["logs", "--until=10m", "a_b"]).ok(), "ab");
+    assert_eq!(s.rcon(["logs", "--until=10m", "a_b"]).ok(), "");
+    let told = podman(&s, &["image", "rm"]).fails(125).to_owned();
+    assert!(told.contains("image name or ID must be specified"), "{told}");
+}

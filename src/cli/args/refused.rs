@@ -16,11 +16,6 @@ const REFUSED: &[(&str, bool, &str)] = &[
     ("decryption-key", true, ENCRYPTED),
     ("chrootdirs", true, "it is not supported"),
     ("rdt-class", true, "Intel RDT is not supported"),
-    (
-        "seccomp-policy",
-        true,
-        "policies in image annotations are not trusted; use --security-opt seccomp=FILE",
-    ),
     ("shm-size-systemd", true, "it is not supported; use --tmpfs /run:size=…"),
     ("link-local-ip", true, "docker's bridge driver ignores it too; use --ip or --ip6"),
     ("use-api-socket", false, "there is no API socket to hand on"),

@@ -19,6 +19,9 @@ pub struct SecurityArgs {
     /// seccomp=FILE|unconfined, no-new-privileges, apparmor=, label=, mask=, unmask=, proc-opts=, systempaths=
     #[arg(long, value_name = "OPTION")]
     pub security_opt: Vec<String>,
+    /// Whose seccomp policy it gets: default, or image for the one in the image's label io.containers.seccomp.profile
+    #[arg(long, value_name = "POLICY")]
+    pub seccomp_policy: Option<String>,
     /// PID namespace: private, host, container:NAME, ns:PATH
     #[arg(long, value_name = "MODE")]
     pub pid: Option<String>,
@@ -73,6 +76,15 @@ impl SecurityArgs {
         for text in &self.security_opt {
             options.add(text, &mut read_profile)?;
         }
+        options.seccomp_of_image = match self.seccomp_policy.as_deref() {
+            None | Some("" | "default") => false,
+            Some("image") => true,
+            Some(other) => {
+                let text =
+                    format!("invalid seccomp policy \"{other}\": valid policies are [\"default\" \"image\"]");
+                return Err(Failure::usage(text));
+            }
+        };
         Ok(options)
     }
 

@@ -298,6 +298,11 @@ fn health(args: HealthArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if result.exit_code == 0 {
         return Ok(Exit::OK);
     }
+    // The monitor's mark of a check that took too long.
+    if ctx.manner == Manner::Podman && result.exit_code == -1 && !args.ignore_result {
+        let limit = crate::engine::health::timeout(ctx.engine()?, &args.container)?;
+        return Err(Failure::new(format!("healthcheck command exceeded timeout of {limit}")));
+    }
     ui.line("unhealthy");
     Ok(if args.ignore_result { Exit::OK } else { Exit::NO })
 }

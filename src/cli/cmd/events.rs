@@ -47,7 +47,7 @@ pub(super) const DEF: Def = def!(
 fn run(args: EventsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let options = EventsOptions {
         since: args.since.as_deref().map(super::time).transpose()?,
-        until: args.until.as_deref().map(super::time).transpose()?,
+        until: args.until.as_deref().map(|text| super::until(text, ctx)).transpose()?,
         filters: args.filter,
         stream: args.stream.unwrap_or(true),
     };

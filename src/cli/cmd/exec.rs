@@ -84,7 +84,8 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let attach = if args.detach {
         None
     } else {
-        if tty && interactive {
+        // podman only minds for `run`.
+        if tty && interactive && ctx.manner == Manner::Docker {
             relay::want_terminal(ctx.manner, ui)?;
         }
         Some(AttachOptions {

@@ -65,7 +65,7 @@ fn run(args: LogsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         follow: args.follow,
         tail: tail(args.tail.as_deref(), ctx.manner)?,
         since: args.since.as_deref().map(super::time).transpose()?,
-        until: args.until.as_deref().map(super::time).transpose()?,
+        until: args.until.as_deref().map(|text| super::until(text, ctx)).transpose()?,
     };
     // podman: lines of several containers are told apart by id, or by name if asked for.
     let by_name = args.names || args.color;

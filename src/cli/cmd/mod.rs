@@ -254,6 +254,12 @@ fn time(text: &str) -> Result<jiff::Timestamp, Failure> {
         .map_err(|e| Failure::new(e.to_string()))
 }
 
+/// An `--until`: to podman a duration is one ahead, to docker one ago.
+fn until(text: &str, ctx: &Ctx) -> Result<jiff::Timestamp, Failure> {
+    let ahead = ctx.manner == Manner::Podman && crate::model::units::parse_duration(text).is_ok();
+    if ahead && !text.starts_with('-') { time(&format!("-{text}")) } else { time(text) }
+}
+
 /// Runs `write` with the file of `-o`, or with stdout if that is no terminal. A file that could not be filled is
 /// taken away again.
 fn to_output(

@@ -29,6 +29,9 @@ struct PushArgs {
     /// Write the digest of the manifest to a file
     #[arg(long, value_name = "FILE")]
     digestfile: Option<String>,
+    /// podman's: leave signatures behind, which is always so, as the store keeps none
+    #[arg(long, hide = true)]
+    remove_signatures: bool,
     /// Form of the manifest: oci, v2s2 (default: that of the image)
     #[arg(short, long, value_name = "FORM")]
     format: Option<String>,
@@ -55,6 +58,7 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: PushArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let _always = args.remove_signatures;
     let options = PushOptions {
         registry: args.registry.into_options(&ctx.globals)?,
         compression: args.compression_format,

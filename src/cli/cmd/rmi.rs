@@ -19,11 +19,11 @@ struct RmiArgs {
     /// What does not exist is no error
     #[arg(short, long)]
     ignore: bool,
-    /// Keep the layers below: has no meaning here, layers go when no image needs them
+    /// Keep untagged images that it was built on, which is always so; layers go when no image needs them
     #[arg(long, hide = true)]
     no_prune: bool,
     /// Images
-    #[arg(value_name = "IMAGE", required_unless_present = "all", hide = true)]
+    #[arg(value_name = "IMAGE", hide = true)]
     images: Vec<String>,
 }
 
@@ -37,11 +37,7 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: RmiArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    if args.no_prune {
-        return Err(Failure::usage(
-            "--no-prune is not supported: a layer stays as long as an image needs it",
-        ));
-    }
+    let _always = args.no_prune;
     let engine = ctx.engine()?;
     let mut names = args.images;
     if args.all {
@@ -52,6 +48,10 @@ fn run(args: RmiArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             images::list(engine, &ListOptions::default())?.into_iter().map(|e| e.id.to_string()).collect();
         ids.dedup();
         names = ids;
+    }
+    if names.is_empty() && !args.all {
+        return Err(Failure::new("'rcon rmi' requires at least 1 argument")
+            .hint("run 'rcon rmi --help' for more information"));
     }
     let podman = ctx.manner == Manner::Podman;
     let mut exit = Exit::OK;

@@ -103,6 +103,9 @@ fn attach_options(args: &RunArgs, ctx: &Ctx, ui: &mut Ui) -> Result<Option<Attac
             // docker's exit code for this one is 1.
             return Err(Failure::new("conflicting options: cannot specify both --attach and --detach"));
         }
+        if ctx.manner == Manner::Podman && args.create.interactive() && args.create.tty() {
+            relay::want_terminal(ctx.manner, ui)?;
+        }
         return Ok(None);
     }
     let (stdin, stdout, stderr) = streams.unwrap_or((args.create.interactive(), true, true));

@@ -71,6 +71,8 @@ struct Containers {
     ipcns: Option<String>,
     utsns: Option<String>,
     cgroupns: Option<String>,
+    cgroups: Option<String>,
+    container_name_as_hostname: Option<bool>,
     no_hosts: Option<bool>,
     mounts: Option<List>,
     oom_score_adj: Option<i32>,
@@ -92,6 +94,7 @@ struct Engine {
     detach_keys: Option<String>,
     events_container_create_inspect_data: Option<bool>,
     events_logger: Option<String>,
+    healthcheck_events: Option<bool>,
     hooks_dir: Option<List>,
     stop_timeout: Option<i64>,
 }
@@ -117,6 +120,7 @@ pub(super) fn apply(config: &mut Config, path: &Path, text: &str) -> Result<(), 
         detach_keys,
         events_container_create_inspect_data: inspect_data,
         events_logger,
+        healthcheck_events,
         hooks_dir,
         stop_timeout,
     } = engine;
@@ -124,6 +128,7 @@ pub(super) fn apply(config: &mut Config, path: &Path, text: &str) -> Result<(), 
     // `file` and `journald` are both kept in our own journal: a configuration made for podman goes on working.
     set(&mut config.engine.no_events, events_logger.map(|logger| logger == "none"));
     let e = &mut config.engine;
+    e.health_events = healthcheck_events.or(e.health_events);
     let appending = &mut config.appending;
     list(&mut e.cdi_spec_dirs, cdi_spec_dirs, "cdi_spec_dirs", appending);
     e.cgroup_manager = cgroup_manager.filter(|m| !m.is_empty()).or(e.cgroup_manager.take());
@@ -226,6 +231,8 @@ fn apply_containers(config: &mut Config, path: &Path, file: Containers) -> Resul
     c.pids_limit = file.pids_limit.or(c.pids_limit);
     set(&mut c.read_only, file.read_only);
     set(&mut c.no_hosts, file.no_hosts);
+    set(&mut c.name_as_hostname, file.container_name_as_hostname);
+    c.cgroups = file.cgroups.filter(|mode| !mode.is_empty()).or(c.cgroups.take());
     for (slot, said) in [
         (&mut c.netns, file.netns),
         (&mut c.pidns, file.pidns),

@@ -37,6 +37,7 @@ pub use mount::{MountedImage, mount, unmount};
 pub use prune::{PrunedImages, prune};
 pub(super) use pull::pull_again;
 pub use pull::{PullOptions, Pulled, pull, tags};
+pub(super) use push::search_registries;
 pub use push::{PushOptions, Stored, login, login_again, login_of, logout, push, search};
 pub use rmi::{Removal, RmiOptions, rmi};
 pub use tag::{tag, untag};

@@ -173,6 +173,13 @@ pub fn logout(key: Option<&str>, auth_file: Option<&str>) -> Result<Vec<String>,
     Ok(gone)
 }
 
+/// The registries that short names are looked for in; none where the configuration cannot be read, which a pull tells.
+pub(in crate::engine) fn search_registries() -> Vec<String> {
+    let names = Names::of_registries();
+    let all = names.registries().map(|r| r.search().into_iter().map(str::to_owned).collect());
+    all.unwrap_or_default()
+}
+
 /// Searches registries: the one in the term (`quay.io/nginx`), or those that short names are looked up in.
 ///
 /// # Errors

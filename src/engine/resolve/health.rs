@@ -3,7 +3,7 @@
 use super::world::PathKind;
 use super::{Inputs, invalid};
 use crate::engine::error::Error;
-use crate::model::lifecycle::{HealthCheck, HealthLog, HealthLogOptions, StartupCheck};
+use crate::model::lifecycle::{HealthCheck, HealthEvents, HealthLog, HealthLogOptions, StartupCheck};
 
 const SECOND: u64 = 1_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -27,6 +27,11 @@ pub(super) fn log(wish: &HealthLogOptions, inputs: &Inputs<'_>) -> Result<Health
         destination,
         max_count: wish.max_count.unwrap_or(default.max_count),
         max_size: wish.max_size.unwrap_or(default.max_size),
+        events: match (inputs.config.engine.health_events, inputs.config.podman) {
+            (Some(false), _) => HealthEvents::Never,
+            (_, true) => HealthEvents::Each,
+            (_, false) => HealthEvents::Changes,
+        },
     })
 }
 

@@ -95,7 +95,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
     let network = network::resolve(inputs, &image_config, &mut warnings)?;
     let (hostname, domainname) = namespaces::hostname(inputs, &namespaces, &network)?;
     let security = security::resolve(inputs, &mut warnings)?;
-    let mut process = process::resolve(inputs, &image_config, &hostname)?;
+    let mut process = process::resolve(inputs, &image_config, &hostname, &mut warnings)?;
     let systemd = systemd::resolve(o.systemd.as_deref(), &mut process)?;
     let resources = limits::resolve(&o.resources, inputs, &mut warnings)?;
     let devices = devices(inputs)?;
@@ -122,7 +122,11 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         domainname,
         network,
         cgroup_parent: o.cgroup_parent.as_deref().map_or_else(String::new, cgroup_parent),
-        cgroups: o.cgroups.as_deref() != Some("disabled"),
+        cgroups: o
+            .cgroups
+            .as_ref()
+            .or(inputs.config.containers.cgroups.as_ref())
+            .is_none_or(|c| c != "disabled"),
         security,
         sysctls,
         lifecycle,
@@ -192,7 +196,8 @@ fn labels(image: &[(String, String)], own: &[(String, String)]) -> Vec<(String, 
 
 /// The zone, which must be one that the host knows.
 fn timezone(inputs: &Inputs<'_>) -> Result<Option<String>, Error> {
-    let zone = inputs.options.timezone.clone().or_else(|| inputs.config.containers.timezone.clone());
+    let said = inputs.options.timezone.clone().filter(|z| !z.is_empty());
+    let zone = said.or_else(|| inputs.config.containers.timezone.clone());
     let Some(name) = zone.as_deref().filter(|z| !z.is_empty() && *z != "local") else { return Ok(zone) };
     let why = match inputs.world.path(&std::path::Path::new("/usr/share/zoneinfo").join(name)) {
         PathKind::Missing => "",

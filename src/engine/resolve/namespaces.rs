@@ -87,6 +87,7 @@ pub(super) fn hostname(
         (NsMode::Host, _) | (_, NetworkModeSpec::Host) => inputs.world.hostname(),
         (NsMode::Container(id), _) => inputs.world.container(id)?.hostname,
         (_, NetworkModeSpec::Container(id)) => inputs.world.container(id.as_str())?.hostname,
+        _ if inputs.config.containers.name_as_hostname => inputs.name.replace('_', ""),
         _ => inputs.id.short().to_owned(),
     };
     Ok((name, domain))

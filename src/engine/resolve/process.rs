@@ -15,6 +15,7 @@ pub(super) fn resolve(
     inputs: &Inputs<'_>,
     image: &ImageConfig,
     hostname: &str,
+    warnings: &mut Vec<String>,
 ) -> Result<ProcessSpec, Error> {
     let ProcessOptions {
         args,
@@ -65,7 +66,13 @@ pub(super) fn resolve(
         cwd: cwd(workdir.as_deref(), &image.working_dir)?,
         tty: *tty,
         interactive: *interactive,
-        capabilities: capabilities(defaults, cap_add, cap_drop, *privileged, bounding)?,
+        capabilities: match wanted_capabilities(inputs, image) {
+            Some(wanted) if !privileged => {
+                let allowed = capabilities(defaults, cap_add, cap_drop, false, bounding)?;
+                narrowed(allowed, &wanted, warnings)?
+            }
+            _ => capabilities(defaults, cap_add, cap_drop, *privileged, bounding)?,
+        },
         rlimits: limits(rlimits, &inputs.config.containers.default_ulimits, inputs.host)?,
         umask: umask.or(inputs.config.containers.umask).unwrap_or(0o022),
         oom_score_adj,
@@ -75,6 +82,34 @@ pub(super) fn resolve(
         preserve_fds: *preserve_fds,
         preserve_fd: preserve_fd.clone(),
     })
+}
+
+/// podman's label by which an image or its user says which capabilities are enough.
+const CAPABILITIES_LABEL: &str = "io.containers.capabilities";
+
+fn wanted_capabilities(inputs: &Inputs<'_>, image: &ImageConfig) -> Option<Vec<String>> {
+    let own = inputs.options.labels.iter().chain(&image.labels);
+    let text = own.filter(|_| inputs.config.podman).find(|(key, _)| key == CAPABILITIES_LABEL)?;
+    Some(text.1.split(',').map(|c| c.trim().to_owned()).filter(|c| !c.is_empty()).collect())
+}
+
+/// The wanted ones, where all are allowed; else they are not heeded, which is said.
+fn narrowed(
+    allowed: Vec<String>,
+    wanted: &[String],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<String>, Error> {
+    let mut set = wanted.iter().map(|c| super::security::normal(c)).collect::<Result<Vec<_>, _>>()?;
+    let beyond: Vec<&str> = set.iter().filter(|c| !allowed.contains(c)).map(String::as_str).collect();
+    if !beyond.is_empty() {
+        let names = beyond.join(",");
+        warnings
+            .push(format!("Capabilities requested by user or image are not allowed by default: \"{names}\""));
+        return Ok(allowed);
+    }
+    set.sort();
+    set.dedup();
+    Ok(set)
 }
 
 /// Docker's rules: a given entrypoint drops the image's Cmd; given arguments replace Cmd.

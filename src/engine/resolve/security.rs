@@ -8,6 +8,7 @@ use crate::runtime::defaults;
 pub(super) fn resolve(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Result<SecuritySpec, Error> {
     let SecurityOptions {
         seccomp,
+        seccomp_of_image,
         apparmor,
         labels,
         no_new_privileges: _,
@@ -23,10 +24,11 @@ pub(super) fn resolve(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Result
     }
     Ok(SecuritySpec {
         privileged,
-        seccomp: match seccomp {
-            Some(choice) => choice.clone(),
-            None if privileged => SeccompChoice::Unconfined,
-            None => configured_seccomp(inputs)?,
+        seccomp: match (seccomp, if *seccomp_of_image { profile_of_image(inputs)? } else { None }) {
+            (Some(choice), _) => choice.clone(),
+            (None, Some(profile)) => profile,
+            (None, None) if privileged => SeccompChoice::Unconfined,
+            (None, None) => configured_seccomp(inputs)?,
         },
         apparmor: apparmor_profile(apparmor.as_deref(), inputs)?,
         // `label = false` of containers.conf is `--security-opt label=disable` for those who say nothing.
@@ -43,6 +45,18 @@ pub(super) fn resolve(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Result
         proc_opts: proc_opts.clone(),
         as_typed: as_typed(&inputs.options.security),
     })
+}
+
+/// The policy in podman's label of the image.
+fn profile_of_image(inputs: &Inputs<'_>) -> Result<Option<SeccompChoice>, Error> {
+    let labels = inputs.image.map(|i| &i.config.labels);
+    let label = labels.and_then(|all| all.iter().find(|(key, _)| key == "io.containers.seccomp.profile"));
+    let Some((key, json)) = label else { return Ok(None) };
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json).map_err(|e| {
+        invalid(format!("loading seccomp profile failed: decoding seccomp profile failed: {e}"))
+            .hint(format!("it is the image's label {key}"))
+    })?;
+    Ok(Some(SeccompChoice::Profile { path: format!("label {key}"), json: json.clone() }))
 }
 
 fn configured_seccomp(inputs: &Inputs<'_>) -> Result<SeccompChoice, Error> {
@@ -167,7 +181,7 @@ fn as_typed(options: &SecurityOptions) -> Vec<String> {
     all
 }
 
-fn normal(text: &str) -> Result<String, Error> {
+pub(super) fn normal(text: &str) -> Result<String, Error> {
     let upper = text.to_ascii_uppercase();
     if upper == "ALL" {
         return Ok(upper);

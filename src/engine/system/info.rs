@@ -28,7 +28,9 @@ pub fn info(ctx: &Context) -> Result<Value, Error> {
     all["Images"] = images.into();
     all["host"] = podman_host(ctx, &host);
     all["store"] = podman_store(ctx, &store, images, (running, paused, stopped));
-    all["registries"] = json!({});
+    all["registries"] = json!({ "search": crate::engine::images::search_registries() });
+    // podman has one where it speaks to another machine.
+    all["Client"] = Value::Null;
     all["plugins"] = json!({
         "volume": ["local"],
         "network": ["bridge"],
@@ -222,7 +224,8 @@ fn podman_host(ctx: &Context, host: &Facts) -> Value {
         "logDriver": ctx.config.containers.log_driver.clone().unwrap_or_else(|| "json-file".to_owned()),
         "memFree": host.memory_free,
         "memTotal": host.memory,
-        "networkBackend": "rcon",
+        // podman's users ask whether it is netavark or CNI, whose networks are of another kind.
+        "networkBackend": if ctx.podman { "netavark" } else { "rcon" },
         "networkBackendInfo": {
             "backend": "rcon",
             "package": format!("rcon-{VERSION}"),

@@ -9,7 +9,7 @@ use super::clients::Role;
 use super::requests::{Answer, nothing, state};
 use super::{PROBE, Server};
 use crate::model::container::{Health, HealthResult};
-use crate::model::lifecycle::{HealthAction, HealthLog};
+use crate::model::lifecycle::{HealthAction, HealthEvents, HealthLog};
 use crate::monitor::health::{Checker, Verdict};
 use crate::monitor::proto::{ExecRequest, Failure, FailureKind, Reply};
 use crate::sys::event::interest;
@@ -173,6 +173,9 @@ impl Server {
     /// `--health-log-destination`: to whom the result goes beside the container's state.
     fn log_health(&self, result: &HealthResult, health: &Health) {
         let Some(log) = self.checker.as_ref().map(Checker::log) else { return };
+        if log.events == HealthEvents::Each && log.destination != HealthLog::EVENTS {
+            self.event("health_status", &[("health_status", health.status.clone())]);
+        }
         match log.destination.as_str() {
             HealthLog::LOCAL => {}
             HealthLog::EVENTS => {

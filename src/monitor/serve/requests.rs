@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use super::Server;
 use super::clients::Role;
 use crate::model::container::{Exited, Phase};
+use crate::model::lifecycle::HealthEvents;
 use crate::monitor::proto::{
     CHUNK, Failure, FailureKind, Hello, INLINE, Kind, Reply, Request, StopWish, Streams, UpdateWish, VERSION,
     WaitFor,
@@ -296,7 +297,11 @@ impl Server {
         }
     }
 
+    /// The status has changed.
     pub(super) fn health_event(&self, status: &str) {
+        if self.checker.as_ref().is_some_and(|c| c.log().events != HealthEvents::Changes) {
+            return;
+        }
         self.event(&format!("health_status: {status}"), &[("health_status", status.to_owned())]);
     }
 
