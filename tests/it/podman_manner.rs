@@ -361,8 +361,13 @@ fn what_a_health_check_brings_about_is_done_when_it_ends() {
         let check = ["--health-cmd", "test ! -e /bad", "--health-retries", "1", "--health-interval", "1h"];
         let own = ["--name", name, "--health-on-failure", action];
         let base = ["run", "-d", "--network", "none", "--stop-timeout", "1"];
-        s.rcon([&base[..], &own, &check, &["busybox", "sh", "-c", "rm -f /bad; exec sleep 100"]].concat())
-            .ok();
+        s.rcon(
+            [&base[..], &own, &check, &["busybox", "sh", "-c", "rm -f /bad; touch /ready; exec sleep 100"]]
+                .concat(),
+        )
+        .ok();
+        // Not before the container itself has taken it away.
+        eventually("it has begun", || s.rcon(["exec", name, "test", "-e", "/ready"]).code == 0);
         s.rcon(["exec", name, "touch", "/bad"]).ok();
         s.rcon(["healthcheck", "run", name]).fails(1);
     };
