@@ -164,6 +164,15 @@ fn called_podman_it_answers_as_podman() {
     }
     podman(&s, &["create", "-m=1000000b", "--cpus=500", "--network=none", "busybox"]).ok();
     podman(&s, &["info", "--format", "{{ json . }}"]).ok();
+    let env = ["inspect", "up", "-f", "{{.Config.Env}}"];
+    assert!(podman(&s, &env).ok().contains("HOME=/root"));
+    assert!(!s.rcon(env).ok().contains("HOME="));
+    let told = podman(&s, &["exec", "-w", "/missing", "up", "true"]);
+    assert!(told.stderr.contains("OCI runtime attempted to invoke a command that was not found"), "{told:?}");
+    let usage =
+        s.rcon(["system", "df", "-v", "--format", "{{len .Images}} {{len .Containers}} {{len .Volumes}}"]);
+    assert_eq!(usage.ok(), "1 6 0");
+    podman(&s, &["system", "df", "-v", "--format=json"]).fails(125);
     let told = podman(&s, &["stop", "--cidfile=nothing", "--latest"]).fails(125).to_owned();
     assert!(told.contains("--all, --latest, and --cidfile cannot be used together"), "{told}");
 }

@@ -24,6 +24,8 @@ fn images_of_another_root_are_used_where_they_are() {
     assert_eq!(with(&run).ok(), "up");
     assert!(with(&["images", "--filter=readonly=true"]).ok().contains("busybox"));
     assert!(!with(&["images", "--filter=readonly=false"]).ok().contains("busybox"));
+    with(&["image", "prune", "-af"]).ok();
+    assert!(with(&["images"]).ok().contains("busybox"), "another store's image is not pruned");
     // Once taken up it is there without the flag, too, and others can be built on it.
     s.rcon(["create", "--network=none", "--name=c", "busybox", "touch", "/made"]).ok();
     s.rcon(["start", "-a", "c"]).ok();

@@ -4,12 +4,12 @@ use serde_json::{Value, json};
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::listing::{self, Layout, Style};
 use crate::cli::ui::progress::PullProgress;
 use crate::cli::ui::table::Table;
-use crate::cli::ui::template::Data;
+use crate::cli::ui::template::{Data, Template};
 use crate::engine::prune::{PruneOptions, Pruned};
 use crate::engine::system::{CheckOptions, DiskUsage, Usage, service};
 use crate::model::units::human_size;
@@ -143,12 +143,22 @@ fn check(args: CheckArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 fn df(args: DfArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let DiskUsage { images, containers, volumes } = crate::engine::system::df(ctx.engine()?, args.verbose)?;
     let all = [("Images", images), ("Containers", containers), ("Local Volumes", volumes)];
-    if args.verbose {
-        if args.format.is_some() {
-            return Err(Failure::usage(
-                "conflicting options: --verbose and --format cannot be used together",
-            ));
+    if let Some(format) = args.format.as_deref().filter(|_| args.verbose) {
+        if ctx.manner == Manner::Podman {
+            let text = "conflicting options: --verbose and --format cannot be used together";
+            return Err(Failure::usage(text));
         }
+        // docker's: one document with a list of each kind.
+        let [images, containers, volumes] = all.map(|(_, usage)| usage.items);
+        let value =
+            json!({ "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": [] });
+        ui.line(match format.trim() {
+            "json" => value.to_string(),
+            text => Template::parse(text)?.execute(&Data::from(value))?,
+        });
+        return Ok(Exit::OK);
+    }
+    if args.verbose {
         for (title, usage) in &all {
             ui.line(format_args!("{title} space usage:\n"));
             ui.text(&items(usage));

@@ -102,9 +102,20 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
         let secret = spec.secrets.iter().filter_map(|s| s.env.as_ref()).map(|name| format!("{name}=*******"));
         if let Some(Value::Array(env)) = all.get_mut("Config").and_then(|c| c.get_mut("Env")) {
             env.extend(secret.map(Value::from));
+            // Known when it has been started once.
+            let home = env.iter().any(|e| e.as_str().is_some_and(|e| e.starts_with("HOME=")));
+            if !home && !matches!(phase, Phase::Created) {
+                env.extend(home_of(ctx, &spec).map(|home| Value::from(format!("HOME={home}"))));
+            }
         }
     }
     Ok(Value::Object(all))
+}
+
+/// The home directory that the container's user has in its own /etc/passwd.
+fn home_of(ctx: &Context, spec: &ContainerSpec) -> Option<String> {
+    let root = super::rootfs::layers_only(ctx, spec).ok()?;
+    crate::runtime::user::lookup(&root, &spec.process.user, &[]).ok().map(|user| user.home)
 }
 
 /// docker's `Config` of a container, which a commit makes into an image's.
@@ -128,7 +139,8 @@ fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<Stri
     put("BoundingCaps", spec.process.capabilities.clone().into());
     // Capabilities of a process that is not root are not in its effective set.
     let root = matches!(spec.process.user.split(':').next(), None | Some("" | "0" | "root"));
-    put("EffectiveCaps", if root { spec.process.capabilities.clone().into() } else { Value::Null });
+    let effective = if root { list_or_null(&spec.process.capabilities) } else { Value::Null };
+    put("EffectiveCaps", effective);
     put("Dependencies", spec.requires.iter().map(|id| Value::from(id.as_str())).collect());
     put("lockNumber", 0.into());
     let file = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
