@@ -58,6 +58,11 @@ pub struct HealthCheck {
     pub startup: Option<StartupCheck>,
 }
 
+impl HealthCheck {
+    /// An interval that never ends (`--health-interval disable`): the check runs only when it is asked for.
+    pub const NEVER: u64 = u64::MAX;
+}
+
 /// What tells that a container has started. Durations in nanoseconds; 0 and empty inherit or mean the default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -75,6 +75,9 @@ fn or_default(nanoseconds: u64, default: Duration) -> Duration {
     if nanoseconds == 0 { default } else { Duration::from_nanos(nanoseconds) }
 }
 
+/// [`HealthCheck::NEVER`] as the machine has it.
+const NEVER: Duration = Duration::from_nanos(HealthCheck::NEVER);
+
 impl Checker {
     /// The machine of a container's check, if it has one.
     #[must_use]
@@ -146,10 +149,10 @@ impl Checker {
         &self.health
     }
 
-    /// When the next probe is due; `None` while one runs.
+    /// When the next probe is due; `None` while one runs, and where it is only run when it is asked for.
     #[must_use]
     pub fn due(&self) -> Option<Duration> {
-        self.next
+        self.next.filter(|at| *at < NEVER)
     }
 
     /// A probe was started.
@@ -218,7 +221,7 @@ impl Checker {
         if let Some(startup) = &self.startup {
             return startup.interval;
         }
-        if self.health.status == "starting" && now < self.start_period {
+        if self.interval < NEVER && self.health.status == "starting" && now < self.start_period {
             self.start_interval.min(self.interval)
         } else {
             self.interval

@@ -223,6 +223,13 @@ fn health_checks_make_events_as_podman_s_do() {
     };
     assert!(count("each") >= 2, "one for each");
     assert_eq!((count("never"), count("changes")), (0, 1));
+    let asked =
+        ["run", "-d", "--name=asked", "--health-interval=disable", "--health-start-period=1h", flags[1]];
+    s.rcon([&asked[..], &["--network=none", "busybox", "sleep", "99"]].concat()).ok();
+    let told = "{{.Config.Healthcheck.Interval}} {{.State.Health.Status}}";
+    assert_eq!(s.inspect("asked", told), "0s starting");
+    s.rcon(["healthcheck", "run", "asked"]).ok();
+    assert_eq!(s.inspect("asked", told), "0s healthy");
     podman(
         &s,
         &[

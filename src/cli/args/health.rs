@@ -111,7 +111,10 @@ impl HealthArgs {
         let check = HealthCheck {
             startup: (startup != StartupCheck::default()).then_some(startup),
             test: self.health_cmd.as_deref().map(test).unwrap_or_default(),
-            interval: nanos("health-interval", &self.health_interval)?,
+            interval: match self.health_interval.as_deref() {
+                Some("disable") => HealthCheck::NEVER,
+                _ => nanos("health-interval", &self.health_interval)?,
+            },
             timeout: nanos("health-timeout", &self.health_timeout)?,
             start_period: nanos("health-start-period", &self.health_start_period)?,
             start_interval: nanos("health-start-interval", &self.health_start_interval)?,

@@ -52,7 +52,7 @@ fn document(ctx: &Context, store: &Store, image: &Image) -> Result<Value, Error>
     let digest = if digest.is_empty() { image.manifest.as_str() } else { digest };
     let media_type = manifest.as_ref().map_or(manifest::OCI_MANIFEST, |m| m.media_type.as_str());
     let id = if ctx.podman { image.id.hex() } else { image.id.as_str() };
-    Ok(json!({
+    let mut all = json!({
         "Id": id,
         "Digest": digest,
         "RepoTags": image.names.iter().map(|n| familiar(ctx, n)).collect::<Vec<_>>(),
@@ -78,7 +78,12 @@ fn document(ctx: &Context, store: &Store, image: &Image) -> Result<Value, Error>
         "User": image.config.user,
         "History": history,
         "NamesHistory": image.names,
-    }))
+    });
+    // podman has it beside the config, too.
+    if ctx.podman && !all["Config"]["Healthcheck"].is_null() {
+        all["Healthcheck"] = all["Config"]["Healthcheck"].clone();
+    }
+    Ok(all)
 }
 
 fn labels(image: &Image) -> Value {

@@ -95,7 +95,8 @@ fn is_off(check: &HealthCheck) -> bool {
 fn healthcheck(check: &HealthCheck) -> Value {
     json!({
         "Test": check.test,
-        "Interval": check.interval,
+        // podman's 0: no timer.
+        "Interval": if check.interval == HealthCheck::NEVER { 0 } else { check.interval },
         "Timeout": check.timeout,
         "StartPeriod": check.start_period,
         "StartInterval": check.start_interval,
