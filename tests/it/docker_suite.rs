@@ -185,6 +185,14 @@ fn codes_and_words() {
             "host type networking can't be used with links",
         ),
         (&["run", "--ip", "bogus", "busybox"], 125, "invalid IPv4 address"),
+        (&["run", "--platform", "foo", "busybox"], 125, "invalid platform \"foo\""),
+        (&["create", "--restart", "on-failure:-1", "busybox"], 125, "maximum retry count cannot be negative"),
+        (
+            &["run", "--network-alias", "x", "busybox"],
+            125,
+            "alias is supported only for containers in user defined networks",
+        ),
+        (&["search", "--limit", "101", "127.0.0.1:1/x"], 1, "outside the range of [1, 100]"),
         (
             &["run", "--sysctl", "kernel.foo=1", "busybox"],
             125,
@@ -204,6 +212,14 @@ fn codes_and_words() {
         let done = s.rcon(args);
         assert!(done.fails(code).contains(why), "{args:?}: {}", done.stderr);
     }
+    sleeper(&s, &["--name", "up", "-v", "v:/v:ro"]);
+    let twice = s.rcon(["network", "connect", "bridge", "up"]);
+    let want = "endpoint with name up already exists in network bridge";
+    assert!(twice.fails(1).contains(want), "{}", twice.stderr);
+    let mounted = ["events", "--since", "0", "--until", "0s", "--filter", "event=mount"];
+    let format = ["--format", "{{index .Actor.Attributes \"read/write\"}} {{.Actor.Attributes.destination}}"];
+    assert_eq!(s.rcon(mounted.iter().chain(&format)).ok(), "false /v");
+    assert_eq!(s.inspect("up", "{{json .HostConfig.BlkioDeviceReadBps}}"), "[]");
     assert_eq!(s.rcon(["logs", "--tail", "random", "c"]).ok(), "1\n2", "docker takes any word for all");
 }
 

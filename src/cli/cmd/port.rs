@@ -57,7 +57,7 @@ fn run(args: PortArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     match wanted {
         Some((port, protocol)) if !found && !args.all => {
             let name = which.names.first().cloned().unwrap_or_default();
-            Err(Failure::new(format!("no public port '{port}/{protocol}' published for {name}")))
+            Err(Failure::new(format!("No public port '{port}/{protocol}' published for {name}")))
         }
         _ => Ok(Exit::OK),
     }

@@ -12,6 +12,9 @@ use crate::cli::ui::listing::{self, Layout, Style, ellipsis, tame};
 use crate::cli::ui::template::Data;
 use crate::engine::images::{self, PullOptions};
 
+/// Results of a registry that are shown unasked, and for 0.
+const DEFAULT_LIMIT: usize = 25;
+
 /// Flags of `search`.
 #[derive(clap::Args)]
 struct SearchArgs {
@@ -22,7 +25,7 @@ struct SearchArgs {
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Most results of a registry
-    #[arg(long, value_name = "N", default_value_t = 25)]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
     limit: usize,
     /// List the tags of a repository
     #[arg(long)]
@@ -107,7 +110,12 @@ fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         }
     }
     let filters = args.filter.iter().map(|f| Filter::parse(f)).collect::<Result<Vec<_>, _>>()?;
-    let found = images::search(&args.term, args.limit, &registry)?;
+    // docker's limits; podman asks for as many as it is told.
+    if ctx.manner == Manner::Docker && args.limit > 100 {
+        return Err(Failure::new(format!("Limit {} is outside the range of [1, 100]", args.limit)));
+    }
+    let limit = if args.limit == 0 { DEFAULT_LIMIT } else { args.limit };
+    let found = images::search(&args.term, limit, &registry)?;
     let rows: Vec<Data> = found
         .iter()
         .filter(|r| {

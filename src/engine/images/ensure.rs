@@ -34,6 +34,7 @@ pub fn ensure(
     progress: &dyn Progress,
 ) -> Result<Image, Error> {
     let WantedImage { name, platform, policy, registry } = *wanted;
+    let asked = platform.map(str::parse::<Platform>).transpose()?;
     let names = Names::of(ctx);
     let place = files::place(name)?;
     let name = match &place {
@@ -47,7 +48,7 @@ pub fn ensure(
     };
     let local = match find_by(&names, store, name) {
         Ok((image, By::Id)) => return Ok(image),
-        Ok((image, By::Name(_))) => Some(image).filter(|i| fits(i, platform)),
+        Ok((image, By::Name(_))) => Some(image).filter(|i| fits(i, asked.as_ref())),
         Err(e) if e.kind() == Kind::NotFound => None,
         Err(e) => return Err(e),
     };
@@ -78,8 +79,8 @@ pub fn ensure(
     }
 }
 
-fn fits(image: &Image, platform: Option<&str>) -> bool {
-    let Some(Ok(wanted)) = platform.map(str::parse::<Platform>) else { return true };
+fn fits(image: &Image, platform: Option<&Platform>) -> bool {
+    let Some(wanted) = platform else { return true };
     let is = Platform::new(&image.os, &image.architecture, &image.variant);
     wanted.os == is.os
         && wanted.architecture == is.architecture

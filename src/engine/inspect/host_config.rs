@@ -177,7 +177,7 @@ fn devices_of(list: &[DeviceValue], key: &str) -> Value {
         one.insert(key.to_owned(), d.value.into());
         Value::Object(one)
     });
-    if list.is_empty() { Value::Null } else { values.collect() }
+    values.collect()
 }
 
 fn caps(list: &[String]) -> Vec<String> {

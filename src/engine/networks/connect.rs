@@ -20,6 +20,10 @@ use crate::monitor::proto::ConnectWish;
 use crate::net::{self, Mac, ipam};
 use crate::storage::Store;
 
+/// What older versions of docker say of an alias on the default network, and what to do.
+pub(in crate::engine) const ALIAS_HINT: &str = "network-scoped alias is supported only for containers in user defined \
+                                                networks: make one with rcon network create NAME";
+
 /// docker's sentence about `--network none`, which is said once and for all.
 const LONELY: &str =
     "container cannot be connected to multiple networks with one of the networks in private (none) mode";
@@ -60,7 +64,7 @@ pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectO
     let network = find(ctx, &store, network)?;
     if !options.aliases.is_empty() && network.name == DEFAULT_NETWORK {
         let text = "network-scoped aliases are only supported for user-defined networks";
-        return Err(Error::new(Kind::Invalid, text));
+        return Err(Error::new(Kind::Invalid, text).hint(ALIAS_HINT));
     }
     let container = Container::find(ctx, &store, container)?;
     let mut spec = container.spec(&store)?;
@@ -74,7 +78,7 @@ pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectO
     if spec.network.attachments.iter().any(|a| a.network == network.name) {
         return Err(Error::new(
             Kind::Conflict,
-            format!("container {} is already connected to network {}", spec.name, network.name),
+            format!("endpoint with name {} already exists in network {}", spec.name, network.name),
         ));
     }
     let attachment = attachment(&spec, &network.name, options)?;

@@ -201,7 +201,7 @@ fn attachments(list: &[AttachmentRequest], inputs: &Inputs<'_>) -> Result<Vec<At
         }
         if !aliases.is_empty() && network.name == DEFAULT_NETWORK {
             return Err(invalid("network-scoped aliases are only supported for user-defined networks")
-                .hint("names are answered on networks that you make: rcon network create NAME"));
+                .hint(crate::engine::networks::ALIAS_HINT));
         }
         if let Some(ip) = ip {
             in_subnet(&network, IpAddr::V4(*ip))?;

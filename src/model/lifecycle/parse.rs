@@ -23,7 +23,10 @@ impl FromStr for RestartPolicy {
             ("on-failure", None | Some("")) => Self::OnFailure { max: 0 },
             ("on-failure", Some(max)) => match max.parse() {
                 Ok(max) => Self::OnFailure { max },
-                Err(_) => return bad("maximum retry count must be a whole number, not negative"),
+                Err(_) if max.parse::<i64>().is_ok_and(|n| n < 0) => {
+                    return bad("maximum retry count cannot be negative");
+                }
+                Err(_) => return bad("maximum retry count must be an integer"),
             },
             ("no" | "always" | "unless-stopped", Some(_)) => {
                 return bad("maximum retry count can only be used with 'on-failure'");

@@ -19,8 +19,8 @@ pub(in crate::monitor) struct Keep {
     pub(in crate::monitor) timeout: u64,
     pub(in crate::monitor) auto_remove: bool,
     pub(in crate::monitor) anonymous: Vec<String>,
-    /// Its volumes, name and target.
-    pub(in crate::monitor) volumes: Vec<(String, String)>,
+    /// Its volumes: name, target, and whether it may write there.
+    pub(in crate::monitor) volumes: Vec<(String, String, bool)>,
     /// `--rmi`: the image goes with the container, unless others use it.
     pub(in crate::monitor) remove_image: Option<Digest>,
     pub(in crate::monitor) on_unhealthy: crate::model::lifecycle::HealthAction,
@@ -50,7 +50,7 @@ impl Keep {
             timeout: life.timeout,
             auto_remove: life.auto_remove,
             anonymous: spec.mounts.iter().filter(|m| m.anonymous).filter_map(|m| m.name.clone()).collect(),
-            volumes: named.map(|(name, m)| (name, m.target.clone())).collect(),
+            volumes: named.map(|(name, m)| (name, m.target.clone(), !m.read_only)).collect(),
             remove_image: spec.root.image_id.clone().filter(|_| life.remove_image),
             on_unhealthy: life.health_on_failure,
             recorder: handoff.recorder && life.auto_remove,

@@ -43,9 +43,13 @@ impl Server {
             let attributes = vec![container(), ("name".to_owned(), state.network.clone()), kind];
             event("network", network, &state.network_id, attributes)
         };
-        let mounted = |(name, target): &(String, String)| {
-            let driver = ("driver".to_owned(), "local".to_owned());
-            let attributes = vec![container(), ("destination".to_owned(), target.clone()), driver];
+        let mounted = |(name, target, writable): &(String, String, bool)| {
+            let mut attributes = vec![container(), ("driver".to_owned(), "local".to_owned())];
+            if volume == "mount" {
+                attributes.push(("destination".to_owned(), target.clone()));
+                attributes.push(("propagation".to_owned(), String::new()));
+                attributes.push(("read/write".to_owned(), writable.to_string()));
+            }
             event("volume", volume, name, attributes)
         };
         let networks = self.running.network.iter().map(connected);

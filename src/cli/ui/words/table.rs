@@ -28,6 +28,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", "remove {}: volume is in use - [{}]", "volume {0} is being used by the following container(s): {1}: volume is being used"),
     ("", r#"conflict: unable to remove repository reference "{}" (must force) - container {} is using its referenced image {}"#, "image used by {1}: image is in use by a container: consider listing external containers and force-removing image"),
     ("", r#"Conflict. The container name "/{}" is already in use by container "{}". You have to remove (or rename) that container to be able to reuse that name."#, r#"creating container storage: the container name "{0}" is already in use by {1}. You have to remove that container to be able to reuse that name: that name is already in use, or use --replace to instruct Podman to do so."#),
+    ("", "endpoint with name {} already exists in network {}", r#"container {0} is already connected to network "{1}": network is already connected"#),
     ("", "network with name {} already exists", "network name {0} already used: network already exists"),
     ("", r#"secret "{}" already exists"#, "{0}: secret name in use"),
     ("", "container ID file found, make sure the other container isn't running or delete {}", "container id file exists. Ensure another container is not using it or delete {0}"),
