@@ -185,6 +185,7 @@ fn codes_and_words() {
             "host type networking can't be used with links",
         ),
         (&["run", "--ip", "bogus", "busybox"], 125, "invalid IPv4 address"),
+        (&["run", "--ip6", "::ffff:10.0.0.1", "busybox"], 125, "invalid IPv6 address"),
         (&["run", "--platform", "foo", "busybox"], 125, "invalid platform \"foo\""),
         (&["create", "--restart", "on-failure:-1", "busybox"], 125, "maximum retry count cannot be negative"),
         (

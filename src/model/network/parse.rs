@@ -338,9 +338,9 @@ impl AttachmentRequest {
             }
         }
         if let Some(ip6) = ip6 {
-            let v6: Ipv6Addr =
-                ip6.parse().map_err(|_| ParseError::new("IPv6 address", ip6, "want an IPv6 address"))?;
-            self.ip6 = Some(v6);
+            // One that only spells an IPv4 address is none.
+            let v6 = ip6.parse::<Ipv6Addr>().ok().filter(|v6| v6.to_ipv4_mapped().is_none());
+            self.ip6 = Some(v6.ok_or_else(|| ParseError::new("IPv6 address", ip6, "want an IPv6 address"))?);
         }
         if let Some(mac) = mac {
             self.mac = Some(parse_mac(mac)?);
