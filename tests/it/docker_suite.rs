@@ -193,6 +193,8 @@ fn codes_and_words() {
             125,
             "alias is supported only for containers in user defined networks",
         ),
+        (&["run", "--network", "host", "--network-alias", "x", "busybox"], 125, "in user defined networks"),
+        (&["network", "connect", "--alias", "x", "host", "c"], 1, "only supported for user-defined networks"),
         (&["search", "--limit", "101", "127.0.0.1:1/x"], 1, "outside the range of [1, 100]"),
         (
             &["run", "--sysctl", "kernel.foo=1", "busybox"],

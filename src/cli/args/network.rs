@@ -4,14 +4,13 @@ use std::net::IpAddr;
 
 use super::super::exit::Failure;
 use super::commas;
+use crate::engine::networks::{ALIAS_HINT, NO_ALIAS};
 use crate::model::network::{
     AttachmentRequest, DEFAULT_NETWORK, DnsOptions, NetworkMode, NetworkOptions, PortRequest, parse_expose,
     parse_extra_host,
 };
 
 /// Why an alias is refused.
-const ALIASES: &str = "network-scoped aliases are only supported for user-defined networks";
-
 /// Flags for the network.
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Network")]
@@ -133,9 +132,12 @@ impl NetworkArgs {
                 &mut list[0]
             }
             Some(_) => {
-                let hint = format!("{flag} does not go with --network {}", self.network.join(","));
+                let hint = match *flag {
+                    "--network-alias" => ALIAS_HINT.to_owned(),
+                    _ => format!("{flag} does not go with --network {}", self.network.join(",")),
+                };
                 return Err(Failure::usage(match *flag {
-                    "--network-alias" => ALIASES,
+                    "--network-alias" => NO_ALIAS,
                     "--mac-address" => "conflicting options: mac-address and the network mode",
                     _ => "user specified IP address is supported on user defined networks only",
                 })

@@ -20,8 +20,11 @@ use crate::monitor::proto::ConnectWish;
 use crate::net::{self, Mac, ipam};
 use crate::storage::Store;
 
+/// docker's sentence about an alias where nobody answers to names.
+pub const NO_ALIAS: &str = "network-scoped aliases are only supported for user-defined networks";
+
 /// What older versions of docker say of an alias on the default network, and what to do.
-pub(in crate::engine) const ALIAS_HINT: &str = "network-scoped alias is supported only for containers in user defined \
+pub const ALIAS_HINT: &str = "network-scoped alias is supported only for containers in user defined \
                                                 networks: make one with rcon network create NAME";
 
 /// docker's sentence about `--network none`, which is said once and for all.
@@ -53,6 +56,9 @@ pub struct ConnectOptions {
 pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectOptions) -> Result<(), Error> {
     let store = ctx.store()?;
     if let Some((mode, _)) = MODES.iter().find(|(name, _)| *name == network) {
+        if !options.aliases.is_empty() {
+            return Err(Error::new(Kind::Invalid, NO_ALIAS).hint(ALIAS_HINT));
+        }
         let text = match *mode {
             "none" => LONELY.to_owned(),
             _ => format!(
@@ -63,8 +69,7 @@ pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectO
     }
     let network = find(ctx, &store, network)?;
     if !options.aliases.is_empty() && network.name == DEFAULT_NETWORK {
-        let text = "network-scoped aliases are only supported for user-defined networks";
-        return Err(Error::new(Kind::Invalid, text).hint(ALIAS_HINT));
+        return Err(Error::new(Kind::Invalid, NO_ALIAS).hint(ALIAS_HINT));
     }
     let container = Container::find(ctx, &store, container)?;
     let mut spec = container.spec(&store)?;

@@ -7,8 +7,7 @@ mod files;
 mod inspect;
 mod update;
 
-pub(super) use connect::ALIAS_HINT;
-pub use connect::{ConnectOptions, connect, disconnect, reload};
+pub use connect::{ALIAS_HINT, ConnectOptions, NO_ALIAS, connect, disconnect, reload};
 pub use create::{HOST_BINDING, NetworkOptions, create};
 pub(super) use files::take_up;
 pub use inspect::{inspect, network};

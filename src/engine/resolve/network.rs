@@ -200,8 +200,7 @@ fn attachments(list: &[AttachmentRequest], inputs: &Inputs<'_>) -> Result<Vec<At
             return Err(invalid(format!("network {} is named twice", network.name)));
         }
         if !aliases.is_empty() && network.name == DEFAULT_NETWORK {
-            return Err(invalid("network-scoped aliases are only supported for user-defined networks")
-                .hint(crate::engine::networks::ALIAS_HINT));
+            return Err(invalid(crate::engine::networks::NO_ALIAS).hint(crate::engine::networks::ALIAS_HINT));
         }
         if let Some(ip) = ip {
             in_subnet(&network, IpAddr::V4(*ip))?;
