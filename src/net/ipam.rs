@@ -83,6 +83,15 @@ pub fn candidates(subnet: &Subnet, last: Option<IpAddr>) -> impl Iterator<Item =
     all.into_iter().flatten().filter(move |n| !others.contains(n)).map(move |n| address(n, width))
 }
 
+/// An address somewhere in the subnet, by a number that nobody chose: where to begin on a network that several run
+/// directories share (`--network-config-dir`), whose leases do not know of each other.
+#[must_use]
+pub fn somewhere(subnet: &Subnet, number: u64) -> IpAddr {
+    let (from, to, width) = usable(subnet);
+    let span = to.min(from.saturating_add(65_535).max(from)).saturating_sub(from).max(1);
+    address(from + u128::from(number) % span, width)
+}
+
 /// Whether `ip` may be asked for (`--ip`) in `subnet`. A narrowed range does not bind a fixed address.
 ///
 /// # Errors
@@ -233,6 +242,20 @@ mod tests {
     fn list(s: &Subnet, last: Option<&str>) -> Vec<String> {
         let last = last.map(|l| l.parse().expect("address"));
         candidates(s, last).map(|ip| ip.to_string()).collect()
+    }
+
+    #[test]
+    fn somewhere_is_in_the_subnet() {
+        for text in ["10.88.0.0/16", "10.0.0.0/30", "fd00::/64", "10.0.0.0/32"] {
+            let s = subnet(text);
+            for seed in [0, 1, 0xa8b0_1234_5678, u64::MAX] {
+                assert!(contains(&s, somewhere(&s, seed)), "{text} {seed}");
+            }
+        }
+        assert_ne!(
+            somewhere(&subnet("10.88.0.0/16"), 0xa8b0_1234),
+            somewhere(&subnet("10.88.0.0/16"), 0x1234_a8b0)
+        );
     }
 
     #[test]

@@ -87,3 +87,23 @@ fn flags_that_say_what_is_so_are_taken_and_others_refused() {
         assert!(told.contains("want one of"), "{told}");
     }
 }
+
+#[test]
+fn roots_that_share_network_files_share_the_default_network() {
+    let s = Sandbox::with_images("globals-share", &["busybox"]);
+    let dir = s.dir().join("networks");
+    let option = format!("--network-config-dir={}", dir.display());
+    let second = format!("--root={}", s.dir().join("second").display());
+    let lent = format!("--storage-opt=overlay.imagestore={}", s.root().display());
+    let run = format!("--runroot={}", s.run_root().join("second").display());
+    s.rcon([&option, "run", "-d", "--name=a", "busybox", "sleep", "99"]).ok();
+    let file = std::fs::read_to_string(dir.join("podman.json")).expect("the default network has a file");
+    assert!(file.contains("\"name\": \"podman\""), "{file}");
+    let with = |args: &[&str]| s.rcon([&[option.as_str(), &second, &run, &lent][..], args].concat());
+    with(&["run", "-d", "--name=b", "busybox", "sleep", "99"]).ok();
+    let address = "{{.NetworkSettings.IPAddress}}";
+    let (a, b) = (s.inspect("a", address), with(&["inspect", "b", "-f", address]).ok().to_owned());
+    assert_ne!(a, b);
+    s.rcon(["exec", "a", "ping", "-c1", "-W5", &b]).ok();
+    with(&["rm", "-ft0", "b"]).ok();
+}

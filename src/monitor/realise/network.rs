@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 
-use super::Start;
+use super::{Start, World};
 use crate::model::namespace::UserNsMode;
 use crate::model::network::{AttachmentSpec, Network, NetworkModeSpec, Subnet};
 use crate::monitor::proto::{Failure, FailureKind};
@@ -93,6 +93,7 @@ impl Start<'_> {
         }
         // Round and round: an address given again at once meets the former owner's neighbour entries.
         let last = leases::last_address(paths, &network.name, subnet.address.is_ipv6());
+        let last = last.or_else(|| self.world.shared_start(network, subnet));
         let free = net::ipam::candidates(subnet, last);
         let taken = leases::take_first_address(paths, &network.name, free, &lease)
             .map_err(|e| Failure::internal(step(), &e))?;
@@ -239,5 +240,15 @@ impl Start<'_> {
             });
         }
         Ok(out)
+    }
+}
+
+impl World {
+    /// Where to begin with the addresses of a network that other run directories give away, too.
+    pub(in crate::monitor) fn shared_start(&self, network: &Network, subnet: &Subnet) -> Option<IpAddr> {
+        network.file.as_ref()?;
+        // The id is as random as anything here.
+        let number = u64::from_str_radix(self.id.short(), 16).ok()?;
+        Some(net::ipam::somewhere(subnet, number))
     }
 }

@@ -82,6 +82,7 @@ impl Server {
             };
             let v6 = subnet.address.is_ipv6();
             let last = leases::last_address(&self.world.paths, &network.name, v6);
+            let last = last.or_else(|| self.world.shared_start(network, subnet));
             let candidates: Vec<IpAddr> = fixed.into_iter().collect();
             let lease = self.lease(wish);
             let taken = if fixed.is_some() {
