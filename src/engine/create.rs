@@ -28,7 +28,7 @@ const NAME_DRAWS: u32 = 8;
 /// Files that `create` and `run` write beside the container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SideFiles {
-    /// `--cidfile`: must not exist.
+    /// `--cidfile`: must not exist; for podman's users it is overwritten.
     pub cidfile: Option<PathBuf>,
     /// `--pidfile`: pid of the container's init, written at start.
     pub pidfile: Option<PathBuf>,
@@ -115,7 +115,7 @@ pub(super) fn make(
         Purpose::Create => (false, random::id()),
         Purpose::Run(id) => (true, id),
     };
-    if let Some(path) = &files.cidfile {
+    if let Some(path) = files.cidfile.as_ref().filter(|_| !ctx.podman) {
         free_cidfile(path)?;
     }
     if let Some(name) = &options.name {

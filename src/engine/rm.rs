@@ -52,13 +52,16 @@ pub fn rm(
         rest.retain(missing);
         rest.truncate(1);
     }
+    let going: Vec<ContainerId> =
+        rest.iter().filter_map(|t| Some(t.found.as_ref().ok()?.id().clone())).collect();
     while !rest.is_empty() {
         let later = rest.split_off(rest.len().min(AT_ONCE));
         let ending: Vec<Option<Removal>> =
-            rest.iter().map(|t| begin(ctx, t.found.as_ref().ok()?, options)).collect();
+            rest.iter().map(|t| begin(ctx, &store, t.found.as_ref().ok()?, (options, &going))).collect();
         for (target, ending) in rest.into_iter().zip(ending) {
             let result = match target.found {
-                Ok(c) => one(ctx, &store, &c, options, ending, report),
+                Ok(c) => refuse_needed(ctx, &store, &c, options, &going)
+                    .and_then(|()| one(ctx, &store, &c, options, ending, report)),
                 Err(e) => Err(e),
             };
             report(Done { given: target.given, result });
@@ -70,9 +73,46 @@ pub fn rm(
 
 /// Kills it without waiting, where it is to be killed at once: the containers of one command end side by side.
 /// What cannot be told is told again, with its error, when its turn comes.
-fn begin(ctx: &Context, container: &Container, options: &RemoveOptions) -> Option<Removal> {
+fn begin(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    (options, going): (&RemoveOptions, &[ContainerId]),
+) -> Option<Removal> {
     let at_once = options.force && options.timeout.unwrap_or(0) == 0 && container.alive();
-    if at_once { client::remove(&ctx.paths, container.id()).ok() } else { None }
+    if at_once && refuse_needed(ctx, store, container, options, going).is_ok() {
+        client::remove(&ctx.paths, container.id()).ok()
+    } else {
+        None
+    }
+}
+
+/// Podman keeps a container whose network others use until they are removed, or go with it.
+fn refuse_needed(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    options: &RemoveOptions,
+    going: &[ContainerId],
+) -> Result<(), Error> {
+    if !ctx.podman || options.depend {
+        return Ok(());
+    }
+    let users = store.containers_using(Use::Container(container.id()))?;
+    let staying: Vec<String> =
+        users.into_iter().filter(|(id, _)| !going.contains(id)).map(|(id, _)| id.to_string()).collect();
+    if staying.is_empty() {
+        return Ok(());
+    }
+    // Not in use as a running one is, for podman's exit codes.
+    Err(Error::new(
+        Kind::Invalid,
+        format!(
+            "container {} has dependent containers which must be removed before it: {}: container already exists",
+            container.id(),
+            staying.join(", ")
+        ),
+    ))
 }
 
 fn one(

@@ -485,7 +485,7 @@ mod tests {
         let (ours, theirs) = super::super::socket::pair(super::super::socket::Kind::SeqPacket).unwrap();
         let child = clone(&CloneArgs::default(), || {
             let _made = setsid();
-            // Stays in the session until the other end of the socket is closed.
+            // Stays in the session until it is told: the other end is open here too, a copy.
             let stays = clone(&CloneArgs::default(), || {
                 let _ended = super::super::socket::receive(&theirs, &mut [0; 1]);
                 0
@@ -495,6 +495,6 @@ mod tests {
         .unwrap();
         assert_eq!(child.pidfd.wait().unwrap(), ExitStatus::Exited(0));
         assert!(PidFd::open(child.pid).unwrap_err().is(libc::ESRCH));
-        drop(ours);
+        super::super::socket::send(&ours, b"x", &[]).unwrap();
     }
 }

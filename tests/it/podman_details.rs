@@ -266,3 +266,60 @@ fn containers_conf_names_hosts_and_leaves_cgroups_out() {
     let told = podman(&s, &["image", "rm"]).fails(125).to_owned();
     assert!(told.contains("image name or ID must be specified"), "{told}");
 }
+
+#[test]
+fn podman_s_users_find_what_they_know() {
+    let s = Sandbox::with_images("details-known", &["busybox"]);
+    let run = |args: &[&str]| podman(&s, &[&["run", "--rm", "--network=none"][..], args].concat());
+    // A tmpfs has what the image has there, unless it shall not.
+    assert!(run(&["--tmpfs=/etc", "busybox", "cat", "/etc/passwd"]).ok().contains("root:"));
+    assert_eq!(run(&["--tmpfs=/etc:notmpcopyup", "busybox", "ls", "/etc/passwd"]).code, 1);
+    // An id file is overwritten.
+    let file = s.dir().join("id");
+    std::fs::write(&file, "x".repeat(200)).expect("a file");
+    let made =
+        podman(&s, &["create", &format!("--cidfile={}", file.display()), "--name=c", "busybox", "top"]);
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), made.ok());
+    // Ports are told and left out where they belong to another.
+    podman(&s, &["start", "c"]).ok();
+    let done = podman(&s, &["run", "--rm", "-p=8080", "--network=container:c", "busybox", "echo", "up"]);
+    assert_eq!(done.ok(), "up");
+    assert!(done.stderr.starts_with("Port mappings have been discarded because \"container\""), "{done:?}");
+    // Its parent is outside, so it has none.
+    let top = podman(&s, &["top", "c", "pid,ppid"]);
+    assert_eq!(top.ok().split_whitespace().collect::<Vec<_>>(), ["PID", "PPID", "1", "0"]);
+    // Whose network is used stays.
+    podman(&s, &["create", "--name=user", "--network=container:c", "busybox", "top"]).ok();
+    let kept = podman(&s, &["rm", "-f", "-t=0", "c"]);
+    assert!(kept.fails(125).contains("has dependent containers which must be removed before it"), "{kept:?}");
+    podman(&s, &["rm", "-f", "-t=0", "c", "user"]).ok();
+    let digests = podman(&s, &["image", "inspect", "busybox", "-f", "{{len .RepoDigests}}"]);
+    assert_ne!(digests.ok(), "0");
+}
+
+#[test]
+fn an_empty_environment_and_the_zone_of_the_image() {
+    let s = Sandbox::with_images("details-zone", &["busybox"]);
+    let done = s.rcon(["run", "--rm", "--network=none", "--unsetenv-all", "busybox", "/bin/env"]);
+    let names: Vec<&str> = done.ok().lines().filter_map(|l| Some(l.split_once('=')?.0)).collect();
+    assert!(names.iter().all(|n| ["HOSTNAME", "HOME"].contains(n)), "{names:?}");
+    assert!(
+        s.rcon(["run", "--rm", "--network=none", "--tmpfs=/etc:tmpcopyup", "busybox", "cat", "/etc/passwd"])
+            .ok()
+            .contains("root:")
+    );
+    if !std::path::Path::new("/usr/share/zoneinfo/Europe/Berlin").exists() {
+        eprintln!("skipped: the host has no time zones");
+        return;
+    }
+    let zone = |image| {
+        let script = "readlink /etc/localtime; cat /etc/localtime | head -c 4";
+        s.rcon(["run", "--rm", "--network=none", "--tz=Europe/Berlin", image, "sh", "-c", script])
+    };
+    // The host's own is shown, or the image's is named.
+    assert_eq!(zone("busybox").ok(), "TZif");
+    let make = "cd /; mkdir -p usr/share/zoneinfo/Europe && echo OWN! >usr/share/zoneinfo/Europe/Berlin && ln -sf /nowhere /etc/localtime";
+    s.rcon(["run", "--name=z", "--network=none", "busybox", "sh", "-c", make]).ok();
+    s.rcon(["commit", "-q", "z", "zones"]).ok();
+    assert_eq!(zone("zones").ok(), "../usr/share/zoneinfo/Europe/Berlin\nOWN!");
+}

@@ -129,7 +129,8 @@ impl Ui {
     /// A warning beside the result.
     pub fn warn(&mut self, line: impl fmt::Display) {
         match &self.words {
-            Some(words) => self.note(format_args!("WARNING: {}", words.say(&line.to_string()))),
+            // It says so by the sentence alone.
+            Some(words) => self.note(words.say(&line.to_string())),
             None => self.note(format_args!("WARNING: {line}")),
         }
     }

@@ -56,7 +56,7 @@ fn document(ctx: &Context, store: &Store, image: &Image) -> Result<Value, Error>
         "Id": id,
         "Digest": digest,
         "RepoTags": image.names.iter().map(|n| familiar(ctx, n)).collect::<Vec<_>>(),
-        "RepoDigests": image.digests.iter().map(|n| familiar(ctx, n)).collect::<Vec<_>>(),
+        "RepoDigests": repo_digests(ctx, image),
         "Parent": "",
         "Comment": image.comment,
         "Created": image.created.map_or_else(|| "0001-01-01T00:00:00Z".to_owned(), |t| t.to_string()),
@@ -165,4 +165,21 @@ fn graph(store: &Store, image: &Image) -> Value {
     }
     data.insert("UpperDir".to_owned(), json!(upper));
     Value::Object(data)
+}
+
+/// Names by digest. Podman has them for an image that came from no registry too.
+fn repo_digests(ctx: &Context, image: &Image) -> Vec<String> {
+    if !ctx.podman || !image.digests.is_empty() {
+        return image.digests.iter().map(|n| familiar(ctx, n)).collect();
+    }
+    let mut all: Vec<String> = Vec::new();
+    for name in image.names.iter().map(|n| familiar(ctx, n)) {
+        let repository =
+            name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(&*name, |(r, _)| r);
+        let by_digest = format!("{repository}@{}", image.manifest);
+        if !all.contains(&by_digest) {
+            all.push(by_digest);
+        }
+    }
+    all
 }

@@ -127,6 +127,10 @@ fn one(inputs: &Inputs<'_>, request: &MountRequest, target: String, out: &mut Mo
         MountKind::Bind => bind(inputs, request, spec, out)?,
         MountKind::Volume => volume(inputs, request, spec, out)?,
         MountKind::Tmpfs | MountKind::Ramfs | MountKind::Devpts => {
+            // Podman's users have what the image has there, unless they say otherwise.
+            if request.kind == MountKind::Tmpfs && request.options.tmpcopyup.is_none() {
+                spec.copy_up = inputs.config.podman;
+            }
             if request.source.as_deref().is_some_and(|s| !s.is_empty() && s != "tmpfs") {
                 return Err(invalid(
                     "invalid mount config for type \"tmpfs\": field Source must not be specified",

@@ -19,6 +19,7 @@ pub(super) fn resolve(
 ) -> Result<NetworkSpec, Error> {
     let NetworkOptions { mode, publish, publish_all, expose, dns, links } = &inputs.options.network;
     contradictions(mode.as_ref(), inputs)?;
+    let joins = matches!(mode, Some(NetworkMode::Container(_)));
     let (mode, attachments) = attach(mode.as_ref(), inputs)?;
     let exposed = exposed(image, expose, publish)?;
     let bound = if publish.is_empty() && !publish_all { None } else { host_binding(&attachments, inputs)? };
@@ -31,6 +32,11 @@ pub(super) fn resolve(
         add_exposed(&mut ports, &exposed, default_ips);
     }
     match mode {
+        // Docker refuses that, so it is podman's user who gets here.
+        _ if joins && !ports.is_empty() => {
+            warnings.push("Published ports are discarded when using the network of a container".to_owned());
+            ports.clear();
+        }
         NetworkModeSpec::Host | NetworkModeSpec::None | NetworkModeSpec::Path(_) if !ports.is_empty() => {
             let word = match mode {
                 NetworkModeSpec::Host => "host network mode",
@@ -136,7 +142,7 @@ fn contradictions(mode: Option<&NetworkMode>, inputs: &Inputs<'_>) -> Result<(),
         )
         .hint(NO_LINKS));
     }
-    joined(publish.is_empty() && !publish_all, expose.is_empty(), dns)
+    joined(publish.is_empty() && !publish_all || inputs.config.podman, expose.is_empty(), dns)
 }
 
 /// What contradicts `--network container:`.

@@ -145,8 +145,11 @@ fn environment(inputs: &Inputs<'_>, image: &ImageConfig, hostname: &str) -> Vec<
     if !o.unset_env_all {
         env_merge(&mut env, image.env.iter().map(String::as_str));
     }
-    env_merge(&mut env, inputs.config.containers.env.iter().map(String::as_str));
-    if inputs.options.http_proxy.unwrap_or(inputs.config.containers.http_proxy) {
+    if !o.unset_env_all {
+        env_merge(&mut env, inputs.config.containers.env.iter().map(String::as_str));
+    }
+    let proxies = inputs.options.http_proxy.unwrap_or(inputs.config.containers.http_proxy);
+    if proxies && !o.unset_env_all {
         let proxies: Vec<String> = inputs.config.proxies.iter().map(|(n, v)| format!("{n}={v}")).collect();
         env_merge(&mut env, proxies.iter().map(String::as_str));
     }

@@ -75,7 +75,7 @@ const NAMED: &[Field] = &[
     Field("pgid", "PGID", |p, _| p.pgid.to_string()),
     Field("pid", "PID", |p, _| p.inner_pid.to_string()),
     Field("pmem", "%MEM", |p, h| format!("{:.1}", memory_percent(p, h))),
-    Field("ppid", "PPID", |p, _| p.ppid.to_string()),
+    Field("ppid", "PPID", |p, _| p.inner_ppid.to_string()),
     Field("rgroup", "RGROUP", |p, h| h.group(p.gid.0)),
     Field("rss", "RSS", |p, _| (p.rss / 1024).to_string()),
     Field("ruser", "RUSER", |p, h| h.user(p.uid.0)),

@@ -3,6 +3,8 @@
 mod fields;
 mod process;
 
+use std::collections::HashMap;
+
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::view::Container;
@@ -32,11 +34,20 @@ pub fn top(ctx: &Context, name: &str, fields: &[String]) -> Result<Processes, Er
     let host = Host::read();
     let mut processes: Vec<Process> =
         pids(running)?.into_iter().filter_map(|pid| Process::read(&host, pid)).collect();
+    inner_parents(&mut processes);
     processes.sort_by_key(|p| (p.start, p.pid));
     Ok(Processes {
         titles: columns.iter().map(|c| c.title().to_owned()).collect(),
         rows: processes.iter().map(|p| columns.iter().map(|c| c.value(p, &host)).collect()).collect(),
     })
+}
+
+/// Who has its parent outside has none, in there.
+fn inner_parents(processes: &mut [Process]) {
+    let inner: HashMap<i32, i32> = processes.iter().map(|p| (p.pid, p.inner_pid)).collect();
+    for process in processes {
+        process.inner_ppid = inner.get(&process.ppid).copied().unwrap_or(0);
+    }
 }
 
 /// The container's processes: its cgroup's; without a cgroup, all in its pid namespace.

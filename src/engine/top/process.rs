@@ -66,6 +66,8 @@ pub(super) struct Process {
     /// Pid in the container.
     pub(super) inner_pid: i32,
     pub(super) ppid: i32,
+    /// Pid of the parent in the container; 0 where it is outside.
+    pub(super) inner_ppid: i32,
     pub(super) pgid: i32,
     pub(super) comm: String,
     pub(super) args: String,
@@ -114,6 +116,7 @@ impl Process {
             pid,
             inner_pid: inner.unwrap_or(pid),
             ppid: small(4),
+            inner_ppid: 0,
             pgid: small(5),
             // Kernel threads and zombies have no command line.
             args: if words.is_empty() { format!("[{comm}]") } else { words.join(" ") },

@@ -15,8 +15,8 @@ use crate::monitor::proto::{Failure, FailureKind};
 use crate::net::hosts;
 use crate::runtime::user::User;
 use crate::storage::Paths;
-use crate::sys::fd;
 use crate::sys::root::Root;
+use crate::sys::{self, fd};
 
 /// `(host path, path inside, read-only)`.
 pub(super) type Files = Vec<(PathBuf, String, bool)>;
@@ -194,11 +194,17 @@ impl Start<'_> {
             }
             Path::new("/usr/share/zoneinfo").join(zone)
         };
+        let image = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal("opening the root", &e))?);
+        // An image that has the zone itself names it, as at every start of this container. What the user brought as the
+        // root is left as it is.
+        let own = self.handoff.spec.root.directory.is_none() && zone != "local";
+        if own && image.resolve(&path).is_ok() && link_zone(&image, zone).is_ok() {
+            return Ok(());
+        }
         let text = fd::read_file(&path).map_err(|e| {
             Failure::of(FailureKind::NotFound, format!("reading time zone {zone}"), &e)
                 .hint("install the package tzdata on the host, or name a zone such as Europe/Berlin")
         })?;
-        let image = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal("opening the root", &e))?);
         if image.open_dir(Path::new("/etc")).is_ok() {
             out.push((self.put("localtime", &text)?, "/etc/localtime".to_owned(), false));
         }
@@ -250,4 +256,18 @@ pub(in crate::monitor) fn network_servers(dns: &DnsOptions, networks: &[Network]
     }
     let all: Vec<IpAddr> = networks.iter().flat_map(|n| n.dns_servers.iter().copied()).collect();
     (!all.is_empty()).then_some(all)
+}
+
+/// Makes `/etc/localtime` the link that names a zone.
+fn link_zone(image: &Root, zone: &str) -> sys::Result<()> {
+    let link = Path::new("/etc/localtime");
+    let target = Path::new("../usr/share/zoneinfo").join(zone);
+    if image.read_link(link).is_ok_and(|now| now == target) {
+        return Ok(());
+    }
+    match image.unlink(link) {
+        Err(e) if !e.is(libc::ENOENT) => return Err(e),
+        _ => {}
+    }
+    image.symlink(&target, link)
 }

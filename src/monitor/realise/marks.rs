@@ -44,8 +44,11 @@ impl Start<'_> {
     fn container_env(&self) -> String {
         let spec = &self.handoff.spec;
         let image_id = spec.root.image_id.as_ref().map(|id| id.hex()).unwrap_or_default();
+        // Whoever was called podman when the container was made has told its programs so.
+        let podman = spec.process.env.iter().any(|e| e == "container=podman");
+        let engine = if podman { "podman" } else { "rcon" };
         format!(
-            "engine=\"rcon-{}\"\nname=\"{}\"\nid=\"{}\"\nimage=\"{}\"\nimageid=\"{image_id}\"\nrootless=0\n",
+            "engine=\"{engine}-{}\"\nname=\"{}\"\nid=\"{}\"\nimage=\"{}\"\nimageid=\"{image_id}\"\nrootless=0\n",
             env!("CARGO_PKG_VERSION"),
             spec.name,
             spec.id,

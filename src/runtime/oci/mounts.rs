@@ -190,7 +190,7 @@ fn user_mount(m: &MountSpec, facts: &ResolvedFacts) -> Result<oci::Mount, Error>
         recursive,
         propagation,
         flags,
-        copy_up: _,
+        copy_up,
         anonymous: _,
         chown: _,
         overlay,
@@ -216,6 +216,9 @@ fn user_mount(m: &MountSpec, facts: &ResolvedFacts) -> Result<oci::Mount, Error>
         }
     };
     options.push(access.to_owned());
+    if m.kind == MountKind::Tmpfs && *copy_up {
+        options.push("tmpcopyup".to_owned());
+    }
     if matches!(m.kind, MountKind::Tmpfs | MountKind::Ramfs) {
         // docker's and podman's defaults; `exec`, `suid` and `dev` among the flags take them back.
         // Device nodes go to /dev, so they must work there.
