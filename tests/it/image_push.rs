@@ -11,8 +11,11 @@ fn only_what_is_missing_is_sent_and_blobs_are_linked_from_other_repositories() {
     let s = Sandbox::with_images("push-blobs", &["busybox"]);
     let to = s.empty_registry(RegistryKind::Plain, 5002);
     let first = s.rcon(["push", "busybox", &format!("{to}/a/b:1")]);
+    assert!(first.stdout.starts_with(&format!("The push refers to repository [{to}/a/b]\n")), "{first:?}");
     assert!(first.stderr.contains(": Pushed"), "{}", first.stderr);
-    let digest = first.ok().split(' ').nth(2).expect("digest").to_owned();
+    let last = first.ok().lines().last().expect("a last line");
+    let digest =
+        last.strip_prefix("1: digest: ").and_then(|l| l.split(' ').next()).expect("digest").to_owned();
     let again = s.rcon(["push", "busybox", &format!("{to}/a/b:2")]);
     assert!(again.stderr.contains(": Already exists") && again.ok().contains(&digest), "{}", again.stderr);
     let linked = s.rcon(["push", "busybox", &format!("{to}/c:1")]);

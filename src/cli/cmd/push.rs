@@ -86,7 +86,17 @@ fn run(args: PushArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if let Some(platform) = &args.platform {
         names.iter().try_for_each(|name| images::check_platform(engine, name, platform))?;
     }
+    let mut told = None;
     for name in names {
+        let repository = images::repository(args.destination.as_deref().unwrap_or(&name));
+        if ctx.manner == Manner::Docker && !args.quiet && repository.is_some() && repository != told {
+            ui.line(format_args!(
+                "The push refers to repository [{}]",
+                repository.as_deref().unwrap_or_default()
+            ));
+            ui.flush();
+            told = repository;
+        }
         let progress = PullProgress::new(args.quiet).speaking(ctx.manner);
         let done = images::push(engine, &name, args.destination.as_deref(), &options, &progress);
         progress.finish();

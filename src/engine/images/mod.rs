@@ -38,7 +38,7 @@ pub use prune::{PrunedImages, prune};
 pub(super) use pull::pull_again;
 pub use pull::{PullOptions, Pulled, pull, tags};
 pub(super) use push::search_registries;
-pub use push::{PushOptions, Stored, login, login_again, login_of, logout, push, search};
+pub use push::{PushOptions, Stored, login, login_again, login_of, logout, push, repository, search};
 pub use rmi::{Removal, RmiOptions, rmi};
 pub use tag::{tag, untag};
 

@@ -93,6 +93,17 @@ pub fn push(
     Ok((target.to_string(), pushed))
 }
 
+/// The repository of a registry that a push to this goes to, in full; none where it goes to files.
+#[must_use]
+pub fn repository(target: &str) -> Option<String> {
+    match files::place(target).ok()? {
+        Place::Registry(name) | Place::Name(name) => {
+            Some(name.parse::<ImageName>().ok()?.in_registry(DEFAULT_REGISTRY).name())
+        }
+        _ => None,
+    }
+}
+
 /// Checks credentials with a registry and keeps them. `key` is a registry or `registry/namespace`.
 ///
 /// # Errors
