@@ -293,6 +293,10 @@ fn podman_s_users_find_what_they_know() {
     let kept = podman(&s, &["rm", "-f", "-t=0", "c"]);
     assert!(kept.fails(125).contains("has dependent containers which must be removed before it"), "{kept:?}");
     podman(&s, &["rm", "-f", "-t=0", "c", "user"]).ok();
+    let info = podman(&s, &["info"]);
+    for line in ["host:\n", "\n  arch: ", "\nstore:\n", "\n    capabilities: CAP_CHOWN,CAP_DAC_OVERRIDE,"] {
+        assert!(info.stdout.contains(line) && info.stdout.starts_with("host:"), "{line:?}: {}", info.stdout);
+    }
     let digests = podman(&s, &["image", "inspect", "busybox", "-f", "{{len .RepoDigests}}"]);
     assert_ne!(digests.ok(), "0");
 }

@@ -1,13 +1,14 @@
 //! `rcon info`.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::podman_json;
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Outcome};
+use crate::cli::exit::{Exit, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::template::{Data, Template};
+use crate::cli::ui::yaml;
 
 /// Flags of `info`.
 #[derive(clap::Args)]
@@ -29,11 +30,18 @@ pub(super) const DEF: Def = def!(
 fn run(args: InfoArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let value = crate::engine::system::info(ctx.engine()?)?;
     match args.format.as_deref().map(str::trim) {
+        None | Some("") if ctx.manner == Manner::Podman => ui.text(&yaml::document(&podmans(&value))),
         None | Some("") => ui.text(&text(&value)),
         Some(format) if podman_json::means_all(ctx, format) => ui.line(value),
         Some(template) => ui.line(Template::parse(template)?.execute(&Data::from(value))?),
     }
     Ok(Exit::OK)
+}
+
+/// The parts that podman's `info` has.
+fn podmans(value: &Value) -> Value {
+    let parts = ["host", "plugins", "registries", "store", "version"];
+    parts.into_iter().map(|part| (part.to_owned(), value[part].clone())).collect::<Map<_, _>>().into()
 }
 
 /// docker's layout. What only podman's users ask for is in the templates and in json.

@@ -9,6 +9,7 @@ pub mod progress;
 pub mod table;
 pub mod template;
 pub mod words;
+pub mod yaml;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -204,6 +204,17 @@ fn proxy(ctx: &Context, name: &str) -> String {
     ctx.config.proxies.iter().find(|(n, _)| fits(n)).map(|(_, v)| v.clone()).unwrap_or_default()
 }
 
+/// What a container may where nobody says otherwise.
+fn capabilities(ctx: &Context) -> String {
+    let Some(own) = &ctx.config.containers.default_capabilities else {
+        return crate::runtime::defaults::CAPABILITIES.join(",");
+    };
+    let full = |name: &String| format!("CAP_{}", name.trim_start_matches("CAP_"));
+    let mut all: Vec<String> = own.iter().map(full).collect();
+    all.sort();
+    all.join(",")
+}
+
 fn podman_host(ctx: &Context, host: &Facts) -> Value {
     let program = std::env::current_exe().map(|p| p.display().to_string()).unwrap_or_default();
     json!({
@@ -244,7 +255,7 @@ fn podman_host(ctx: &Context, host: &Facts) -> Value {
         "remoteSocket": { "exists": false, "path": "" },
         "security": {
             "apparmorEnabled": ctx.host.apparmor(),
-            "capabilities": crate::runtime::defaults::CAPABILITIES.join(","),
+            "capabilities": capabilities(ctx),
             "rootless": false,
             "seccompEnabled": true,
             "seccompProfilePath": ctx.config.containers.seccomp_profile.clone().unwrap_or_default(),
