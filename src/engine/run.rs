@@ -56,6 +56,15 @@ pub fn run(
     done
 }
 
+/// Podman's exit code of a container that was made and could not be started goes by the words of the error: 127 where
+/// something is not there, 126 for anything else.
+fn as_podman(e: Error) -> Error {
+    let told = e.exit_code().is_some_and(|code| code != 125);
+    let text = e.chain().to_lowercase();
+    let missing = ["not found", "no such file"].iter().any(|words| text.contains(words));
+    if told { e } else { e.exit(if missing { 127 } else { 126 }) }
+}
+
 /// Whether the container is going to have a network namespace of its own, as far as the options tell.
 fn owns_network(options: &CreateOptions) -> bool {
     let other = matches!(
@@ -95,7 +104,8 @@ fn with(
         wait: false,
         fresh: true,
     };
-    let (_, attached) = launch::launch(ctx, &store, run_dir, what)?;
+    let launched = launch::launch(ctx, &store, run_dir, what);
+    let (_, attached) = if ctx.podman { launched.map_err(as_podman)? } else { launched? };
     let warnings = made.resolved.warnings.clone();
     Ok(match attached {
         Some(mut attached) => {

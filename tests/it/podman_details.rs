@@ -285,6 +285,10 @@ fn podman_s_users_find_what_they_know() {
     let done = podman(&s, &["run", "--rm", "-p=8080", "--network=container:c", "busybox", "echo", "up"]);
     assert_eq!(done.ok(), "up");
     assert!(done.stderr.starts_with("Port mappings have been discarded because \"container\""), "{done:?}");
+    // A container that was made and could not be started.
+    podman(&s, &["run", "-d", "--name=p", "-p=18080:80", "busybox", "top"]).ok();
+    podman(&s, &["run", "--rm", "-p=18080:80", "busybox", "true"]).fails(126);
+    podman(&s, &["rm", "-f", "-t=0", "p"]).ok();
     // Its parent is outside, so it has none.
     let top = podman(&s, &["top", "c", "pid,ppid"]);
     assert_eq!(top.ok().split_whitespace().collect::<Vec<_>>(), ["PID", "PPID", "1", "0"]);
