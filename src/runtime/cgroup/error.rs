@@ -156,6 +156,14 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A unit of that name is there.
+    #[error("systemd: {what}: {why}")]
+    UnitExists {
+        /// What was asked of it.
+        what: &'static str,
+        /// Its answer.
+        why: String,
+    },
     /// systemd refused.
     #[error("systemd: {what}: {why}")]
     Systemd {

@@ -422,7 +422,8 @@ impl Cgroup {
     /// Has systemd make the scope around a process, and limits it before the process is let go.
     fn start_scope(&self, pending: &Pending, pid: i32) -> Result<(), Error> {
         let mount = self.hierarchies.v2.as_deref().ok_or(Error::NotMounted)?;
-        let relative = systemd::start(&pending.scope, pid, &pending.unit, &pending.limits)?;
+        let empty = || v2::check_empty(mount, self.relative()).is_ok();
+        let relative = systemd::start(&pending.scope, pid, &pending.unit, &pending.limits, empty)?;
         if relative != self.relative() {
             return Err(Error::Unexpected { path: format!("/proc/{pid}/cgroup").into(), text: relative });
         }

@@ -8,6 +8,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use oci_spec::runtime::LinuxResources;
 
@@ -113,8 +114,18 @@ fn control_group() -> &'static str {
     GROUP.get_or_init(find)
 }
 
-/// Starts the scope with a process in it, and gives its path below the hierarchy.
-pub(super) fn start(scope: &Scope, pid: i32, unit: &Unit, limits: &LinuxResources) -> Result<String, Error> {
+/// How long systemd is waited for to forget a scope that has ended.
+const LAST_ONE: Duration = Duration::from_secs(10);
+
+/// Starts the scope with a process in it, and gives its path below the hierarchy. `is_empty` tells whether the cgroup of a
+/// scope of that name has no process.
+pub(super) fn start(
+    scope: &Scope,
+    pid: i32,
+    unit: &Unit,
+    limits: &LinuxResources,
+    is_empty: impl Fn() -> bool,
+) -> Result<String, Error> {
     let what = "starting the scope";
     let pid_value = u32::try_from(pid).map_err(|_| failed(what, "the process has no number"))?;
     let mut properties: Vec<Property> = vec![
@@ -143,7 +154,17 @@ pub(super) fn start(scope: &Scope, pid: i32, unit: &Unit, limits: &LinuxResource
         Value::Properties(properties),
         Value::NoUnits,
     ];
-    run_job(&mut connection, what, "StartTransientUnit", &arguments)?;
+    // Of the same name's last container systemd may not have heard the end, or it keeps it as failed.
+    let deadline = Instant::now() + LAST_ONE;
+    loop {
+        match run_job(&mut connection, what, "StartTransientUnit", &arguments) {
+            Err(Error::UnitExists { .. }) if is_empty() && Instant::now() < deadline => {
+                forget(&scope.unit);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            done => break done?,
+        }
+    }
     of_process(pid).map_or_else(|| Ok(scope.relative()), Ok)
 }
 
@@ -190,6 +211,14 @@ fn failed(what: &'static str, why: &str) -> Error {
     Error::Systemd { what, why: why.to_owned() }
 }
 
+fn refusal(what: &'static str, name: &str, text: String) -> Error {
+    let why = if text.is_empty() { name.to_owned() } else { text };
+    match name {
+        "org.freedesktop.systemd1.UnitExists" => Error::UnitExists { what, why },
+        _ => Error::Systemd { what, why },
+    }
+}
+
 fn io_failed(what: &'static str, error: &io::Error) -> Error {
     failed(what, &error.to_string())
 }
@@ -200,7 +229,7 @@ fn answer(connection: &mut Connection, what: &'static str, serial: u32) -> Resul
         match connection.receive().map_err(|e| io_failed(what, &e))? {
             Message::Return { serial: s, strings } if s == serial => return Ok(strings),
             Message::Error { serial: s, name, text } if s == serial => {
-                return Err(failed(what, if text.is_empty() { &name } else { &text }));
+                return Err(refusal(what, &name, text));
             }
             Message::Return { .. } | Message::Error { .. } | Message::Signal { .. } | Message::Other => {}
         }
@@ -221,7 +250,7 @@ fn run_job(
         match connection.receive().map_err(|e| io_failed(what, &e))? {
             Message::Return { serial: s, mut strings } if s == serial => job = strings.pop(),
             Message::Error { serial: s, name, text } if s == serial => {
-                return Err(failed(what, if text.is_empty() { &name } else { &text }));
+                return Err(refusal(what, &name, text));
             }
             Message::Signal { member, strings } if member == "JobRemoved" => {
                 if let (Some(path), Some(result)) = (strings.first(), strings.last()) {
