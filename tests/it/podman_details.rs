@@ -288,10 +288,15 @@ fn podman_s_users_find_what_they_know() {
     // A container that was made and could not be started.
     podman(&s, &["run", "-d", "--name=p", "-p=18080:80", "busybox", "top"]).ok();
     podman(&s, &["run", "--rm", "-p=18080:80", "busybox", "true"]).fails(126);
+    let taken = podman(&s, &["run", "--rm", "-p=18080:80", "busybox", "true"]);
+    assert!(taken.stderr.contains("address already in use"), "{taken:?}");
     podman(&s, &["rm", "-f", "-t=0", "p"]).ok();
     // Its parent is outside, so it has none.
     let top = podman(&s, &["top", "c", "pid,ppid"]);
     assert_eq!(top.ok().split_whitespace().collect::<Vec<_>>(), ["PID", "PPID", "1", "0"]);
+    assert!(
+        podman(&s, &["top", "c", "-eo", "pid,comm"]).ok().lines().any(|l| l.trim_start().starts_with("1 "))
+    );
     // Whose network is used stays.
     podman(&s, &["create", "--name=user", "--network=container:c", "busybox", "top"]).ok();
     let kept = podman(&s, &["rm", "-f", "-t=0", "c"]);

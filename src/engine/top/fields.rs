@@ -92,7 +92,7 @@ const NAMED: &[Field] = &[
 ];
 
 /// The columns that were asked for.
-pub(super) fn parse(words: &[String]) -> Result<Vec<&'static Field>, Error> {
+pub(super) fn parse(words: &[String], podman: bool) -> Result<Vec<&'static Field>, Error> {
     let text = words.join(" ");
     match text.trim() {
         "" | "-ef" | "-e" | "ef" | "-Af" => return Ok(FULL.iter().collect()),
@@ -126,9 +126,9 @@ pub(super) fn parse(words: &[String]) -> Result<Vec<&'static Field>, Error> {
                 "mem" => "pmem",
                 other => other,
             };
-            // To ps, whose options these are, a pid is the host's; its title is PID.
+            // To ps, whose options these are, a pid is the host's; podman runs it in the container. Its title is PID.
             let found = match key {
-                "pid" if options => Some(&HOST_PID),
+                "pid" if options && !podman => Some(&HOST_PID),
                 _ => NAMED.iter().find(|f| f.0 == key),
             };
             let missing = || match options {
@@ -234,7 +234,7 @@ mod tests {
 
     fn titles(words: &[&str]) -> Vec<&'static str> {
         let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
-        parse(&words).expect("known").iter().map(|f| f.title()).collect()
+        parse(&words, false).expect("known").iter().map(|f| f.title()).collect()
     }
 
     #[test]
@@ -243,6 +243,6 @@ mod tests {
         assert_eq!(titles(&["-o", "pid,cmd"]), ["PID", "CMD"]);
         assert_eq!(titles(&["-eo", "user"]), ["USER"]);
         assert_eq!(titles(&["pid", "user", "args"]), ["PID", "USER", "COMMAND"]);
-        assert!(parse(&["nonsense".to_owned()]).is_err());
+        assert!(parse(&["nonsense".to_owned()], false).is_err());
     }
 }

@@ -27,7 +27,7 @@ pub struct Processes {
 /// # Errors
 /// No such container, not running, an unknown field.
 pub fn top(ctx: &Context, name: &str, fields: &[String]) -> Result<Processes, Error> {
-    let columns = fields::parse(fields)?;
+    let columns = fields::parse(fields, ctx.podman)?;
     let store = ctx.store()?;
     let container = Container::find(ctx, &store, name)?;
     let running = container.running()?;

@@ -38,6 +38,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("image list", r#"invalid argument "{}" for "--filter" flag: bad format of filter (expected name=value)"#, r#"invalid image filter "{0}": must be in the format "filter=value or filter!=value""#),
     ("", r#"invalid mount "{}": target is required"#, "must set volume destination"),
     ("cp", "copying from {}: looking for {}: No such file or directory (os error 2)", r#""{0}" could not be found on the host"#),
+    ("", "publishing ports: port {}/{} on {} is already in use: {}", "listen {1} {2}:{0}: bind: address already in use"),
     ("", "subnet {} clashes with the route {}", "subnet {0} is already used on the host or by another config"),
     ("", "host port {}/{} is published twice, for container ports {} and {}", "conflicting port mappings for host port {0} (protocol {1})"),
     ("", "Duplicate mount point: {}", "{0}: duplicate mount destination"),
