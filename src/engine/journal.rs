@@ -3,7 +3,7 @@
 
 use super::context::Context;
 use crate::model::event::Event;
-use crate::storage::containers::Summary;
+use crate::storage::container_rows::Summary;
 
 /// Notes that something happened to a container. A journal that cannot be written is no reason to fail a
 /// verb that has done its work.

@@ -16,7 +16,8 @@ use crate::model::volume::Volume;
 use crate::monitor::client::{self, Ahead, SpawnRequest};
 use crate::monitor::proto::{BeginWish, Streams, TermSize};
 use crate::storage::Store;
-use crate::storage::containers::{Desired, Stored, Summary};
+use crate::storage::container_rows::Summary;
+use crate::storage::containers::{Desired, Stored};
 use crate::storage::volatile::RunDir;
 
 /// What a start has to know.

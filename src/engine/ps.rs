@@ -15,7 +15,7 @@ use crate::model::image::Image;
 use crate::model::network::{ExposedPort, PortMapping};
 use crate::model::units::human_duration;
 use crate::storage::Store;
-use crate::storage::containers::Summary;
+use crate::storage::container_rows::Summary;
 
 /// Which containers, and what about them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

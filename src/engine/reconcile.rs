@@ -14,7 +14,8 @@ use crate::model::container::Phase;
 use crate::model::id::ContainerId;
 use crate::model::lifecycle::RestartPolicy;
 use crate::monitor::teardown;
-use crate::storage::containers::{Desired, MONITOR_LOST, Stored, Summary};
+use crate::storage::container_rows::Summary;
+use crate::storage::containers::{Desired, MONITOR_LOST, Stored};
 use crate::storage::volatile::RunDir;
 use crate::storage::{Error as StorageError, Store};
 

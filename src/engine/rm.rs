@@ -9,7 +9,7 @@ use crate::model::container::Phase;
 use crate::model::id::ContainerId;
 use crate::monitor::client::{self, ClientError, Removal};
 use crate::monitor::proto::StopWish;
-use crate::storage::containers::Summary;
+use crate::storage::container_rows::Summary;
 use crate::storage::volatile::RunDir;
 use crate::storage::{Error as StorageError, Store, Use};
 

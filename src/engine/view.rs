@@ -7,7 +7,8 @@ use super::reconcile;
 use crate::model::container::{ContainerSpec, Phase, Running};
 use crate::model::id::ContainerId;
 use crate::storage::Store;
-use crate::storage::containers::{Stored, Summary};
+use crate::storage::container_rows::Summary;
+use crate::storage::containers::Stored;
 
 /// A container and its true phase.
 #[derive(Debug, Clone)]

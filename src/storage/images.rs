@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::containers::{is_hex_prefix, nanoseconds};
+use super::container_rows::is_hex_prefix;
+use super::containers::nanoseconds;
 use super::db::Store;
 use super::error::{Error, Kind, Result};
 use super::layers::{is_foreign_key, parse_digest, signed, unsigned};

@@ -9,6 +9,7 @@
 //! address to lease (`net`).
 
 mod commit;
+pub mod container_rows;
 pub mod containers;
 mod copy;
 pub mod db;

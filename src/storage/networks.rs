@@ -2,7 +2,7 @@
 
 use rusqlite::{Transaction, params};
 
-use super::containers::is_hex_prefix;
+use super::container_rows::is_hex_prefix;
 use super::db::Store;
 use super::error::{Error, Kind, Result};
 use super::uses::Use;

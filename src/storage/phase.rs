@@ -1,7 +1,8 @@
 //! The true phase of a container, made of three things that may disagree: the row, what the monitor wrote last, and
 //! whether the monitor lives.
 
-use super::containers::{MONITOR_LOST, Stored, Summary};
+use super::container_rows::Summary;
+use super::containers::{MONITOR_LOST, Stored};
 use super::db::Store;
 use super::error::Result;
 use super::volatile;

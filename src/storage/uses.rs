@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension as _, Transaction, params};
 
-use super::containers::parse_id;
+use super::container_rows::parse_id;
 use super::db::Store;
 use super::error::{Error, Kind, Result};
 use crate::model::container::ContainerSpec;

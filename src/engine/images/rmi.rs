@@ -4,7 +4,7 @@ use super::{By, Context, Error, Kind, Names, familiar, find_by};
 use crate::engine::journal;
 use crate::model::image::Image;
 use crate::storage::Store;
-use crate::storage::containers::Summary;
+use crate::storage::container_rows::Summary;
 
 /// How to remove.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
