@@ -340,6 +340,18 @@ fn groups_of_cache_that_the_machine_has_not_are_refused_by_name() {
 }
 
 #[test]
+fn paths_to_be_hidden_are_absolute() {
+    let s = Sandbox::new("rt-relmask");
+    for field in ["maskedPaths", "readonlyPaths"] {
+        let done = run(&s, "rel", "true", |spec| spec["linux"][field] = json!(["../proc/kcore"]));
+        assert!(
+            done.fails(1).contains(&format!("linux.{field}: \"../proc/kcore\" is not absolute")),
+            "{done:?}"
+        );
+    }
+}
+
+#[test]
 fn a_label_of_mounts_without_selinux_means_nothing() {
     let s = Sandbox::new("rt-label");
     let done = run(&s, "label", "grep -c context= /proc/self/mounts", |spec| {

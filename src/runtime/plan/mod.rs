@@ -95,7 +95,7 @@ impl<'a> Plan<'a> {
         }
         let prepared = std::mem::take(&mut request.mounts);
         let mounts = mounts::plan(spec, prepared, &namespaces, request.cgroup, rootfs_path)?;
-        let masked = once(linux.masked_paths().as_deref());
+        let masked = once(linux.masked_paths().as_deref(), "linux.maskedPaths")?;
         let (join_cgroup, attached_by_parent) = way_into_cgroup(request.cgroup)?;
         let net_devices = netdev::plan(linux, &namespaces)?;
         Ok(Self {
@@ -112,7 +112,7 @@ impl<'a> Plan<'a> {
             devices: devices::plan(linux.devices().as_deref().unwrap_or_default(), &namespaces)?,
             null: (!masked.is_empty()).then(|| null_source(&namespaces)).transpose()?,
             masked,
-            read_only: once(linux.readonly_paths().as_deref()),
+            read_only: once(linux.readonly_paths().as_deref(), "linux.readonlyPaths")?,
             hostname: spec.hostname().as_deref().filter(|h| !h.is_empty()),
             domainname: spec.domainname().as_deref().filter(|h| !h.is_empty()),
             sysctls: sysctls(spec, &namespaces)?,
@@ -149,10 +149,15 @@ fn limits_cpus(linux: &oci_spec::runtime::Linux) -> bool {
     cpu.and_then(|c| c.cpus().as_ref()).is_some_and(|cpus| !cpus.is_empty())
 }
 
-/// Paths in their order, each once.
-fn once(paths: Option<&[String]>) -> Vec<PathBuf> {
+/// Paths in their order, each once. The spec wants them absolute.
+fn once(paths: Option<&[String]>, field: &str) -> Result<Vec<PathBuf>, Error> {
     let mut seen = std::collections::HashSet::new();
-    paths.unwrap_or_default().iter().filter(|p| seen.insert(*p)).map(PathBuf::from).collect()
+    let paths = paths.unwrap_or_default().iter().filter(|p| seen.insert(*p)).map(PathBuf::from);
+    let absolute = |path: PathBuf| match path.is_absolute() {
+        true => Ok(path),
+        false => Err(Error::spec(field, format!("{path:?} is not absolute"))),
+    };
+    paths.map(absolute).collect()
 }
 
 /// The files by which the child joins its cgroup, or whether the parent has to put it there; neither
