@@ -76,6 +76,15 @@ if [ "${1:-}" = __user ]; then
   podman rm -f -t 0 one
   [ -z "$(systemctl --user list-units --all --no-legend 'libpod-[0-9a-f]*.scope')" ]
   echo "podman without root: ok"
+  # The runtime alone: the user's systemd makes the scope, which holds to limits.
+  mkdir -p /tmp/own/root/bin; cd /tmp/own
+  cp /bin/busybox root/bin/; ln -s busybox root/bin/cat
+  /tmp/rcon-runtime spec --rootless
+  jq '.root.path = "root" | .process.terminal = false | .process.args = ["cat", "/sys/fs/cgroup/memory.max"] |
+    .linux.cgroupsPath = "user.slice:rcon:own" | .linux.resources = {"memory": {"limit": 67108864}}' config.json >new
+  mv new config.json
+  [ "$(/tmp/rcon-runtime --systemd-cgroup run own)" = 67108864 ]
+  echo "the runtime without root: ok"
   exit
 fi
 [ -x "$scripts/vm-run.sh" ] || { echo "tests/vm: skipped, no VM scripts at $scripts" >&2; exit 77; }

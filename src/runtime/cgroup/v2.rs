@@ -171,6 +171,11 @@ fn enable(dir: &Path, wanted: &[&str], required: &[&'static str]) -> Result<(), 
     Ok(())
 }
 
+/// A user without root, or root of a user namespace that one made.
+fn is_without_root() -> bool {
+    crate::sys::probe::effective_uid() != 0 || idmap::user_above().is_some()
+}
+
 /// Sets which devices the cgroup may use. Nothing is loaded where everything is allowed and nothing was
 /// restricted before.
 pub(super) fn restrict_devices(dir: &OwnedFd, relative: &str, access: &Access) -> Result<(), Error> {
@@ -188,7 +193,7 @@ pub(super) fn restrict_devices(dir: &OwnedFd, relative: &str, access: &Access) -
     };
     match attach() {
         // In a user namespace nobody may, as nobody may make a device there: what its user may open is the limit.
-        Err(e) if e.kind() == io::ErrorKind::PermissionDenied && idmap::user_above().is_some() => {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied && is_without_root() => {
             tracing::debug!("the device filter of {relative} is left off: {e}");
             Ok(())
         }
