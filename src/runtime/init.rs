@@ -66,7 +66,7 @@ fn start(plan: &Plan<'_>, socket: OwnedFd, told: &mut OwnedFd) -> Step<std::conv
     if plan.namespaces.maps.is_some() {
         // Until the parent has written the maps nothing can be owned by us.
         wait(plan, &socket, &mut waited)?;
-        namespaces::become_root_of_user_namespace(keep_groups)?;
+        namespaces::become_root_of_user_namespace(&plan.namespaces, keep_groups)?;
     }
     limits::set_umask(0);
     // Host names before the mounts: a hook may look at them.

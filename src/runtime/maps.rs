@@ -41,7 +41,11 @@ fn by_helper(program: &'static str, pid: i32, ranges: &[Range]) -> Result<(), Er
     if done.status.success() {
         return Ok(());
     }
-    Err(Error::refused(String::from_utf8_lossy(&done.stderr).trim().to_owned()))
+    let told = String::from_utf8_lossy(&done.stderr);
+    match told.trim() {
+        "" => Err(Error::refused(format!("{program} ended with {}", done.status))),
+        told => Err(Error::refused(told.to_owned())),
+    }
 }
 
 fn arguments(pid: i32, ranges: &[Range]) -> Vec<OsString> {

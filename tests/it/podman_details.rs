@@ -1,14 +1,8 @@
 //! Details that podman's own tests look at: commit in other forms, exec that waits, hooks of the first format, archives that
 //! are packed otherwise, what is defined by containers.conf, and answers of a program that is called `podman`.
 
-use crate::podman_manner::called;
-use crate::support::{Done, Sandbox, sh};
-
-fn podman(s: &Sandbox, args: &[&str]) -> Done {
-    let mut command = called(s, "podman");
-    command.args(args);
-    s.finish(command)
-}
+use crate::podman_manner::podman;
+use crate::support::{Sandbox, sh};
 
 #[test]
 fn commit_squashes_and_speaks_docker_s_language() {

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::support::{Sandbox, eventually, rcon_binary, sh};
+use crate::support::{Done, Sandbox, eventually, rcon_binary, sh};
 
 fn run(s: &Sandbox, flags: &[&str], command: &str) -> String {
     let all = [&["run", "--rm", "--network", "none"], flags, &["busybox", "sh", "-c", command]].concat();
@@ -19,6 +19,13 @@ pub(crate) fn called(s: &Sandbox, name: &str) -> Command {
     let mut command = Command::new(&link);
     command.envs(s.command().get_envs().filter_map(|(k, v)| Some((k, v?))));
     command
+}
+
+/// A command of rcon that is called `podman`.
+pub(crate) fn podman(s: &Sandbox, args: &[&str]) -> Done {
+    let mut command = called(s, "podman");
+    command.args(args);
+    s.finish(command)
 }
 
 #[test]

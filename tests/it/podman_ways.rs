@@ -1,14 +1,8 @@
 //! podman's ways that are no matter of words: containers.conf's namespaces, log files and pid files of one's own choice, changes of
 //! an image, what its prune and its filters mean.
 
-use crate::podman_manner::called;
-use crate::support::{Done, Sandbox};
-
-fn podman(s: &Sandbox, args: &[&str]) -> Done {
-    let mut command = called(s, "podman");
-    command.args(args);
-    s.finish(command)
-}
+use crate::podman_manner::{called, podman};
+use crate::support::Sandbox;
 
 #[test]
 fn namespaces_and_hosts_are_as_containers_conf_says_unless_a_flag_does() {

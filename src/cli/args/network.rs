@@ -10,7 +10,6 @@ use crate::model::network::{
     parse_extra_host,
 };
 
-/// Why an alias is refused.
 /// Flags for the network.
 #[derive(clap::Args, Debug, Default)]
 #[command(next_help_heading = "Network")]

@@ -8,6 +8,7 @@ use super::CommitOptions;
 use super::changes;
 use crate::engine::error::{Error, Kind};
 use crate::engine::inspect;
+use crate::image::manifest;
 use crate::model::container::ContainerSpec;
 use crate::model::digest::Digest;
 use crate::model::image::Image;
@@ -15,9 +16,6 @@ use crate::model::mount::MountKind;
 use crate::storage::Store;
 use crate::storage::images::Document;
 use crate::storage::layers::Layer;
-
-const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
-const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 
 /// Whose media types the documents have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,25 +38,25 @@ impl Form {
 
     pub(super) fn config(self) -> &'static str {
         match self {
-            Self::Oci => "application/vnd.oci.image.config.v1+json",
-            Self::Docker => "application/vnd.docker.container.image.v1+json",
+            Self::Oci => manifest::OCI_CONFIG,
+            Self::Docker => manifest::DOCKER_CONFIG,
         }
     }
 
     fn manifest(self) -> &'static str {
         match self {
-            Self::Oci => "application/vnd.oci.image.manifest.v1+json",
-            Self::Docker => "application/vnd.docker.distribution.manifest.v2+json",
+            Self::Oci => manifest::OCI_MANIFEST,
+            Self::Docker => manifest::DOCKER_MANIFEST,
         }
     }
 
     /// The type of a layer by how it is packed.
     fn layer(self, packing: &str) -> String {
         match (self, packing) {
-            (Self::Oci, "") => LAYER.to_owned(),
-            (Self::Oci, packing) => format!("{LAYER}+{packing}"),
-            (Self::Docker, "") => DOCKER_LAYER.to_owned(),
-            (Self::Docker, packing) => format!("{DOCKER_LAYER}.{packing}"),
+            (Self::Oci, "") => manifest::OCI_LAYER.to_owned(),
+            (Self::Oci, packing) => format!("{}+{packing}", manifest::OCI_LAYER),
+            (Self::Docker, "") => manifest::DOCKER_LAYER.to_owned(),
+            (Self::Docker, packing) => format!("{}.{packing}", manifest::DOCKER_LAYER),
         }
     }
 }
@@ -189,7 +187,9 @@ fn parent_layers(store: &Store, parent: &Image, form: Form) -> Result<Vec<Value>
         let mut layer = layer.clone();
         let media_type = layer.get("mediaType").and_then(Value::as_str).unwrap_or_default();
         // The same bytes by another name; one manifest speaks one language.
-        let packing = [LAYER, DOCKER_LAYER].iter().find_map(|kind| media_type.strip_prefix(kind));
+        let packing = [manifest::OCI_LAYER, manifest::DOCKER_LAYER]
+            .iter()
+            .find_map(|kind| media_type.strip_prefix(kind));
         if let Some(packing) = packing {
             layer["mediaType"] = form.layer(packing.trim_start_matches(['+', '.'])).into();
         }

@@ -48,7 +48,9 @@ pub fn ensure(
     };
     let local = match find_by(&names, store, name) {
         Ok((image, By::Id)) => return Ok(image),
-        Ok((image, By::Name(_))) => Some(image).filter(|i| fits(i, asked.as_ref())),
+        Ok((image, By::Name(_))) => {
+            Some(image).filter(|i| asked.as_ref().is_none_or(|p| super::serves(i, p)))
+        }
         Err(e) if e.kind() == Kind::NotFound => None,
         Err(e) => return Err(e),
     };
@@ -77,12 +79,4 @@ pub fn ensure(
             fetch(progress)
         }
     }
-}
-
-fn fits(image: &Image, platform: Option<&Platform>) -> bool {
-    let Some(wanted) = platform else { return true };
-    let is = Platform::new(&image.os, &image.architecture, &image.variant);
-    wanted.os == is.os
-        && wanted.architecture == is.architecture
-        && (wanted.variant.is_empty() || is.variant.is_empty() || wanted.variant == is.variant)
 }

@@ -189,7 +189,7 @@ impl ImageFilter {
 }
 
 /// Whether an image is used from another store (`--storage-opt overlay.imagestore`).
-fn is_lent(paths: &Paths, image: &Image) -> bool {
+pub(super) fn is_lent(paths: &Paths, image: &Image) -> bool {
     image.layers.last().is_some_and(|top| lent::is_lent(paths, top))
 }
 

@@ -101,16 +101,23 @@ pub fn find(ctx: &Context, store: &Store, name: &str) -> Result<Image, Error> {
 pub fn check_platform(ctx: &Context, name: &str, platform: &str) -> Result<(), Error> {
     let wanted: Platform = platform.parse()?;
     let image = find(ctx, &ctx.store()?, name)?;
-    let own = Platform::new(&image.os, &image.architecture, &image.variant);
-    let variant = wanted.variant.is_empty() || wanted.variant == own.variant;
-    if wanted.os == own.os && wanted.architecture == own.architecture && variant {
+    if serves(&image, &wanted) {
         return Ok(());
     }
+    let own = Platform::new(&image.os, &image.architecture, &image.variant);
     let text = format!(
         "image with reference {name} was found but does not provide the specified platform ({wanted})"
     );
     Err(Error::new(Kind::NotFound, text)
         .hint(format!("it is for {own}: rcon pull --platform {wanted} {name}")))
+}
+
+/// Whether an image is for a platform; a variant counts only where both name one.
+fn serves(image: &Image, wanted: &Platform) -> bool {
+    let own = Platform::new(&image.os, &image.architecture, &image.variant);
+    wanted.os == own.os
+        && wanted.architecture == own.architecture
+        && (wanted.variant.is_empty() || own.variant.is_empty() || wanted.variant == own.variant)
 }
 
 /// Whether the store has an image of that name or id.

@@ -4,7 +4,6 @@ use super::list::ImageFilter;
 use super::rmi::{Removal, delete};
 use super::{Context, Error, Kind};
 use crate::engine::filter::Filters;
-use crate::storage::lent;
 
 /// Keys of `--filter`.
 const FILTERS: &[&str] = &["label", "label!", "until"];
@@ -31,7 +30,7 @@ pub fn prune(ctx: &Context, all: bool, filters: &[String]) -> Result<PrunedImage
     for image in store.list_images()? {
         let used = containers.iter().any(|c| c.image_id.as_ref() == Some(&image.id));
         // What is another store's is read-only: it would come back.
-        let lent = image.layers.last().is_some_and(|top| lent::is_lent(&ctx.paths, top));
+        let lent = super::list::is_lent(&ctx.paths, &image);
         if used || lent || !(all || image.names.is_empty()) || !filter.wants(&image, 0) {
             continue;
         }

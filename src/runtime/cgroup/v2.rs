@@ -192,7 +192,7 @@ pub(super) fn restrict_devices(dir: &OwnedFd, relative: &str, access: &Access) -
         bpf::attach_device_program(dir.as_fd(), program.as_fd())
     };
     match attach() {
-        // In a user namespace nobody may, as nobody may make a device there: what its user may open is the limit.
+        // In a user namespace, and without root, nobody may, as nobody may make a device then: what its user may open is the limit.
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied && is_without_root() => {
             tracing::debug!("the device filter of {relative} is left off: {e}");
             Ok(())

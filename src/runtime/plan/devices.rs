@@ -102,7 +102,7 @@ fn for_user_namespace(node: &DevicePlan, namespaces: &NamespacePlan) -> Result<H
     let host = |n: u32, ranges: &[Range]| {
         ranges.iter().find(|r| r.inside <= n && n - r.inside < r.count).map(|r| r.outside + (n - r.inside))
     };
-    let maps = namespaces.maps.as_ref().filter(|_| !namespaces.clones_in_child);
+    let maps = namespaces.maps.as_ref().filter(|_| !namespaces.clones_in_child());
     let owner = maps.and_then(|(uids, gids)| Some((host(node.uid, uids)?, host(node.gid, gids)?)));
     match owner.and_then(|owner| make_node(node, owner).ok()) {
         Some(tree) => Ok(HostTree::Made(tree)),

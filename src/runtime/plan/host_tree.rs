@@ -54,7 +54,7 @@ impl Wanted {
 
     /// Makes it, or leaves it to the child.
     pub(crate) fn tree(self, namespaces: &NamespacePlan) -> Result<HostTree> {
-        match namespaces.clones_in_child {
+        match namespaces.clones_in_child() {
             true => Ok(HostTree::InChild(self)),
             false => self.make().map(HostTree::Made),
         }

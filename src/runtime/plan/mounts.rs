@@ -161,7 +161,7 @@ fn what(
         if let Some(source) = below_earlier(i, source, context) {
             return Ok(What::BindLater { source, of: Of::OwnRoot, shift });
         }
-        if context.namespaces.clones_in_child {
+        if context.namespaces.clones_in_child() {
             // The child stands elsewhere.
             let source = std::path::absolute(source).map_err(|e| {
                 Error::spec(format!("mounts[{i}].source"), format!("{}: {e}", source.display()))

@@ -24,8 +24,8 @@ pub(crate) struct NamespacePlan {
     pub time_offsets: String,
     /// We are in a user namespace ourselves, as podman's runtime is without root.
     pub lent: bool,
-    /// We may clone no mounts, and the child may, in its user namespace.
-    pub clones_in_child: bool,
+    /// We have none of root's capabilities: what we may not, the child may in its user namespace.
+    pub without_root: bool,
 }
 
 impl NamespacePlan {
@@ -42,7 +42,7 @@ impl NamespacePlan {
             maps: None,
             time_offsets: String::new(),
             lent: idmap::user_above().is_some(),
-            clones_in_child: false,
+            without_root: !caps::has("SYS_ADMIN"),
         };
         for (kind, fd) in given {
             out.joined.push((*kind, fd::dup(fd, 3)?));
@@ -74,8 +74,6 @@ impl NamespacePlan {
             out.unshare_cgroup_late = true;
         }
         out.read_maps(linux)?;
-        let other_user = out.maps.is_some() || out.joined_user().is_some();
-        out.clones_in_child = other_user && out.is_new(ns::Kind::Mount) && !caps::has("SYS_ADMIN");
         out.read_time_offsets(linux)?;
         Ok(out)
     }
@@ -83,6 +81,18 @@ impl NamespacePlan {
     /// The user namespace to join, if one is.
     pub(crate) fn joined_user(&self) -> Option<&OwnedFd> {
         self.joined.iter().find(|(kind, _)| *kind == ns::Kind::User).map(|(_, file)| file)
+    }
+
+    /// Whether we may clone no mounts, and the child may, in its user namespace.
+    pub(crate) fn clones_in_child(&self) -> bool {
+        let other_user = self.maps.is_some() || self.joined_user().is_some();
+        self.without_root && other_user && self.is_new(ns::Kind::Mount)
+    }
+
+    /// Whether supplementary groups that cannot be given up are a user's own, who gains nothing by keeping them. Root's
+    /// would be: a user namespace that denies `setgroups` is refused to root (rule R1).
+    pub(crate) fn groups_are_a_users(&self) -> bool {
+        self.without_root || self.lent
     }
 
     /// Whether the container is in another user namespace than the machine's.

@@ -12,7 +12,7 @@ use crate::sys::{fd, limits, mount, ns};
 pub(in crate::runtime) fn join(plan: &NamespacePlan, keep_groups: bool) -> Step<()> {
     if plan.joined_user().is_some() {
         // The process between us and our parent has joined all; its ids are not those of the namespace.
-        return become_root_of_user_namespace(keep_groups);
+        return become_root_of_user_namespace(plan, keep_groups);
     }
     if plan.maps.is_some() {
         // The parent has joined them around the clone: they belong to the host's user namespace.
@@ -47,11 +47,11 @@ pub(in crate::runtime) fn join_cgroup(files: &[OwnedFd]) -> Step<()> {
 }
 
 /// In a new user namespace: our ids, unmapped until now, become its root.
-pub(in crate::runtime) fn become_root_of_user_namespace(keep_groups: bool) -> Step<()> {
+pub(in crate::runtime) fn become_root_of_user_namespace(plan: &NamespacePlan, keep_groups: bool) -> Step<()> {
     let groups = if keep_groups { Ok(()) } else { limits::set_groups(&[]) };
     let groups = match groups {
-        // We may do anything in it; so it is one whose maps a user without root wrote, and all groups stay.
-        Err(e) if e.is(libc::EPERM) => Ok(()),
+        // It is one whose maps a user without root wrote, who keeps his groups.
+        Err(e) if e.is(libc::EPERM) && plan.groups_are_a_users() => Ok(()),
         other => other,
     };
     groups
