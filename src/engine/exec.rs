@@ -39,8 +39,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// It does not run in time; a store that cannot be read.
 pub fn wait_until_running(ctx: &Context, name: &str, limit: Duration) -> Result<(), Error> {
     let began = Instant::now();
+    let store = ctx.store()?;
     loop {
-        match Container::find(ctx, &ctx.store()?, name) {
+        match Container::find(ctx, &store, name) {
             Ok(container) if matches!(container.phase, Phase::Running(_)) => return Ok(()),
             Ok(_) => {}
             Err(e) if e.kind() == Kind::NotFound => {}

@@ -54,14 +54,20 @@ pub fn rm(
     }
     let going: Vec<ContainerId> =
         rest.iter().filter_map(|t| Some(t.found.as_ref().ok()?.id().clone())).collect();
+    for target in &mut rest {
+        if let Ok(c) = &target.found
+            && let Err(needed) = refuse_needed(ctx, &store, c, options, &going)
+        {
+            target.found = Err(needed);
+        }
+    }
     while !rest.is_empty() {
         let later = rest.split_off(rest.len().min(AT_ONCE));
         let ending: Vec<Option<Removal>> =
-            rest.iter().map(|t| begin(ctx, &store, t.found.as_ref().ok()?, (options, &going))).collect();
+            rest.iter().map(|t| begin(ctx, t.found.as_ref().ok()?, options)).collect();
         for (target, ending) in rest.into_iter().zip(ending) {
             let result = match target.found {
-                Ok(c) => refuse_needed(ctx, &store, &c, options, &going)
-                    .and_then(|()| one(ctx, &store, &c, options, ending, report)),
+                Ok(c) => one(ctx, &store, &c, options, ending, report),
                 Err(e) => Err(e),
             };
             report(Done { given: target.given, result });
@@ -73,18 +79,9 @@ pub fn rm(
 
 /// Kills it without waiting, where it is to be killed at once: the containers of one command end side by side.
 /// What cannot be told is told again, with its error, when its turn comes.
-fn begin(
-    ctx: &Context,
-    store: &Store,
-    container: &Container,
-    (options, going): (&RemoveOptions, &[ContainerId]),
-) -> Option<Removal> {
+fn begin(ctx: &Context, container: &Container, options: &RemoveOptions) -> Option<Removal> {
     let at_once = options.force && options.timeout.unwrap_or(0) == 0 && container.alive();
-    if at_once && refuse_needed(ctx, store, container, options, going).is_ok() {
-        client::remove(&ctx.paths, container.id()).ok()
-    } else {
-        None
-    }
+    at_once.then(|| client::remove(&ctx.paths, container.id()).ok()).flatten()
 }
 
 /// Podman keeps a container whose network others use until they are removed, or go with it.

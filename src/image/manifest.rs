@@ -3,6 +3,8 @@
 //! Strict means (rule R11, CVE-2021-41190): a document is a manifest or an index, never both; its own media type
 //! and the transport's must agree where both say something; a digest is a digest. Pure, no I/O.
 
+mod form;
+
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
@@ -10,6 +12,7 @@ use serde::Deserialize;
 use super::Error;
 use crate::model::digest::Digest;
 use crate::model::image::Platform;
+pub use form::Form;
 
 /// OCI index.
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::env::Env;
 use super::error::Error;
-use super::manifest::{DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
+use super::manifest::{DOCKER_MANIFEST, Form};
 use super::progress::{LayerState, Progress};
 use super::registries::{Registries, Source};
 use super::registry::upload::Begun;
@@ -39,13 +39,14 @@ pub enum Packing {
     Zstd,
 }
 
-/// Form of the manifest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// OCI.
-    Oci,
-    /// docker's version 2, schema 2.
-    Docker,
+impl Packing {
+    /// As media types end.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
 }
 
 /// What is to be pushed and how.
@@ -232,7 +233,7 @@ impl OnePush<'_> {
         made?;
         let digest = Digest::sha256(hasher.finalize().into());
         self.remote.finish_upload(upload, &digest, Bytes::new(), told).await?;
-        let media_type = layer_type(self.form(), packing);
+        let media_type = self.form().layer(packing.word());
         Ok(Blob { digest, diff_id: diff_id.clone(), media_type, size, source: self.remote.reference.name() })
     }
 
@@ -247,7 +248,7 @@ impl OnePush<'_> {
     fn manifest(&self, blobs: &[Blob], config_size: u64) -> Result<(&'static str, Vec<u8>), Error> {
         let packed = blobs.iter().any(|b| b.media_type.ends_with("zstd"));
         let form = if packed { Form::Oci } else { self.form() };
-        let media_type = if form == Form::Docker { DOCKER_MANIFEST } else { OCI_MANIFEST };
+        let media_type = form.manifest();
         if let Some(d) = self.store.document(&self.request.image.manifest)?
             && d.media_type == media_type
             && let Ok(v) = serde_json::from_slice::<Value>(&d.bytes)
@@ -260,35 +261,20 @@ impl OnePush<'_> {
         let layers: Vec<Value> = blobs
             .iter()
             .map(|b| {
-                let packing = if b.media_type.ends_with("zstd") { Packing::Zstd } else { Packing::Gzip };
-                let plain = !b.media_type.ends_with("zstd") && !b.media_type.ends_with("gzip");
-                let of_form = match (form, plain) {
-                    (Form::Oci, true) => OCI_LAYER.to_owned(),
-                    (Form::Docker, true) => DOCKER_LAYER.to_owned(),
-                    (form, false) => layer_type(form, packing),
-                };
+                let of_form = form
+                    .layer(["zstd", "gzip"].into_iter().find(|p| b.media_type.ends_with(p)).unwrap_or(""));
                 json!({ "mediaType": of_form, "digest": b.digest, "size": b.size })
             })
             .collect();
-        let config = if form == Form::Docker { DOCKER_CONFIG } else { OCI_CONFIG };
         let document = json!({
             "schemaVersion": 2,
             "mediaType": media_type,
-            "config": { "mediaType": config, "digest": self.request.image.id, "size": config_size },
+            "config": { "mediaType": form.config(), "digest": self.request.image.id, "size": config_size },
             "layers": layers,
         });
         let bytes = serde_json::to_vec(&document)
             .map_err(|e| Error::Invalid { what: "new manifest".into(), why: e.to_string() })?;
         Ok((media_type, bytes))
-    }
-}
-
-fn layer_type(form: Form, packing: Packing) -> String {
-    match (form, packing) {
-        (Form::Oci, Packing::Gzip) => format!("{OCI_LAYER}+gzip"),
-        (Form::Oci, Packing::Zstd) => format!("{OCI_LAYER}+zstd"),
-        (Form::Docker, Packing::Gzip) => format!("{DOCKER_LAYER}.gzip"),
-        (Form::Docker, Packing::Zstd) => format!("{DOCKER_LAYER}.zstd"),
     }
 }
 

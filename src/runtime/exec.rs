@@ -96,12 +96,12 @@ pub fn exec(request: Request<'_>) -> Result<Executed, Error> {
         let mask = cpus.iter().filter(|&&c| c < 64).fold(0_u64, |mask, cpu| mask | 1 << cpu);
         tracing::debug!("nsexec: affinity: {mask:#x}");
     }
-    let mut born = plan.bear(target)?;
+    let mut born = plan.bear(target);
     if let (Some(cgroup), true, true) = (request.cgroup, request.below.is_unset(), is_busy(&born)) {
         // One that enabled controllers below itself, as systemd does in a container, takes no process any more. The
         // place of its first process does.
         if let Some(place) = cgroup.place_of(request.init_pid) {
-            born = plan.bear(Some(place.as_fd()))?;
+            born = plan.bear(Some(place.as_fd()));
         }
     }
     let (child, socket) = born.map_err(|e| match e {
@@ -164,20 +164,20 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// Makes the process, in the container's pid namespace. An error of the clone itself is the inner one.
-    fn bear(&self, cgroup: Option<BorrowedFd<'_>>) -> Result<Result<Born, Error>, Error> {
+    /// Makes the process, in the container's pid namespace.
+    fn bear(&self, cgroup: Option<BorrowedFd<'_>>) -> Result<Born, Error> {
         let (socket, theirs) = socket::pair(socket::Kind::SeqPacket)?;
         let args = CloneArgs { flags: 0, cgroup };
         if self.enters_between {
             let enter = || self.enter_between();
-            let child = inside::sibling(&args, enter, &CloneArgs::default(), || run(self, theirs));
-            return Ok(child.map(|child| (child, socket)));
+            let child = inside::sibling(&args, enter, &CloneArgs::default(), || run(self, theirs))?;
+            return Ok((child, socket));
         }
         let own = ns::open_of_self(ns::Kind::Pid)?;
         ns::join_process(self.request.init, ns::Kind::Pid.flag()).map_err(gone)?;
         let child = process::clone(&args, || run(self, theirs));
         super::spawn::come_back(&own, ns::Kind::Pid)?;
-        Ok(child.map(|child| (child, socket)).map_err(Error::from))
+        Ok((child?, socket))
     }
 
     /// What the process between enters: the user namespace, which gives the rights for the others, and that of pids,
@@ -212,8 +212,7 @@ fn namespaces_of(pid: i32, others_only: bool) -> Result<u64, Error> {
 }
 
 fn is_ours(pid: i32, kind: ns::Kind) -> Result<bool, Error> {
-    let (theirs, ours) = (fd::stat(ns::open_of(pid, kind)?)?, fd::stat(ns::open_of_self(kind)?)?);
-    Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino))
+    Ok(ns::identity_of(pid, kind)? == ns::identity(ns::open_of_self(kind)?)?)
 }
 
 /// A child that has not executed its program yet; dropped, it is killed and reaped.
@@ -320,6 +319,7 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
         // In it no hard limit can be raised, whatever we may here.
         limits::raise_hard_of(0, &process.rlimits);
     }
+    give_up_groups(plan)?;
     ns::join_process(plan.request.init, plan.join).during(|| "entering the container".into())?;
     let pty = make_terminal(plan)?;
     place(plan, pty, kept)?;
@@ -335,6 +335,15 @@ fn start(plan: &Plan<'_>, socket: &OwnedFd, kept: &OwnedFd) -> Step<std::convert
     security::confine_told(process, plan.request.seccomp, kept)?;
     die_with_parent(plan)?;
     Err(command::execute(process, path))
+}
+
+/// Root's supplementary groups, while they can still be given up: the user namespace that is entered may deny
+/// `setgroups`, and they would open in it what they open on the machine (rule R1).
+fn give_up_groups(plan: &Plan<'_>) -> Step<()> {
+    match plan.user_namespace && caps::has("SETGID") && plan.join & ns::Kind::User.flag() != 0 {
+        true => limits::set_groups(&[]).during(|| "giving up the groups".into()),
+        false => Ok(()),
+    }
 }
 
 fn die_with_parent(plan: &Plan<'_>) -> Step<()> {

@@ -11,7 +11,6 @@ use super::plan::Plan;
 use super::plan::namespaces::NamespacePlan;
 use super::sync::{self, Up};
 use super::{Error, init};
-use crate::sys::proc::Proc;
 use crate::sys::process::{self, Child, CloneArgs};
 use crate::sys::{self, ns, socket};
 
@@ -104,10 +103,7 @@ fn enter(plan: &NamespacePlan) -> sys::Result<()> {
         ns::join(file, *kind)?;
     }
     if plan.is_new(ns::Kind::Time) {
-        ns::unshare(ns::Kind::Time.flag())?;
-        if !plan.time_offsets.is_empty() {
-            Proc::host()?.write("self/timens_offsets".as_ref(), plan.time_offsets.as_bytes())?;
-        }
+        plan.unshare_time()?;
     }
     Ok(())
 }

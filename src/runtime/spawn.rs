@@ -16,7 +16,6 @@ use super::plan::namespaces::NamespacePlan;
 use super::seccomp::{Filter, notify::Agent};
 use super::sync::Up;
 use super::{Error, init, inside, maps, netdev, sync};
-use crate::sys::proc::Proc;
 use crate::sys::process::{self, CloneArgs, ExitStatus, PidFd};
 use crate::sys::{idmap, limits, ns, socket};
 
@@ -350,11 +349,7 @@ impl Around {
         // Of a new user namespace its own root makes it (`steps::namespaces`).
         if plan.is_new(ns::Kind::Time) && plan.maps.is_none() {
             self.back.push((ns::Kind::Time, ns::open_of_self(ns::Kind::Time)?));
-            ns::unshare(ns::Kind::Time.flag())?;
-            if !plan.time_offsets.is_empty() {
-                let file = Path::new("self/timens_offsets");
-                Proc::host()?.write(file, plan.time_offsets.as_bytes())?;
-            }
+            plan.unshare_time()?;
         }
         Ok(())
     }

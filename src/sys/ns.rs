@@ -96,6 +96,30 @@ pub fn open_path(path: &Path, kind: Kind) -> Result<OwnedFd> {
 
 const NS_GET_NSTYPE: u64 = 0xb703;
 
+/// Which namespace one is, as long as it exists: device and inode of its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity(u64, u64);
+
+/// The identity of an open namespace.
+pub fn identity(namespace: impl AsFd) -> Result<Identity> {
+    fd::stat(namespace).map(|found| Identity(found.st_dev, found.st_ino))
+}
+
+/// The identity of a process's namespace of a kind.
+pub fn identity_of(pid: i32, kind: Kind) -> Result<Identity> {
+    identity(open_of(pid, kind)?)
+}
+
+/// The processes that are in a namespace, by ascending pid as we see them. One that we may not look at is left out.
+pub fn members(namespace: Identity, kind: Kind) -> Result<Vec<i32>> {
+    let entries = std::fs::read_dir("/proc").call("readdir", || "/proc".into())?;
+    let numbers = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let mut found: Vec<i32> =
+        numbers.filter(|&pid| identity_of(pid, kind).is_ok_and(|its| its == namespace)).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
 /// Joins a namespace.
 pub fn join(namespace: impl AsFd, kind: Kind) -> Result<()> {
     join_raw(namespace.as_fd().as_raw_fd(), kind.flag(), kind.file())

@@ -10,17 +10,10 @@ fn sandbox(name: &str) -> Sandbox {
     Sandbox::with_images(name, &["busybox"])
 }
 
-fn sleeper(s: &Sandbox, flags: &[&str]) {
-    let mut all = vec!["run", "-d"];
-    all.extend_from_slice(flags);
-    all.extend_from_slice(&["busybox", "sleep", "1000"]);
-    s.rcon(all).ok();
-}
-
 #[test]
 fn a_container_with_rm_is_restarted_and_goes_when_it_ends() {
     let s = sandbox("ds-restart");
-    sleeper(&s, &["--rm", "--name", "c"]);
+    s.sleeper(&["--rm", "--name", "c"]);
     s.rcon(["exec", "c", "touch", "/kept"]).ok();
     for _ in 0..2 {
         s.rcon(["restart", "-t", "0", "c"]).ok();
@@ -69,9 +62,9 @@ fn an_interrupted_question_is_no_failure() {
 #[test]
 fn a_linked_container_tells_execs_of_the_other_one_too() {
     let s = sandbox("ds-link");
-    sleeper(&s, &["--name", "db"]);
-    sleeper(&s, &["--name", "web", "--link", "db:store", "-e", "STORE_NAME=mine"]);
-    sleeper(&s, &["--name", "app", "--link", "db:store"]);
+    s.sleeper(&["--name", "db"]);
+    s.sleeper(&["--name", "web", "--link", "db:store", "-e", "STORE_NAME=mine"]);
+    s.sleeper(&["--name", "app", "--link", "db:store"]);
     let env = |name: &str| s.rcon(["exec", name, "env"]).ok().to_owned();
     assert!(env("app").contains("STORE_NAME=/app/store"), "{}", env("app"));
     assert!(env("web").contains("STORE_NAME=mine"), "what the caller said stays");
@@ -93,7 +86,7 @@ fn a_working_directory_is_there_before_the_first_start() {
 #[test]
 fn sizes_are_those_of_the_files() {
     let s = sandbox("ds-size");
-    sleeper(&s, &["--name", "c"]);
+    s.sleeper(&["--name", "c"]);
     let size = || s.rcon(["ps", "-s", "--format", "{{.Size}}"]).ok().to_owned();
     assert!(size().starts_with("0B (virtual "), "{}", size());
     s.rcon(["exec", "c", "sh", "-c", "mkdir /d; echo 1 >/d/f; ln /d/f /d/g"]).ok();
@@ -137,10 +130,10 @@ fn a_port_is_published_on_the_address_of_a_bridge_that_is_not_there_yet() {
 fn a_container_of_no_network_gets_none_and_one_that_lost_its_last_does() {
     let s = sandbox("ds-none");
     s.rcon(["network", "create", "n"]).ok();
-    sleeper(&s, &["--name", "lonely", "--network", "none"]);
+    s.sleeper(&["--name", "lonely", "--network", "none"]);
     let refused = s.rcon(["network", "connect", "n", "lonely"]);
     assert!(refused.fails(1).contains("in private (none) mode"), "{}", refused.stderr);
-    sleeper(&s, &["--name", "c"]);
+    s.sleeper(&["--name", "c"]);
     s.rcon(["network", "disconnect", "bridge", "c"]).ok();
     s.rcon(["network", "connect", "n", "c"]).ok();
     assert_eq!(s.inspect("c", "{{range $k, $v := .NetworkSettings.Networks}}{{$k}} {{end}}"), "n ");
@@ -215,7 +208,7 @@ fn codes_and_words() {
         let done = s.rcon(args);
         assert!(done.fails(code).contains(why), "{args:?}: {}", done.stderr);
     }
-    sleeper(&s, &["--name", "up", "-v", "v:/v:ro"]);
+    s.sleeper(&["--name", "up", "-v", "v:/v:ro"]);
     let twice = s.rcon(["network", "connect", "bridge", "up"]);
     let want = "endpoint with name up already exists in network bridge";
     assert!(twice.fails(1).contains(want), "{}", twice.stderr);
@@ -230,9 +223,9 @@ fn codes_and_words() {
 fn a_restart_keeps_the_addresses_that_others_know() {
     let s = sandbox("ds-address");
     s.rcon(["network", "create", "n"]).ok();
-    sleeper(&s, &["--name", "db"]);
+    s.sleeper(&["--name", "db"]);
     s.rcon(["network", "connect", "n", "db"]).ok();
-    sleeper(&s, &["--name", "app", "--link", "db"]);
+    s.sleeper(&["--name", "app", "--link", "db"]);
     let addresses =
         || s.inspect("db", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}} {{end}}");
     let before = addresses();
@@ -262,7 +255,7 @@ fn networks_with_addresses_that_are_not_for_containers_and_without_ipv4() {
         r#"{"router":"10.77.0.2","nas":"10.77.0.4"} true"#
     );
     for (name, ip) in [("a", "10.77.0.3"), ("b", "10.77.0.5")] {
-        sleeper(&s, &["--name", name, "--network", "n"]);
+        s.sleeper(&["--name", name, "--network", "n"]);
         assert_eq!(s.inspect(name, "{{.NetworkSettings.Networks.n.IPAddress}}"), ip);
     }
     let taken = s.rcon(["run", "--rm", "--network", "n", "--ip", "10.77.0.4", "busybox", "true"]);
@@ -271,7 +264,7 @@ fn networks_with_addresses_that_are_not_for_containers_and_without_ipv4() {
     let shape =
         s.rcon(["network", "inspect", "-f", "{{.EnableIPv4}} {{.EnableIPv6}} {{len .IPAM.Config}}", "six"]);
     assert_eq!(shape.ok(), "false true 1");
-    sleeper(&s, &["--name", "c"]);
+    s.sleeper(&["--name", "c"]);
     let named = "com.docker.network.endpoint.ifname=mine0";
     s.rcon(["network", "connect", "--driver-opt", named, "six", "c"]).ok();
     s.rcon(["exec", "c", "ip", "link", "show", "mine0"]).ok();

@@ -9,26 +9,19 @@ fn sandbox(name: &str) -> Sandbox {
     Sandbox::with_images(name, &["busybox"])
 }
 
-fn sleeper(s: &Sandbox, flags: &[&str]) {
-    let mut all = vec!["run", "-d"];
-    all.extend_from_slice(flags);
-    all.extend_from_slice(&["busybox", "sleep", "1000"]);
-    s.rcon(all).ok();
-}
-
 #[test]
 fn a_link_on_ones_own_network_follows_the_container() {
     let s = sandbox("dw-links");
     s.rcon(["network", "create", "n1"]).ok();
     // Neither has to be there yet.
-    sleeper(&s, &["--name", "second", "--network", "n1", "--link", "first:foo", "--link", "third:bar"]);
+    s.sleeper(&["--name", "second", "--network", "n1", "--link", "first:foo", "--link", "third:bar"]);
     let resolves = |name: &str| s.rcon(["exec", "second", "ping", "-c", "1", "-W", "2", name]).code == 0;
     assert!(!resolves("foo"));
-    sleeper(&s, &["--name", "first", "--network", "n1"]);
+    s.sleeper(&["--name", "first", "--network", "n1"]);
     assert!(resolves("foo") && resolves("first"));
     // Another container takes its address meanwhile.
     s.rcon(["stop", "-t", "0", "first"]).ok();
-    sleeper(&s, &["--name", "other", "--network", "n1"]);
+    s.sleeper(&["--name", "other", "--network", "n1"]);
     s.rcon(["start", "first"]).ok();
     assert!(resolves("foo"));
     s.rcon(["network", "create", "n2"]).ok();
@@ -44,8 +37,8 @@ fn a_link_on_ones_own_network_follows_the_container() {
 #[test]
 fn links_of_the_default_network_know_the_host_name_and_look_through_shared_networks() {
     let s = sandbox("dw-oldlinks");
-    sleeper(&s, &["--name", "db", "-h", "fred"]);
-    sleeper(&s, &["--name", "beside", "--network", "container:db"]);
+    s.sleeper(&["--name", "db", "-h", "fred"]);
+    s.sleeper(&["--name", "beside", "--network", "container:db"]);
     s.rcon(["run", "--rm", "--link", "beside:x", "busybox", "ping", "-c", "1", "fred"]).ok();
     for (flags, why) in [
         (["--link", "bogus:x"].as_slice(), "could not get container for bogus"),
@@ -177,7 +170,7 @@ fn the_clients_config_file_is_heeded() {
 fn listings_and_inspect_have_dockers_shapes() {
     let s = sandbox("dw-shapes");
     s.rcon(["tag", "busybox", "busybox:moving"]).ok();
-    sleeper(&s, &["--name", "c", "--network", "none", "--tmpfs", "/t:size=1m,mode=1770", "-v", "vol:/v"]);
+    s.sleeper(&["--name", "c", "--network", "none", "--tmpfs", "/t:size=1m,mode=1770", "-v", "vol:/v"]);
     s.rcon([
         "create",
         "--name",
@@ -213,7 +206,7 @@ fn listings_and_inspect_have_dockers_shapes() {
 fn a_network_goes_though_stopped_containers_name_it() {
     let s = sandbox("dw-netrm");
     s.rcon(["network", "create", "n1"]).ok();
-    sleeper(&s, &["--name", "c", "--network", "n1"]);
+    s.sleeper(&["--name", "c", "--network", "n1"]);
     let used = s.rcon(["network", "rm", "n1"]);
     assert!(used.fails(1).contains("has active endpoints"), "{}", used.stderr);
     s.rcon(["stop", "-t", "0", "c"]).ok();
@@ -223,7 +216,7 @@ fn a_network_goes_though_stopped_containers_name_it() {
     s.rcon(["network", "create", "n2", "-o", "com.docker.network.bridge.host_binding_ipv4=127.0.0.1"]).ok();
     s.rcon(["network", "connect", "n2", "c"]).ok();
     s.rcon(["start", "c"]).ok();
-    sleeper(&s, &["--name", "p", "--network", "n2", "-p", "8080:80"]);
+    s.sleeper(&["--name", "p", "--network", "n2", "-p", "8080:80"]);
     eventually("the port is published", || s.rcon(["port", "p"]).stdout.contains("127.0.0.1:8080"));
     for (args, why) in [
         (["connect", "host", "c"], "cannot connect container to host network"),
@@ -325,7 +318,7 @@ fn commits_of_the_just_ended_and_their_changes() {
 #[test]
 fn words_that_scripts_look_for() {
     let s = sandbox("dw-words");
-    sleeper(&s, &["-p", "8080:80"]);
+    s.sleeper(&["-p", "8080:80"]);
     let dir = s.dir().display().to_string();
     for (flags, why) in [
         (["-p", "8080:80"].as_slice(), "port is already allocated"),

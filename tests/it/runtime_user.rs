@@ -146,3 +146,44 @@ fn ranges_of_ids_are_mapped_by_the_helpers() {
         nix::mount::umount(file).expect("umount");
     }
 }
+
+/// Opened by a user, who may not give up groups there.
+fn denying_namespace() -> (std::process::Child, PathBuf) {
+    let id = USER.to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "unshare", "--user", "--map-root-user"]);
+    command.args(["sh", "-c", "echo there; exec sleep 1000"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("setpriv");
+    let mut told = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().expect("piped"), &mut told).expect("it is there");
+    let file = PathBuf::from(format!("/proc/{}/ns/user", child.id()));
+    (child, file)
+}
+
+/// Rule R1: what root's groups open on the machine they would open in there, too.
+#[test]
+fn roots_groups_do_not_enter_a_user_namespace_that_denies_setgroups() {
+    let s = Sandbox::new("rt-user-groups");
+    let (mut holder, namespace) = denying_namespace();
+    let bundle = crate::support::bundle::bundle(&s, "denied", "id -G", |spec| {
+        let namespaces = spec["linux"]["namespaces"].as_array_mut().expect("namespaces");
+        namespaces.push(json!({ "type": "user", "path": namespace }));
+    });
+    let state = crate::support::bundle::state(&s);
+    let refused = s.rcon(["runtime", "--root", &state, "run", "-b", &bundle.to_string_lossy(), "denied"]);
+    holder.kill().and_then(|()| holder.wait()).expect("sleep");
+    let named = refused.stderr.contains("becoming root of the user namespace");
+    assert!(refused.code == 1 && named, "{}{}", refused.stdout, refused.stderr);
+
+    let user = User::new(&s);
+    user.change(|spec| spec["process"]["args"] = json!(["sleep", "1000"]));
+    let mut detached = user.command(&["run", "-d", "lives"]);
+    assert!(detached.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("setpriv").success());
+    let root = user.own.join("run/rcon-runtime");
+    let mut command = Command::new("setpriv");
+    command.args(["--groups", "4,24"]).arg(crate::support::rcon_binary());
+    command.args(["runtime", "--root"]).arg(&root).args(["exec", "lives", "sh", "-c", "id -G"]);
+    let seen = Done::from(&command.stdin(Stdio::null()).output().expect("setpriv"));
+    user.rcon(&["delete", "-f", "lives"]).ok();
+    assert_eq!(seen.ok(), "0");
+}

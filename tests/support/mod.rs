@@ -123,6 +123,12 @@ impl Sandbox {
         sandbox
     }
 
+    /// Runs a container of busybox, with these flags, that sleeps.
+    pub fn sleeper(&self, flags: &[&str]) {
+        let words = ["run", "-d"].iter().chain(flags).chain(&["busybox", "sleep", "1000"]);
+        self.rcon(words).ok();
+    }
+
     /// Folder of this test.
     #[must_use]
     pub fn dir(&self) -> &Path {

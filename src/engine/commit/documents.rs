@@ -8,7 +8,7 @@ use super::CommitOptions;
 use super::changes;
 use crate::engine::error::{Error, Kind};
 use crate::engine::inspect;
-use crate::image::manifest;
+use crate::image::manifest::{self, Form};
 use crate::model::container::ContainerSpec;
 use crate::model::digest::Digest;
 use crate::model::image::Image;
@@ -17,46 +17,13 @@ use crate::storage::Store;
 use crate::storage::images::Document;
 use crate::storage::layers::Layer;
 
-/// Whose media types the documents have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Oci,
-    Docker,
-}
-
-impl Form {
-    /// The form of `-f`.
-    pub(super) fn of(word: Option<&str>) -> Result<Self, Error> {
-        match word {
-            None | Some("" | "oci") => Ok(Self::Oci),
-            Some("docker") => Ok(Self::Docker),
-            Some(other) => {
-                Err(Error::new(Kind::Invalid, format!("unknown image format {other:?}: use oci or docker")))
-            }
-        }
-    }
-
-    pub(super) fn config(self) -> &'static str {
-        match self {
-            Self::Oci => manifest::OCI_CONFIG,
-            Self::Docker => manifest::DOCKER_CONFIG,
-        }
-    }
-
-    fn manifest(self) -> &'static str {
-        match self {
-            Self::Oci => manifest::OCI_MANIFEST,
-            Self::Docker => manifest::DOCKER_MANIFEST,
-        }
-    }
-
-    /// The type of a layer by how it is packed.
-    fn layer(self, packing: &str) -> String {
-        match (self, packing) {
-            (Self::Oci, "") => manifest::OCI_LAYER.to_owned(),
-            (Self::Oci, packing) => format!("{}+{packing}", manifest::OCI_LAYER),
-            (Self::Docker, "") => manifest::DOCKER_LAYER.to_owned(),
-            (Self::Docker, packing) => format!("{}.{packing}", manifest::DOCKER_LAYER),
+/// The form of `-f`.
+pub(super) fn form(word: Option<&str>) -> Result<Form, Error> {
+    match word {
+        None | Some("" | "oci") => Ok(Form::Oci),
+        Some("docker") => Ok(Form::Docker),
+        Some(other) => {
+            Err(Error::new(Kind::Invalid, format!("unknown image format {other:?}: use oci or docker")))
         }
     }
 }

@@ -13,6 +13,7 @@ use super::error::{Error, Kind};
 use super::journal;
 use super::view::Container;
 use crate::image::config as image_config;
+use crate::image::manifest::Form;
 use crate::model::container::{ContainerSpec, Phase};
 use crate::model::digest::Digest;
 use crate::model::image::Image;
@@ -51,7 +52,7 @@ pub struct CommitOptions {
 /// # Errors
 /// No such container, a change that does not parse, a full disk.
 pub fn commit(ctx: &Context, name: &str, options: &CommitOptions) -> Result<Digest, Error> {
-    let form = documents::Form::of(options.format.as_deref())?;
+    let form = documents::form(options.format.as_deref())?;
     let tag = options.name.as_deref().map(|name| target(ctx, name)).transpose()?;
     let store = ctx.store()?;
     let container = Container::find(ctx, &store, name)?;
@@ -140,7 +141,7 @@ fn made_by_us(spec: &ContainerSpec) -> Vec<PathBuf> {
 fn publish(
     store: &Store,
     parent: Option<&Image>,
-    (mut config, form): (serde_json::Value, documents::Form),
+    (mut config, form): (serde_json::Value, Form),
     staged: StagedLayer,
     tag: Option<String>,
 ) -> Result<Digest, Error> {

@@ -271,7 +271,7 @@ fn parse_cidr(what: &str, text: &str) -> Result<(IpAddr, u8), Error> {
 }
 
 /// `ADDRESS/PREFIX` as the network that the address is in.
-fn parse_within(what: &str, text: &str) -> Result<(IpAddr, u8), Error> {
+pub(super) fn parse_within(what: &str, text: &str) -> Result<(IpAddr, u8), Error> {
     let bad = |why: &str| Error::new(Kind::Invalid, format!("invalid {what} {text:?}: {why}"));
     let (address, prefix) = text.split_once('/').ok_or_else(|| bad("want ADDRESS/PREFIX"))?;
     let address: IpAddr = address.parse().map_err(|_| bad("not an IP address"))?;

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, Kind};
 use super::super::random;
+use super::create::{check_interface, parse_within};
+use crate::model::id::check_name;
 use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
 use crate::storage::{Error as StorageError, Store};
 
@@ -101,8 +103,15 @@ pub(in crate::engine) fn take_up(store: &Store, dir: &Path) -> Result<(), Error>
 
 /// The file that a new network gets in `dir`.
 pub(super) fn place(dir: Option<&Path>, name: &str) -> Option<PathBuf> {
-    let name = if name == DEFAULT_NETWORK { "podman" } else { name };
-    dir.map(|dir| dir.join(format!("{name}.json")))
+    dir.map(|dir| dir.join(format!("{}.json", outer_name(name))))
+}
+
+/// The default network's name in files.
+const OUTER_DEFAULT: &str = "podman";
+
+/// A network's name in files.
+fn outer_name(ours: &str) -> &str {
+    if ours == DEFAULT_NETWORK { OUTER_DEFAULT } else { ours }
 }
 
 /// Writes the file of a network that has one.
@@ -111,7 +120,7 @@ pub(super) fn write(network: &Network) -> Result<(), Error> {
     let failed =
         |e: std::io::Error| Error::with_source(Kind::Internal, format!("writing {}", path.display()), e);
     let file = File {
-        name: if network.name == DEFAULT_NETWORK { "podman".to_owned() } else { network.name.clone() },
+        name: outer_name(&network.name).to_owned(),
         id: network.id.clone(),
         driver: network.driver.clone(),
         network_interface: network.interface.clone(),
@@ -170,8 +179,12 @@ fn read(path: &Path) -> Result<Network, String> {
     if path.file_stem().is_none_or(|stem| stem != file.name.as_str()) {
         return Err(format!("the file is not named after its network {:?}", file.name));
     }
+    check_name("network name", &file.name).map_err(|e| e.to_string())?;
+    if !file.network_interface.is_empty() {
+        check_interface(&file.network_interface).map_err(|e| e.to_string())?;
+    }
     let created = file.created.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let name = if file.name == "podman" { DEFAULT_NETWORK.to_owned() } else { file.name };
+    let name = if file.name == OUTER_DEFAULT { DEFAULT_NETWORK.to_owned() } else { file.name };
     Ok(Network {
         interface: file.network_interface,
         id: file.id,
@@ -192,17 +205,12 @@ fn read(path: &Path) -> Result<Network, String> {
 }
 
 fn subnet(of: FileSubnet) -> Result<Subnet, String> {
-    let (address, prefix) = cidr(&of.subnet)?;
+    let (address, prefix) = parse_within("subnet", &of.subnet).map_err(|e| e.to_string())?;
     let range = of.lease_range.map(|r| (r.start_ip, r.end_ip));
     Ok(Subnet { address, prefix, gateway: of.gateway, range, auxiliary: Vec::new() })
 }
 
 fn route(of: FileRoute) -> Result<Route, String> {
-    let (destination, prefix) = cidr(&of.destination)?;
+    let (destination, prefix) = parse_within("route", &of.destination).map_err(|e| e.to_string())?;
     Ok(Route { destination, prefix, gateway: of.gateway, metric: of.metric })
-}
-
-fn cidr(text: &str) -> Result<(IpAddr, u8), String> {
-    let parsed = text.split_once('/').and_then(|(ip, prefix)| Some((ip.parse().ok()?, prefix.parse().ok()?)));
-    parsed.ok_or_else(|| format!("invalid subnet {text:?}"))
 }

@@ -10,6 +10,7 @@ use super::error::{Error, Kind};
 use super::view::Container;
 use crate::model::container::Running;
 use crate::runtime::cgroup::Manager;
+use crate::sys::ns;
 use process::{Host, Process};
 
 /// A table of processes: titles and rows of equal length.
@@ -59,10 +60,6 @@ fn pids(running: &Running) -> Result<Vec<i32>, Error> {
             Error::with_source(Kind::Internal, "reading the container's cgroup", e.to_string())
         });
     }
-    let namespace = |pid: i32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    let Some(own) = namespace(running.init.pid) else { return Ok(Vec::new()) };
-    let entries =
-        std::fs::read_dir("/proc").map_err(|e| Error::with_source(Kind::Internal, "reading /proc", e))?;
-    let all = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
-    Ok(all.filter(|pid| namespace(*pid).as_ref() == Some(&own)).collect())
+    let Ok(own) = ns::identity_of(running.init.pid, ns::Kind::Pid) else { return Ok(Vec::new()) };
+    ns::members(own, ns::Kind::Pid).map_err(|e| Error::with_source(Kind::Internal, "reading /proc", e))
 }

@@ -7,6 +7,7 @@ use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType};
 use crate::runtime::Error;
 use crate::runtime::cgroup::Cgroup;
 use crate::sys::idmap::{self, Range};
+use crate::sys::proc::Proc;
 use crate::sys::{caps, fd, ns};
 
 /// Namespaces of a start.
@@ -105,6 +106,15 @@ impl NamespacePlan {
         self.joined.iter().any(|(kind, _)| *kind == ns::Kind::Cgroup)
     }
 
+    /// Makes the time namespace for the caller's children, and sets its clocks while nobody is in it yet.
+    pub(crate) fn unshare_time(&self) -> crate::sys::Result<()> {
+        ns::unshare(ns::Kind::Time.flag())?;
+        if self.time_offsets.is_empty() {
+            return Ok(());
+        }
+        Proc::host()?.write("self/timens_offsets".as_ref(), self.time_offsets.as_bytes())
+    }
+
     /// Whether a namespace is made.
     pub(crate) fn is_new(&self, kind: ns::Kind) -> bool {
         self.new & kind.flag() != 0 || kind == ns::Kind::Cgroup && self.unshare_cgroup_late
@@ -182,8 +192,7 @@ impl NamespacePlan {
 }
 
 fn is_own(userns: &OwnedFd) -> Result<bool, Error> {
-    let (theirs, ours) = (fd::stat(userns)?, fd::stat(ns::open_of_self(ns::Kind::User)?)?);
-    Ok((theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino))
+    Ok(ns::identity(userns)? == ns::identity(ns::open_of_self(ns::Kind::User)?)?)
 }
 
 fn kind_of(typ: LinuxNamespaceType) -> ns::Kind {

@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use crate::runtime::plan::Plan;
 use crate::runtime::plan::namespaces::NamespacePlan;
 use crate::runtime::sync::{During, Step};
-use crate::sys::proc::Proc;
 use crate::sys::{fd, limits, mount, ns};
 
 /// Joins what the parent could not join for us (pid and time count for children only and are its).
@@ -29,10 +28,7 @@ pub(in crate::runtime) fn join(plan: &NamespacePlan, keep_groups: bool) -> Step<
 /// Makes the time namespace, whose clocks are set before anybody is in it, and enters it.
 pub(in crate::runtime) fn make_time(plan: &NamespacePlan) -> Step<()> {
     let make = || {
-        ns::unshare(ns::Kind::Time.flag())?;
-        if !plan.time_offsets.is_empty() {
-            Proc::host()?.write("self/timens_offsets".as_ref(), plan.time_offsets.as_bytes())?;
-        }
+        plan.unshare_time()?;
         ns::join(ns::open_path("/proc/self/ns/time_for_children".as_ref(), ns::Kind::Time)?, ns::Kind::Time)
     };
     make().during(|| "making the time namespace".into())
