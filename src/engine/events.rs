@@ -28,14 +28,16 @@ pub struct EventsOptions {
     pub stream: bool,
 }
 
-/// podman's words for what docker calls otherwise.
-fn dockers_word(key: &str, value: &str) -> String {
-    let word = match value {
-        "died" if key == "event" => "die",
-        "remove" if key == "event" => "destroy",
-        other => other,
-    };
-    word.to_owned()
+/// What the journal has for a word of podman's; other words are docker's, as they are there.
+fn dockers_words<'a>(key: &str, value: &'a str) -> Vec<&'a str> {
+    match (key, value) {
+        ("event", "died") => vec!["die"],
+        ("event", "remove") => vec!["destroy", "delete", "remove"],
+        ("event", "exec") => vec!["exec_start"],
+        ("event", "exec_died") => vec!["exec_die"],
+        ("event", "loadfromarchive") => vec!["load"],
+        (_, value) => vec![value],
+    }
 }
 
 /// Hands events to `sink` until it returns false or `until` is reached.
@@ -51,9 +53,10 @@ pub fn events(
     let mut terms = Vec::new();
     for (key, values) in filters.iter() {
         let key = if key == "status" { "event" } else { key };
-        terms.extend(values.iter().map(|v| (key.to_owned(), dockers_word(key, v))));
+        let words = values.iter().flat_map(|v| dockers_words(key, v));
+        terms.extend(words.map(|word| (key.to_owned(), word.to_owned())));
     }
-    let filter = Filter { since: options.since, until: options.until, terms };
+    let filter = Filter { since: options.since, until: options.until, terms, podman: ctx.podman };
     // Without --since, only what happens from now on; the past alone where nothing is waited for.
     let from_end = options.since.is_none() && options.until.is_none() && options.stream;
     let mut follower = Follower::open(&ctx.paths, filter, from_end)?;

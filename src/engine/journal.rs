@@ -8,11 +8,26 @@ use crate::storage::container_rows::Summary;
 /// Notes that something happened to a container. A journal that cannot be written is no reason to fail a
 /// verb that has done its work.
 pub(crate) fn container(ctx: &Context, action: &str, row: &Summary, extra: &[(&str, String)]) {
+    append(ctx, &of_container(action, row, extra));
+}
+
+/// The same, of what docker alone tells.
+pub(crate) fn dockers_container(ctx: &Context, action: &str, row: &Summary, extra: &[(&str, String)]) {
+    append(ctx, &Event { dockers: true, ..of_container(action, row, extra) });
+}
+
+fn of_container(action: &str, row: &Summary, extra: &[(&str, String)]) -> Event {
     let mut attributes =
         vec![("image".to_owned(), row.image_name.clone()), ("name".to_owned(), row.name.clone())];
     attributes.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
     attributes.extend(row.labels.iter().cloned());
-    note(ctx, "container", action, row.id.as_str(), attributes);
+    Event::now("container", action, row.id.as_str(), attributes)
+}
+
+/// Notes that unused things of a kind were removed, which docker tells of once more as a whole.
+pub(crate) fn pruned(ctx: &Context, kind: &str, reclaimed: u64) {
+    let attributes = vec![("reclaimed".to_owned(), reclaimed.to_string())];
+    append(ctx, &Event { dockers: true, ..Event::now(kind, "prune", "", attributes) });
 }
 
 /// Notes that a container was made; with all that is known of it, where containers.conf asks for that.
@@ -20,11 +35,8 @@ pub(crate) fn created(ctx: &Context, row: &Summary) {
     if !ctx.config.engine.events_inspect_data {
         return container(ctx, "create", row, &[]);
     }
-    let mut attributes =
-        vec![("image".to_owned(), row.image_name.clone()), ("name".to_owned(), row.name.clone())];
-    attributes.extend(row.labels.iter().cloned());
     let inspect = super::inspect::container(ctx, row.id.as_str(), true).ok().map(|all| all.to_string());
-    append(ctx, &Event { inspect, ..event("container", "create", row.id.as_str(), attributes) });
+    append(ctx, &Event { inspect, ..of_container("create", row, &[]) });
 }
 
 /// Notes that something happened to a volume.
@@ -63,18 +75,7 @@ pub(crate) fn network(
 }
 
 fn note(ctx: &Context, kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) {
-    append(ctx, &event(kind, action, id, attributes));
-}
-
-fn event(kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) -> Event {
-    Event {
-        time: jiff::Timestamp::now(),
-        kind: kind.to_owned(),
-        action: action.to_owned(),
-        id: id.to_owned(),
-        attributes,
-        inspect: None,
-    }
+    append(ctx, &Event::now(kind, action, id, attributes));
 }
 
 fn append(ctx: &Context, event: &Event) {

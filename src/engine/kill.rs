@@ -47,7 +47,6 @@ fn one(ctx: &Context, container: &Container, signal: i32) -> Result<ContainerId,
     }
     client::kill(&ctx.paths, id, signal, false)
         .map_err(|e| Error::from(e).context(format!("cannot kill container: {}", container.row.name)))?;
-    super::journal::container(ctx, "kill", &container.row, &[("signal", signal.to_string())]);
     if signal == SIGKILL {
         // As docker: after `kill` the container is down, not about to be. A lost monitor means the same.
         client::wait(&ctx.paths, id, WaitFor::NotRunning).ok();

@@ -58,6 +58,7 @@ pub fn containers(ctx: &Context, filters: &[String]) -> Result<Pruned, Error> {
             pruned.containers.push(c.row.id.to_string());
         }
     }
+    journal::pruned(ctx, "container", pruned.reclaimed);
     Ok(pruned)
 }
 
@@ -92,6 +93,7 @@ pub fn volumes(ctx: &Context, filters: &[String], all: bool) -> Result<Pruned, E
             remove_volume(ctx, &store, &volume.name, &mut pruned)?;
         }
     }
+    journal::pruned(ctx, "volume", pruned.reclaimed);
     Ok(pruned)
 }
 

@@ -68,6 +68,9 @@ fn one(ctx: &Context, store: &Store, container: &Container, wish: StopWish) -> R
             }
         }
     }
+    if container.alive() {
+        super::journal::dockers_container(ctx, "stop", &container.row, &[]);
+    }
     let stopped = Container::find(ctx, store, id.as_str())?;
     start::again(ctx, store, &stopped, &addresses)?;
     super::journal::container(ctx, "restart", &container.row, &[]);

@@ -18,4 +18,23 @@ pub struct Event {
     /// What `inspect` says of a container that was made, where containers.conf asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
+    /// docker tells of it, podman does not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dockers: bool,
+}
+
+impl Event {
+    /// What happens now.
+    #[must_use]
+    pub fn now(kind: &str, action: &str, id: &str, attributes: Vec<(String, String)>) -> Self {
+        Self {
+            time: jiff::Timestamp::now(),
+            kind: kind.to_owned(),
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes,
+            inspect: None,
+            dockers: false,
+        }
+    }
 }

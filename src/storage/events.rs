@@ -84,6 +84,8 @@ pub struct Filter {
     /// `key=value` filters as docker's: values of one key are alternatives, keys are all required. Keys:
     /// `container`, `image`, `volume`, `network`, `event`, `type`, `label`, `id`.
     pub terms: Vec<(String, String)>,
+    /// Without what docker alone tells.
+    pub podman: bool,
 }
 
 impl Filter {
@@ -92,6 +94,7 @@ impl Filter {
     pub fn wants(&self, event: &Event) -> bool {
         if self.since.is_some_and(|since| event.time < since)
             || self.until.is_some_and(|until| event.time > until)
+            || self.podman && event.dockers
         {
             return false;
         }
@@ -264,6 +267,7 @@ mod tests {
             action: action.to_owned(),
             id: format!("{n:064x}"),
             inspect: None,
+            dockers: false,
             attributes: vec![
                 ("name".to_owned(), format!("c{n}")),
                 ("image".to_owned(), "docker.io/library/nginx:latest".to_owned()),

@@ -261,6 +261,65 @@ fn events_tell_of_networks_volumes_names_and_copies() {
     assert!(field.fails(64).contains("can't evaluate field"), "{}", field.stderr);
 }
 
+/// docker tells of each signal of a stop and of each prune; podman of neither, and it has words of its own.
+#[test]
+fn signals_and_prunes_are_events_of_docker_alone() {
+    let s = sandbox("dw-signals");
+    s.sleeper(&["--name", "c", "--init", "-v", "vol:/v"]);
+    s.rcon(["exec", "c", "true"]).ok();
+    s.rcon(["restart", "-t", "10", "c"]).ok();
+    s.rcon(["commit", "-p", "c", "img:1"]).ok();
+    s.rcon(["kill", "-s", "KILL", "c"]).ok();
+    s.rcon(["container", "prune", "-f"]).ok();
+    let life = [
+        "create",
+        "start",
+        "exec_create",
+        "exec_start",
+        "exec_die",
+        "kill",
+        "die",
+        "stop",
+        "start",
+        "restart",
+        "pause",
+        "unpause",
+        "commit",
+        "kill",
+        "die",
+        "destroy",
+    ];
+    let word = |e: &String| e.split(' ').nth(1).expect("an action").trim_end_matches(':').to_owned();
+    assert_eq!(events(&s, "container=c").iter().map(word).collect::<Vec<_>>(), life);
+    let signals = ["--filter", "event=kill", "--format", "{{.Actor.Attributes.signal}}"];
+    let all = ["events", "--since", "0", "--until", "0s"];
+    assert_eq!(s.rcon([&all[..], &signals].concat()).ok(), "15\n9");
+    assert_eq!(events(&s, "image=img:1"), ["image tag img:1"]);
+    let prunes = ["--filter", "event=prune", "--format", "{{.Type}} {{.Actor.Attributes.reclaimed}}"];
+    assert!(s.rcon([&all[..], &prunes].concat()).ok().starts_with("container "));
+
+    let podmans = |more: &[&str]| crate::podman_manner::podman(&s, &[&all[..], more].concat());
+    let told = podmans(&["--filter", "container=c", "--format", "{{.Status}}"]);
+    let life = [
+        "create",
+        "start",
+        "exec",
+        "exec_died",
+        "died",
+        "start",
+        "restart",
+        "pause",
+        "unpause",
+        "commit",
+        "kill",
+        "died",
+        "remove",
+    ];
+    assert_eq!(told.ok().lines().collect::<Vec<_>>(), life);
+    assert_eq!(podmans(&["--filter", "event=exec_died"]).ok().lines().count(), 1);
+    assert_eq!(podmans(&["--filter", "volume=vol", "--format", "{{.Status}}"]).ok(), "create");
+}
+
 #[test]
 fn terminals_are_asked_for_where_there_is_none() {
     let s = sandbox("dw-tty");

@@ -99,14 +99,7 @@ fn bad_format(e: TemplateError, manner: Manner) -> Failure {
 
 /// A field that no event has is told of at once, not with the first event.
 fn known_fields(template: &Template) -> Result<(), TemplateError> {
-    let some = Event {
-        time: jiff::Timestamp::UNIX_EPOCH,
-        kind: String::new(),
-        action: String::new(),
-        id: "0".repeat(64),
-        attributes: Vec::new(),
-        inspect: None,
-    };
+    let some = Event::now("", "", &"0".repeat(64), Vec::new());
     match template.execute(&data(&some)) {
         Err(e) if e.is_unknown_field() => Err(e),
         _ => Ok(()),
@@ -117,6 +110,9 @@ fn known_fields(template: &Template) -> Result<(), TemplateError> {
 fn as_podman(mut event: Event) -> Event {
     let word = match (event.kind.as_str(), event.action.as_str()) {
         ("container", "die") => "died",
+        ("container", "exec_die") => "exec_died",
+        ("container", action) if action.starts_with("exec_start: ") => "exec",
+        ("image", "load") => "loadfromarchive",
         ("container" | "volume" | "network", "destroy") | ("image", "delete") => "remove",
         _ => return event,
     };

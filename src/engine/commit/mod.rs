@@ -71,7 +71,13 @@ pub fn commit(ctx: &Context, name: &str, options: &CommitOptions) -> Result<Dige
     let staged = layer(ctx, &store, &container, &spec, options)?;
     // What the new layer lies upon; a squashed one has all in it.
     let below = if options.squash { None } else { Some(&parent) };
-    let id = publish(&store, below, (config, form), staged, tag)?;
+    let id = publish(&store, below, (config, form), staged, tag.clone())?;
+    if let Some(name) = tag.filter(|_| !ctx.podman) {
+        let name = ctx.shown(
+            &name.parse::<ImageName>().map_err(crate::image::Error::from)?.in_registry(ctx.own_registry()),
+        );
+        journal::named_image(ctx, "tag", id.as_str(), &name, &store.image(&id)?.config.labels);
+    }
     journal::container(ctx, "commit", &container.row, &[("imageID", id.to_string())]);
     Ok(id)
 }
@@ -99,15 +105,18 @@ fn layer(
     let paused = options.pause && matches!(container.phase, Phase::Running(_));
     let paused = match paused.then(|| client::pause(&ctx.paths, container.id())) {
         None => false,
-        Some(Ok(())) => true,
+        Some(Ok(())) => {
+            journal::container(ctx, "pause", &container.row, &[]);
+            true
+        }
         // It ended meanwhile, and stands still for good.
         Some(Err(_)) if !Container::find(ctx, store, container.id().as_str())?.alive() => false,
         Some(Err(e)) => return Err(e.into()),
     };
     let staged = if options.squash { stage_all(ctx, store, spec) } else { stage(ctx, store, spec) };
-    if paused {
-        // It may have been killed or unpaused by someone else; the layer is made all the same.
-        client::unpause(&ctx.paths, container.id()).ok();
+    // It may have been killed or unpaused by someone else; the layer is made all the same.
+    if paused && client::unpause(&ctx.paths, container.id()).is_ok() {
+        journal::container(ctx, "unpause", &container.row, &[]);
     }
     staged
 }

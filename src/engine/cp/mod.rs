@@ -103,7 +103,8 @@ impl Place {
             End::Container { name, path } => {
                 let store = ctx.store()?;
                 let container = Container::find(ctx, &store, name)?;
-                super::journal::container(ctx, way.action(), &container.row, &[("path", path.clone())]);
+                let which = ("path", path.clone());
+                super::journal::dockers_container(ctx, way.action(), &container.row, &[which]);
                 let spec = container.spec(&store)?;
                 let rootfs = Rootfs::open(ctx, &container, &spec)?;
                 if let Some(running) = container.phase.running() {

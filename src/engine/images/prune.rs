@@ -4,6 +4,7 @@ use super::list::ImageFilter;
 use super::rmi::{Removal, delete};
 use super::{Context, Error, Kind};
 use crate::engine::filter::Filters;
+use crate::engine::journal;
 
 /// Keys of `--filter`.
 const FILTERS: &[&str] = &["label", "label!", "until"];
@@ -44,5 +45,6 @@ pub fn prune(ctx: &Context, all: bool, filters: &[String]) -> Result<PrunedImage
         }
     }
     store.checkpoint()?;
+    journal::pruned(ctx, "image", done.reclaimed);
     Ok(done)
 }

@@ -300,6 +300,7 @@ pub fn prune(ctx: &Context, filters: &[String]) -> Result<Pruned, Error> {
             Err(e) => return Err(e.into()),
         }
     }
+    journal::pruned(ctx, "network", 0);
     Ok(pruned)
 }
 

@@ -35,6 +35,7 @@ pub fn top(ctx: &Context, name: &str, fields: &[String]) -> Result<Processes, Er
     let host = Host::read();
     let mut processes: Vec<Process> =
         pids(running)?.into_iter().filter_map(|pid| Process::read(&host, pid)).collect();
+    super::journal::dockers_container(ctx, "top", &container.row, &[]);
     inner_parents(&mut processes);
     processes.sort_by_key(|p| (p.start, p.pid));
     Ok(Processes {

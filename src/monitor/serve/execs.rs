@@ -46,8 +46,12 @@ impl Server {
         }
         let id = wish.id.take().unwrap_or_else(new_id);
         let spec = self.document()?;
-        let what = wish.argv.join(" ");
-        self.event(&format!("exec_create: {what}"), &[("execID", id.clone())]);
+        // docker's words: the program, a blank, its arguments.
+        let what = match wish.argv.as_slice() {
+            [program] => format!("{program} "),
+            all => all.join(" "),
+        };
+        self.dockers_event(&format!("exec_create: {what}"), &[("execID", id.clone())]);
         let made = self.spawn_exec(&spec, &wish, &fds)?;
         drop((fds, spec));
         self.event(&format!("exec_start: {what}"), &[("execID", id.clone())]);

@@ -26,6 +26,7 @@ impl Server {
         if timeout == 0 {
             return self.kill_now();
         }
+        self.tell_signal(signal);
         // It may have ended already; its pidfd tells.
         let _gone = process.pidfd.signal(signal);
         self.thaw();
@@ -35,6 +36,7 @@ impl Server {
     /// Ends the main process, and with it everything in its pid namespace.
     pub(super) fn kill_now(&mut self) {
         if let Some(process) = &self.process {
+            self.tell_signal(libc::SIGKILL);
             let _gone = process.pidfd.signal(libc::SIGKILL);
         }
         self.thaw();

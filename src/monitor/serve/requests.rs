@@ -185,6 +185,8 @@ impl Server {
             self.give_up_restart();
             return Ok(None);
         };
+        // Before it ends of it.
+        self.event("kill", &[("signal", signal.to_string())]);
         let sent = match (&self.world.cgroup, all) {
             (Some(cgroup), true) => {
                 cgroup.signal(signal).map_err(|e| Failure::internal("sending the signal", &e))

@@ -13,6 +13,16 @@ impl Server {
         self.append(&[self.own_event(action, more)]);
     }
 
+    /// What docker alone tells of this container.
+    pub(super) fn dockers_event(&self, action: &str, more: &[(&str, String)]) {
+        self.append(&[Event { dockers: true, ..self.own_event(action, more) }]);
+    }
+
+    /// A signal that is part of a stop: docker tells of each.
+    pub(super) fn tell_signal(&self, signal: i32) {
+        self.dockers_event("kill", &[("signal", signal.to_string())]);
+    }
+
     /// The container runs: its networks and volumes are in use.
     pub(super) fn tell_start(&self) {
         let mut all = self.surroundings("connect", "mount");
@@ -33,7 +43,7 @@ impl Server {
             vec![("image".to_owned(), self.keep.image.clone()), ("name".to_owned(), self.keep.name.clone())];
         attributes.extend(more.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
         attributes.extend(self.keep.labels.iter().cloned());
-        event("container", action, self.world.id.as_str(), attributes)
+        Event::now("container", action, self.world.id.as_str(), attributes)
     }
 
     fn surroundings(&self, network: &str, volume: &str) -> Vec<Event> {
@@ -41,7 +51,7 @@ impl Server {
         let connected = |state: &AttachmentState| {
             let kind = ("type".to_owned(), "bridge".to_owned());
             let attributes = vec![container(), ("name".to_owned(), state.network.clone()), kind];
-            event("network", network, &state.network_id, attributes)
+            Event::now("network", network, &state.network_id, attributes)
         };
         let mounted = |(name, target, writable): &(String, String, bool)| {
             let mut attributes = vec![container(), ("driver".to_owned(), "local".to_owned())];
@@ -50,10 +60,11 @@ impl Server {
                 attributes.push(("propagation".to_owned(), String::new()));
                 attributes.push(("read/write".to_owned(), writable.to_string()));
             }
-            event("volume", volume, name, attributes)
+            Event::now("volume", volume, name, attributes)
         };
         let networks = self.running.network.iter().map(connected);
-        networks.chain(self.keep.volumes.iter().map(mounted)).collect()
+        let all = networks.chain(self.keep.volumes.iter().map(mounted));
+        all.map(|event| Event { dockers: true, ..event }).collect()
     }
 
     fn append(&self, all: &[Event]) {
@@ -63,16 +74,5 @@ impl Server {
         if let Err(e) = events::append_all(&self.world.paths, all) {
             self.note(&format!("writing events: {e}"));
         }
-    }
-}
-
-fn event(kind: &str, action: &str, id: &str, attributes: Attributes) -> Event {
-    Event {
-        time: jiff::Timestamp::now(),
-        kind: kind.to_owned(),
-        action: action.to_owned(),
-        id: id.to_owned(),
-        attributes,
-        inspect: None,
     }
 }
