@@ -63,14 +63,31 @@ pub(super) fn exec_failure(e: engine::Error) -> Failure {
     Failure::from(e).code(code)
 }
 
-/// Relays until the process ends; its exit code is ours.
+/// Relays what this command has started until the process ends; its exit code is ours.
 pub(super) fn relay(attached: Attached, ui: &mut Ui) -> Outcome {
+    Ok(follow(attached, ui)?.unwrap_or(Exit::OK))
+}
+
+/// The same of what another command has started: docker has an exit code and a word for who leaves it.
+pub(super) fn relay_joined(attached: Attached, ui: &mut Ui) -> Outcome {
+    match follow(attached, ui)? {
+        Some(exit) => Ok(exit),
+        None if ui.is_podman() => Ok(Exit::OK),
+        None => {
+            ui.note("read escape sequence");
+            Ok(Exit::Code(1))
+        }
+    }
+}
+
+/// `None` where the user has detached.
+fn follow(attached: Attached, ui: &mut Ui) -> Result<Option<Exit>, Failure> {
     for warning in &attached.warnings {
         ui.warn(warning);
     }
     ui.flush();
     match with_streams(|streams| attached.relay(streams)).map_err(start_failure)? {
-        RelayEnd::Exited(code) => Ok(Exit::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX))),
-        RelayEnd::Detached => Ok(Exit::OK),
+        RelayEnd::Exited(code) => Ok(Some(Exit::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX)))),
+        RelayEnd::Detached => Ok(None),
     }
 }

@@ -175,6 +175,11 @@ pub fn attach(ctx: &Context, name: &str, options: &AttachOptions) -> Result<Atta
         return Err(Error::new(Kind::Invalid, "the input device is not a TTY")
             .hint("the container has a terminal: run attach in one, or with --no-stdin"));
     }
+    if let Some((rows, cols)) = options.size.filter(|_| spec.process.tty) {
+        // A size that is not the terminal's, so that the program draws its prompt anew when it gets that one.
+        let other = proto::TermSize { rows: rows.saturating_add(1), cols: cols.saturating_add(1) };
+        let _ended = client::resize(&ctx.paths, container.id(), None, other);
+    }
     let streams = proto::Streams { stdin: options.stdin, stdout: options.stdout, stderr: options.stderr };
     let relay = client::attach(&ctx.paths, container.id(), streams)?;
     super::journal::container(ctx, "attach", &container.row, &[]);

@@ -24,14 +24,14 @@ pub fn c_string(bytes: impl AsRef<[u8]>) -> Result<CString> {
 /// Opens a host path, close-on-exec.
 pub fn open(path: &Path, flags: OFlags, mode: u32) -> Result<OwnedFd> {
     rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))
-        .call("open", || format!("{path:?}, {flags:?}"))
+        .call("open", || format!("{path:?}"))
 }
 
 /// Opens a path relative to a directory, following links as the kernel does: only for
 /// directories that no container can write to.
 pub fn open_at(dir: impl AsFd, path: &Path, flags: OFlags, mode: u32) -> Result<OwnedFd> {
     rustix::fs::openat(dir, path, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode))
-        .call("openat", || format!("{path:?}, {flags:?}"))
+        .call("openat", || format!("{path:?}"))
 }
 
 /// Opens a directory.

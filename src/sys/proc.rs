@@ -65,7 +65,7 @@ impl Proc {
             Mode::empty(),
             how,
         )
-        .call("openat2", || format!("/proc/{}, {flags:?}", path.display()))?;
+        .call("openat2", || format!("/proc/{}", path.display()))?;
         if fd::fs_magic(&file)? != PROC_MAGIC {
             return Err(Error::new(
                 "fstatfs",

@@ -290,7 +290,7 @@ impl Root {
             match rustix::fs::openat2(&self.dir, path, flags | OFlags::CLOEXEC, mode, IN_ROOT | more) {
                 // A rename somewhere raced with a `..` of this walk; the kernel asks us to try again.
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-                other => return other.call("openat2", || format!("{path:?}, {flags:?}, IN_ROOT")),
+                other => return other.call("openat2", || format!("{path:?}")),
             }
         }
     }

@@ -243,10 +243,36 @@ fn a_terminal_is_left_and_come_back_to() {
     let mut again = sandbox.command();
     again.args(["attach", "c"]);
     let mut second = Terminal::start(again);
-    std::thread::sleep(Duration::from_millis(200));
+    // The prompt is there again without a key.
+    second.until("# ");
     second.send("echo ba\"\"ck; exit 3\n");
     second.until("back");
     assert_eq!(second.code(), Some(3));
+}
+
+/// docker ends with 1 when it leaves what another command has started, podman with 0.
+#[test]
+fn who_leaves_what_others_started_is_told() {
+    let sandbox = Sandbox::new("leaving");
+    sandbox.finish(run(&sandbox, &["-dit", "--name", "c"], "exec sh")).ok();
+    for (words, podman, code) in [
+        (&["attach", "c"][..], false, 1),
+        (&["exec", "-it", "c", "sh"], false, 1),
+        (&["attach", "c"], true, 0),
+        (&["exec", "-it", "c", "sh"], true, 0),
+    ] {
+        let mut command =
+            if podman { crate::podman_manner::called(&sandbox, "podman") } else { sandbox.command() };
+        command.args(words);
+        let mut terminal = Terminal::start(command);
+        terminal.until("# ");
+        terminal.send("\x10\x11");
+        if !podman {
+            terminal.until("read escape sequence");
+        }
+        assert_eq!(terminal.code(), Some(code), "{words:?}");
+    }
+    assert_eq!(sandbox.inspect("c", "{{.State.Running}}"), "true");
 }
 
 #[test]

@@ -54,5 +54,5 @@ fn run(args: AttachArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         sig_proxy: args.sig_proxy.unwrap_or(true),
         size: relay::terminal_size(),
     };
-    relay::relay(crate::engine::attach::attach(ctx.engine()?, &name, &options)?, ui)
+    relay::relay_joined(crate::engine::attach::attach(ctx.engine()?, &name, &options)?, ui)
 }

@@ -108,6 +108,6 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             }
             Ok(Exit::OK)
         }
-        ExecHandle::Attached(attached) => relay::relay(*attached, ui),
+        ExecHandle::Attached(attached) => relay::relay_joined(*attached, ui),
     }
 }

@@ -69,7 +69,10 @@ pub fn show_each(
     // docker takes \t and \n as typed in single quotes of a shell.
     let format = format.replace("\\t", "\t").replace("\\n", "\n");
     if let Some(columns) = format.strip_prefix("table ") {
-        return table(ui, layout, columns.trim(), style.no_heading, rows);
+        let columns = columns.trim();
+        // podman parts the columns of a table at blanks, too.
+        let columns = if ui.is_podman() { columns.replace(' ', "\t") } else { columns.to_owned() };
+        return table(ui, layout, &columns, style.no_heading, rows);
     }
     let template = Template::parse(&format)?;
     let Some(first) = rows.next() else { return check_fields(layout, &template) };

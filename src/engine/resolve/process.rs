@@ -135,23 +135,19 @@ fn environment(inputs: &Inputs<'_>, image: &ImageConfig, hostname: &str) -> Vec<
     let mut env = vec![format!("HOSTNAME={hostname}")];
     if !o.unset_env_all {
         env.insert(0, format!("PATH={PATH_ENV}"));
-    }
-    if o.tty && !o.unset_env_all {
-        env.push("TERM=xterm".to_owned());
-    }
-    if inputs.config.podman && !o.unset_env_all {
-        env.push("container=podman".to_owned());
-    }
-    if !o.unset_env_all {
+        if o.tty {
+            env.push("TERM=xterm".to_owned());
+        }
+        if inputs.config.podman {
+            env.push("container=podman".to_owned());
+        }
         env_merge(&mut env, image.env.iter().map(String::as_str));
-    }
-    if !o.unset_env_all {
         env_merge(&mut env, inputs.config.containers.env.iter().map(String::as_str));
-    }
-    let proxies = inputs.options.http_proxy.unwrap_or(inputs.config.containers.http_proxy);
-    if proxies && !o.unset_env_all {
-        let proxies: Vec<String> = inputs.config.proxies.iter().map(|(n, v)| format!("{n}={v}")).collect();
-        env_merge(&mut env, proxies.iter().map(String::as_str));
+        if inputs.options.http_proxy.unwrap_or(inputs.config.containers.http_proxy) {
+            let proxies: Vec<String> =
+                inputs.config.proxies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+            env_merge(&mut env, proxies.iter().map(String::as_str));
+        }
     }
     let host: Vec<String> = inputs.config.host_env.iter().map(|(n, v)| format!("{n}={v}")).collect();
     env_merge(&mut env, host.iter().map(String::as_str));
