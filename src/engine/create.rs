@@ -276,7 +276,6 @@ fn volumes(ctx: &Context, store: &Store, resolved: &Resolved) -> Result<Vec<Stri
             anonymous: volume.anonymous,
             labels: volume.labels.clone(),
             options: volume.options.clone(),
-            needs_copy_up: true,
         })?;
         journal::volume(ctx, "create", &volume.name);
         if volume.anonymous {

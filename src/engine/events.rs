@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::filter::Filters;
 use crate::model::event::Event;
 use crate::storage::events::{Filter, Follower};
@@ -49,6 +49,9 @@ pub fn events(
     options: &EventsOptions,
     sink: &mut dyn FnMut(Event) -> bool,
 ) -> Result<(), Error> {
+    if ctx.config.engine.no_events {
+        return Err(Error::new(Kind::Unsupported, "cannot read events with the \"none\" backend"));
+    }
     let filters = Filters::parse(&options.filters, FILTERS)?;
     let mut terms = Vec::new();
     for (key, values) in filters.iter() {

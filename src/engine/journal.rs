@@ -3,6 +3,7 @@
 
 use super::context::Context;
 use crate::model::event::Event;
+use crate::model::image::Image;
 use crate::storage::container_rows::Summary;
 
 /// Notes that something happened to a container. A journal that cannot be written is no reason to fail a
@@ -49,9 +50,17 @@ pub(crate) fn secret(ctx: &Context, action: &str, id: &str, name: &str) {
     note(ctx, "secret", action, id, vec![("name".to_owned(), name.to_owned())]);
 }
 
-/// Notes that something happened to an image that is called by its name, or has only its id.
-pub(crate) fn image(ctx: &Context, action: &str, name: &str, labels: &[(String, String)]) {
-    named_image(ctx, action, name, name, labels);
+/// Notes that something happened to an image that has only its id.
+pub(crate) fn image(ctx: &Context, action: &str, id: &str, labels: &[(String, String)]) {
+    named_image(ctx, action, id, id, labels);
+}
+
+/// Notes that an image came from, or went to, where it is called by a reference.
+pub(crate) fn moved_image(ctx: &Context, action: &str, reference: &str, image: &Image) {
+    let mut attributes = vec![("name".to_owned(), reference.to_owned())];
+    attributes.extend(image.config.labels.iter().cloned());
+    let event = Event::now("image", action, reference, attributes);
+    append(ctx, &Event { image: image.id.to_string(), ..event });
 }
 
 /// Notes that an image got or lost a name.

@@ -196,7 +196,6 @@ fn changed(
                 anonymous: volume.anonymous,
                 labels: volume.labels.clone(),
                 options: volume.options.clone(),
-                needs_copy_up: true,
             })?;
         }
     }

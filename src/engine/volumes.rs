@@ -71,7 +71,6 @@ pub fn create(ctx: &Context, options: &VolumeOptions) -> Result<Volume, Error> {
         anonymous: false,
         labels: labels.clone(),
         options: opts.clone(),
-        needs_copy_up: true,
     };
     let volume = match store.create_volume(&new) {
         Ok(volume) => {
@@ -181,6 +180,8 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
         [] if !ctx.podman => serde_json::Value::Null,
         _ => map(pairs).into(),
     };
+    // It is filled from the image at a start as long as nothing is in it.
+    let empty = std::fs::read_dir(&volume.mountpoint).is_ok_and(|mut entries| entries.next().is_none());
     let mut document = json!({
         "CreatedAt": volume.created.to_string(),
         "Driver": volume.driver,
@@ -190,8 +191,8 @@ pub fn inspect(ctx: &Context, name: &str) -> Result<serde_json::Value, Error> {
         "Options": nothing(&volume.options),
         "Scope": "local",
         "Anonymous": volume.anonymous,
-        "NeedsCopyUp": volume.needs_copy_up,
-        "NeedsChown": volume.needs_copy_up,
+        "NeedsCopyUp": empty,
+        "NeedsChown": empty,
         "MountCount": store.containers_using(Use::Volume(&volume.name))?.len(),
     });
     if let (true, Ok(owner)) = (ctx.podman, std::fs::metadata(&volume.mountpoint)) {

@@ -18,6 +18,9 @@ pub struct Event {
     /// What `inspect` says of a container that was made, where containers.conf asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inspect: Option<String>,
+    /// Id of the image, where docker has its reference as [`Self::id`] and podman this.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub image: String,
     /// docker tells of it, podman does not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dockers: bool,
@@ -34,6 +37,7 @@ impl Event {
             id: id.to_owned(),
             attributes,
             inspect: None,
+            image: String::new(),
             dockers: false,
         }
     }

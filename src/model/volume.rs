@@ -22,7 +22,4 @@ pub struct Volume {
     /// Made for a container without a name.
     #[serde(default)]
     pub anonymous: bool,
-    /// Still to be filled from the image at the first mount.
-    #[serde(default)]
-    pub needs_copy_up: bool,
 }

@@ -267,6 +267,7 @@ mod tests {
             action: action.to_owned(),
             id: format!("{n:064x}"),
             inspect: None,
+            image: String::new(),
             dockers: false,
             attributes: vec![
                 ("name".to_owned(), format!("c{n}")),

@@ -277,7 +277,6 @@ mod tests {
             labels: vec![],
             options: options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
             anonymous: false,
-            needs_copy_up: false,
         };
         let tmp = open(&volume(&[("type", "tmpfs"), ("device", "tmpfs"), ("o", "size=64k,uid=5,nodev")]))
             .expect("tmpfs");

@@ -24,8 +24,6 @@ pub struct NewVolume {
     pub labels: Vec<(String, String)>,
     /// Driver options: `type`, `device`, `o` as docker's local driver takes them.
     pub options: Vec<(String, String)>,
-    /// To be filled from the image at its first mount.
-    pub needs_copy_up: bool,
 }
 
 impl Store {
@@ -72,7 +70,6 @@ impl Store {
             labels: new.labels.clone(),
             options: new.options.clone(),
             anonymous: new.anonymous || new.name.is_none(),
-            needs_copy_up: new.needs_copy_up,
         };
         let json = self.json(&name, &volume)?;
         let doing = "making a volume";
@@ -192,21 +189,6 @@ impl Store {
             }
         }
         Ok((names, bytes))
-    }
-
-    /// Marks the volume as filled.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`].
-    pub fn volume_filled(&self, name: &str) -> Result<()> {
-        self.write("updating a volume", |tx| {
-            let mut volume = row(self, tx, name)?.ok_or_else(|| not_found(name))?;
-            volume.needs_copy_up = false;
-            let json = self.json(name, &volume)?;
-            tx.execute("UPDATE volumes SET volume = ?2 WHERE name = ?1", params![name, json])
-                .map(drop)
-                .map_err(|e| self.error("updating a volume", e))
-        })
     }
 }
 

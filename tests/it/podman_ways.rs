@@ -300,3 +300,54 @@ fn events_questions_and_terminals_are_podman_s() {
     podman(&s, &["rm", "-f", "-t", "0", "up"]).ok();
     assert_eq!(podman(&s, &["inspect", "-f", "{{.HostConfig.IpcMode}}", "i"]).ok(), "shareable");
 }
+
+#[test]
+fn copies_events_and_volumes_have_podman_s_rules() {
+    let s = Sandbox::with_images("pw-copies", &["busybox"]);
+    let own = podman(&s, &["run", "-d", "--name", "c", "-v", "vol:/etc", "busybox", "sleep", "1000"]);
+    own.ok();
+    // A link at the end of the source is followed; docker copies it.
+    s.rcon(["exec", "c", "sh", "-c", "echo there >/tmp/file; ln -s file /tmp/link"]).ok();
+    let out = s.dir().join("out");
+    let (followed, kept) = (out.join("followed"), out.join("kept"));
+    std::fs::create_dir(&out).expect("folder");
+    podman(&s, &["cp", "c:/tmp/link", &followed.to_string_lossy()]).ok();
+    s.rcon(["cp", "c:/tmp/link", &kept.to_string_lossy()]).ok();
+    let is_link = |path: &std::path::Path| path.symlink_metadata().expect("a copy").is_symlink();
+    assert!(!is_link(&followed) && is_link(&kept));
+    let device = podman(&s, &["cp", "c:/tmp/file", "/dev/null"]);
+    assert!(device.fails(125).contains("must be a directory or a regular file"), "{}", device.stderr);
+    let archive = s.rcon_with_input(["cp", "-", "c:/tmp/file"], b"");
+    assert!(archive.fails(1).contains("extraction point is not a directory"), "{}", archive.stderr);
+    // Nobody waits for the code of a detached command's.
+    podman(&s, &["exec", "-d", "c", "missing"]).fails(125);
+    s.rcon(["exec", "-d", "c", "missing"]).fails(127);
+
+    let empty =
+        |name: &str| podman(&s, &["volume", "inspect", "--format", "{{.NeedsCopyUp}}", name]).ok().to_owned();
+    podman(&s, &["volume", "create", "other"]).ok();
+    assert_eq!((&*empty("vol"), &*empty("other")), ("false", "true"));
+
+    s.rcon(["tag", "busybox", "here:1"]).ok();
+    let id = s.inspect("here:1", "{{.Id}}");
+    let all =
+        ["events", "--since", "1m", "--stream=false", "--filter", "type=image", "--filter", "event=tag"];
+    let told = podman(&s, &all);
+    assert!(
+        told.ok().ends_with(&format!(" image tag {} here:1", id.trim_start_matches("sha256:"))),
+        "{}",
+        told.stdout
+    );
+    let pulled = podman(&s, &["events", "--since", "1h", "--stream=false", "--filter", "event=pull"]);
+    assert!(
+        pulled.ok().contains(&format!(" image pull {} ", id.trim_start_matches("sha256:"))),
+        "{}",
+        pulled.stdout
+    );
+    let volumes = podman(&s, &["events", "--since", "1m", "--stream=false", "--filter", "volume=other"]);
+    assert!(volumes.ok().ends_with(" volume create other"), "{}", volumes.stdout);
+    let none = podman(&s, &["--events-backend", "none", "events"]);
+    assert!(none.fails(125).contains("cannot read events with the \"none\" backend"), "{}", none.stderr);
+    let since = podman(&s, &["events", "--since", "the dawn"]);
+    assert!(since.fails(125).contains("failed to parse event filters"), "{}", since.stderr);
+}

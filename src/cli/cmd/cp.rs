@@ -53,7 +53,8 @@ fn run(args: CpArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     let options = CopyOptions {
         archive: args.archive.unwrap_or(false),
-        follow: args.follow_link,
+        // podman always does.
+        follow: args.follow_link || ctx.manner == Manner::Podman,
         overwrite: args.overwrite,
         below_workdir: ctx.manner == Manner::Podman,
     };

@@ -106,7 +106,7 @@ fn known_fields(template: &Template) -> Result<(), TemplateError> {
     }
 }
 
-/// podman's words for what happened.
+/// podman's words for what happened, and to what.
 fn as_podman(mut event: Event) -> Event {
     let word = match (event.kind.as_str(), event.action.as_str()) {
         ("container", "die") => "died",
@@ -114,21 +114,45 @@ fn as_podman(mut event: Event) -> Event {
         ("container", action) if action.starts_with("exec_start: ") => "exec",
         ("image", "load") => "loadfromarchive",
         ("container" | "volume" | "network", "destroy") | ("image", "delete") => "remove",
-        _ => return event,
+        (_, same) => same,
     };
-    word.clone_into(&mut event.action);
+    event.action = word.to_owned();
+    match (event.kind.as_str(), event.action.as_str()) {
+        ("image", _) => {
+            let id = if event.image.is_empty() { &event.id } else { &event.image };
+            event.id = id.trim_start_matches("sha256:").to_owned();
+        }
+        ("network", "connect" | "disconnect") => {
+            event.id = attribute(&event, "container");
+            event.attributes.retain(|(name, _)| name != "type");
+        }
+        _ => {}
+    }
     event
 }
 
-/// docker's line: time, type, action, id, attributes sorted by name; podman begins with image and name.
+/// A line of text; `whole` ids are not cut.
 fn text(event: &Event, whole: bool, podman: bool) -> String {
-    let mut attributes: Vec<String> = event.attributes.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let first = |a: &str| podman && (a.starts_with("image=") || a.starts_with("name="));
-    attributes.sort_unstable_by(|a, b| (!first(a), a).cmp(&(!first(b), b)));
     let at = event.time.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S.%9f%:z");
     let id = if whole { event.id.as_str() } else { event.id.get(..12).unwrap_or(&event.id) };
-    let list = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join(", ")) };
-    format!("{at} {} {} {id}{list}", event.kind, event.action)
+    let start = format!("{at} {} {}", event.kind, event.action);
+    match event.kind.as_str() {
+        "image" if podman => format!("{start} {id} {}", attribute(event, "name")),
+        "volume" if podman => format!("{start} {}", event.id),
+        "secret" if podman => format!("{start} {id}"),
+        _ => format!("{start} {id}{}", list(event, podman)),
+    }
+}
+
+/// docker's attributes, sorted by name; podman's begin with image and name.
+fn list(event: &Event, podman: bool) -> String {
+    let mut attributes: Vec<String> = event.attributes.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let first = |a: &str| podman && (a.starts_with("image=") || a.starts_with("name="));
+    match event.kind.as_str() {
+        "network" => attributes.sort_unstable(),
+        _ => attributes.sort_unstable_by(|a, b| (!first(a), a).cmp(&(!first(b), b))),
+    }
+    if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join(", ")) }
 }
 
 fn attribute(event: &Event, name: &str) -> String {

@@ -99,7 +99,12 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     };
     let options = ExecOptions { process, attach };
     let handle = relay::with_streams(|streams| {
-        crate::engine::exec::exec(ctx.engine()?, &name, &options, streams).map_err(relay::exec_failure)
+        let failure = |e| match args.detach && ctx.manner == Manner::Podman {
+            // Nobody waits for a code of the command's.
+            true => Failure::from(e).code(125),
+            false => relay::exec_failure(e),
+        };
+        crate::engine::exec::exec(ctx.engine()?, &name, &options, streams).map_err(failure)
     })?;
     match handle {
         ExecHandle::Detached(session) => {

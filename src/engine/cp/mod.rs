@@ -222,6 +222,12 @@ fn transfer(
     if let Some(why) = target.read_only {
         return Err(Error::new(Kind::Invalid, format!("copying to {to}: {why}")));
     }
+    if let End::Host(text) = to
+        && std::fs::metadata(&target.path).is_ok_and(|m| !m.is_dir() && !m.is_file())
+    {
+        let text = format!("invalid output path: {text:?} must be a directory or a regular file");
+        return Err(Error::new(Kind::Invalid, text));
+    }
     let (target_root, target_path) = target.root()?;
     let target_path = through_links(target_root, target_path)?;
     let found = look(target_root, &target_path);
@@ -324,6 +330,9 @@ pub fn unpack(
             return Err(Error::new(Kind::Invalid, format!("copying to {end}: {why}")));
         }
         let (root, path) = place.root()?;
+        if look(root, &path) == Found::File {
+            return Err(Error::new(Kind::Invalid, "extraction point is not a directory"));
+        }
         let landing = Landing { directory: path, name: None };
         let directory = directory(root, &landing, &end)?;
         let tar = crate::image::archive::unpacked(tar)

@@ -148,7 +148,7 @@ pub(super) fn pull_into(
         image::pull(store, request, progress)
     })?;
     let image::Pulled { image, reference, digest, up_to_date } = done;
-    journal::image(ctx, "pull", &ctx.shown(&reference), &image.config.labels);
+    journal::moved_image(ctx, "pull", &ctx.shown(&reference), &image);
     Ok(Pulled { image, reference: Some(reference), digest, up_to_date })
 }
 

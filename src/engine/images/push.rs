@@ -90,7 +90,7 @@ pub fn push(
     let pushed = watched(progress, |progress| image::push::push(&store, &request, progress));
     let pushed = pushed.map_err(|e| e.context(what))?;
     store.add_image_digest(&image.id, &target.with_digest(&pushed.digest).to_string())?;
-    journal::image(ctx, "push", &ctx.shown(&target), &image.config.labels);
+    journal::moved_image(ctx, "push", &ctx.shown(&target), &image);
     Ok((target.to_string(), pushed))
 }
 

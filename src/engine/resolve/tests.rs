@@ -76,7 +76,6 @@ impl World for Table {
             labels: Vec::new(),
             options: Vec::new(),
             anonymous: false,
-            needs_copy_up: false,
         }))
     }
 

@@ -24,6 +24,8 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
 
     ("login", r#"logging into "{}": login attempt failed with status: 401 Unauthorized: {}"#, r#"logging into "{0}": {1}"#),
 
+    ("events", r#"invalid time "{}": {}"#, r#"failed to parse event filters: unable to parse time "{0}": {1}"#),
+
     // What is in use, or taken.
     ("", "remove {}: volume is in use - [{}]", "volume {0} is being used by the following container(s): {1}: volume is being used"),
     ("", r#"conflict: unable to remove repository reference "{}" (must force) - container {} is using its referenced image {}"#, "image used by {1}: image is in use by a container: consider listing external containers and force-removing image"),
@@ -37,6 +39,9 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("image ls", r#"invalid argument "{}" for "--filter" flag: bad format of filter (expected name=value)"#, r#"invalid image filter "{0}": must be in the format "filter=value or filter!=value""#),
     ("image list", r#"invalid argument "{}" for "--filter" flag: bad format of filter (expected name=value)"#, r#"invalid image filter "{0}": must be in the format "filter=value or filter!=value""#),
     ("", r#"invalid mount "{}": target is required"#, "must set volume destination"),
+    ("cp", "extraction point is not a directory", "destination must be a directory when copying from stdin"),
+    ("cp", "invalid output path: {} must be a directory or a regular file", "invalid destination: {0} must be a directory or a regular file"),
+    ("cp", r#"copying to {}: entry "{}": cannot create it: {}"#, r#"error creating "{1}": {0}: {2}"#),
     ("cp", "copying from {}: looking for {}: No such file or directory (os error 2)", r#""{0}" could not be found on the host"#),
     ("", "publishing ports: port {}/{} on {} is already in use: {}", "listen {1} {2}:{0}: bind: address already in use"),
     ("", "subnet {} clashes with the route {}", "subnet {0} is already used on the host or by another config"),
