@@ -77,7 +77,7 @@ pub fn create(
 fn working_directory(ctx: &Context, spec: &ContainerSpec) {
     let path = Path::new(&spec.process.cwd);
     let asked = spec.options.process.workdir.is_some() && path.is_absolute();
-    if asked && spec.root.directory.is_none() && !spec.mounts.iter().any(|m| path.starts_with(&m.target)) {
+    if asked && !spec.root.is_lent() && !spec.mounts.iter().any(|m| path.starts_with(&m.target)) {
         // What stands in the way is told by the start, which makes it where it is not there.
         if let Err(e) = super::rootfs::make_directory(ctx, spec, path) {
             tracing::debug!(container = %spec.id, "making the working directory ahead: {e}");
@@ -245,7 +245,7 @@ fn image(
     options: &CreateOptions,
     progress: &dyn Progress,
 ) -> Result<Option<Image>, Error> {
-    if let Some(path) = &options.rootfs {
+    if let Some((path, _)) = options.root_directory()? {
         if !Path::new(path).is_dir() {
             return Err(Error::new(Kind::Invalid, format!("--rootfs {path}: there is no such directory")));
         }

@@ -30,7 +30,7 @@ pub fn diff(ctx: &Context, name: &str) -> Result<Vec<(Change, String)>, Error> {
     let store = ctx.store()?;
     let container = Container::find(ctx, &store, name)?;
     let spec = container.spec(&store)?;
-    if spec.root.directory.is_some() {
+    if spec.root.is_lent() {
         return Err(Error::new(
             Kind::Unsupported,
             format!(
@@ -48,7 +48,7 @@ pub fn diff(ctx: &Context, name: &str) -> Result<Vec<(Change, String)>, Error> {
             return Err(Error::with_source(Kind::Internal, format!("opening {}", upper.display()), e));
         }
     };
-    let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
+    let lowers = ctx.paths.lowers(&spec.root);
     let hidden = made_by_the_runtime(&spec);
     let mut all = changes(upper.as_fd(), &lowers)?;
     // A directory that only shows because a mount point was made in it did not change either.

@@ -58,7 +58,7 @@ fn one(ctx: &Context, store: &Store, container: &Container) -> Result<Mounted, E
         return Ok(mounted());
     }
     let spec = container.spec(store)?;
-    if let Some(directory) = &spec.root.directory {
+    if let Some(directory) = spec.root.directory.as_ref().filter(|_| spec.root.is_lent()) {
         return Ok(Mounted { path: directory.clone(), ..mounted() });
     }
     if let Some(running) = container.phase.running() {

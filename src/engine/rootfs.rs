@@ -59,7 +59,7 @@ impl Rootfs {
             return live(running, &container.row.name);
         }
         let lock = RunDir::acquire(&ctx.paths, &spec.id)?;
-        let root = match &spec.root.directory {
+        let root = match spec.root.directory.as_ref().filter(|_| spec.root.is_lent()) {
             Some(path) => {
                 Root::open_host(Path::new(path)).map_err(|e| kernel("opening the root directory", e))?
             }
@@ -133,7 +133,7 @@ fn live(running: &crate::model::container::Running, name: &str) -> Result<Rootfs
 
 /// The overlay of a container that does not run, as a detached mount.
 pub(super) fn layers(ctx: &Context, spec: &ContainerSpec) -> Result<OwnedFd, Error> {
-    let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
+    let lowers = ctx.paths.lowers(&spec.root);
     let (upper, work) = (ctx.paths.upper(&spec.id), ctx.paths.work(&spec.id));
     Ok(overlay::mount(&lowers, &upper, &work, Options::default())?)
 }
@@ -151,12 +151,11 @@ pub(super) fn make_directory(ctx: &Context, spec: &ContainerSpec, path: &Path) -
 /// A container's own files, read-only and without anything that is mounted into it (volumes, secrets, /proc): its
 /// layers, or its root directory. Also while it runs.
 pub(super) fn layers_only(ctx: &Context, spec: &ContainerSpec) -> Result<Root, Error> {
-    if let Some(path) = &spec.root.directory {
+    if let Some(path) = spec.root.directory.as_ref().filter(|_| spec.root.is_lent()) {
         return Root::open_host(Path::new(path)).map_err(|e| kernel("opening the root directory", e));
     }
     let upper = std::iter::once(ctx.paths.upper(&spec.id));
-    let all: Vec<PathBuf> =
-        upper.chain(spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l))).collect();
+    let all: Vec<PathBuf> = upper.chain(ctx.paths.lowers(&spec.root)).collect();
     Ok(Root::new(overlay::mount_readonly(&all, Options::default())?))
 }
 

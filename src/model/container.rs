@@ -36,6 +36,15 @@ pub struct ContainerSpec {
     pub mounts: Vec<MountSpec>,
     /// Size of /dev/shm in bytes.
     pub shm_size: u64,
+    /// Size in bytes of each tmpfs of systemd mode (`--shm-size-systemd`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shm_size_systemd: Option<u64>,
+    /// Directories that get the engine's files as the root does (`--chrootdirs`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chroot_dirs: Vec<String>,
+    /// Group of the resctrl file system that its processes are in (`--rdt-class`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rdt_class: Option<String>,
     /// Devices beyond the standard ones.
     #[serde(default)]
     pub devices: Vec<DeviceRequest>,
@@ -125,6 +134,9 @@ pub struct RootSpec {
     pub layers: Vec<ChainId>,
     /// A host directory instead of an image (`--rootfs`).
     pub directory: Option<String>,
+    /// The directory is only read: what is written goes to the container's own layer (`--rootfs DIR:O`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub overlay: bool,
     /// Root mounted read-only.
     pub read_only: bool,
     /// With a read-only root: tmpfs on /tmp, /var/tmp, /run, /dev/shm writable.
@@ -132,6 +144,19 @@ pub struct RootSpec {
     /// How far the writable layer may grow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<RootQuota>,
+}
+
+impl RootSpec {
+    /// Whether the root is the user's own directory, which the engine leaves as it is.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.directory.is_some() && !self.overlay
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Limits of a writable layer (`--storage-opt`).

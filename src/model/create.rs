@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ParseError;
 use super::lifecycle::{LifecycleOptions, PullPolicy};
 use super::mount::MountRequest;
 use super::namespace::NamespaceOptions;
@@ -17,7 +18,7 @@ use super::security::{DeviceRequest, SecurityOptions};
 pub struct CreateOptions {
     /// Image as typed; empty with [`CreateOptions::rootfs`].
     pub image: String,
-    /// `--rootfs PATH`: run this directory, no image.
+    /// `--rootfs PATH[:O|:idmap]`: run this directory, no image.
     pub rootfs: Option<String>,
     /// `--name`.
     pub name: Option<String>,
@@ -47,6 +48,12 @@ pub struct CreateOptions {
     pub read_only_tmpfs: Option<bool>,
     /// `--shm-size`, bytes.
     pub shm_size: Option<u64>,
+    /// `--shm-size-systemd`, bytes: of each tmpfs of systemd mode.
+    pub shm_size_systemd: Option<u64>,
+    /// `--chrootdirs`: directories in the container that get the engine's files, too.
+    pub chroot_dirs: Vec<String>,
+    /// `--rdt-class`: a group of the resctrl file system.
+    pub rdt_class: Option<String>,
     /// `--device`.
     pub devices: Vec<DeviceRequest>,
     /// `--device-cgroup-rule`, `c 1:3 rwm`.
@@ -103,6 +110,27 @@ pub struct CreateOptions {
     pub http_proxy: Option<bool>,
     /// The command line that made it, for `inspect`.
     pub command_line: Vec<String>,
+}
+
+impl CreateOptions {
+    /// The directory of `--rootfs`, and whether it is only read (`:O`). With `:idmap` its ids are shifted into the
+    /// container's user namespace, which they are anyway.
+    ///
+    /// # Errors
+    /// Another word behind the colon.
+    pub fn root_directory(&self) -> Result<Option<(&str, bool)>, ParseError> {
+        let Some(text) = self.rootfs.as_deref() else { return Ok(None) };
+        match text.split_once(':') {
+            None => Ok(Some((text, false))),
+            Some((path, "O")) => Ok(Some((path, true))),
+            Some((path, "idmap")) => Ok(Some((path, false))),
+            Some(_) => Err(ParseError::new(
+                "root file system",
+                text,
+                "want DIRECTORY, DIRECTORY:O or DIRECTORY:idmap",
+            )),
+        }
+    }
 }
 
 /// How to talk to a registry, as said on the command line.

@@ -24,7 +24,7 @@ mod maps;
 mod netdev;
 pub mod oci;
 mod plan;
-mod rdt;
+pub mod rdt;
 pub mod reaper;
 pub mod seccomp;
 pub mod spawn;

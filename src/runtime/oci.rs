@@ -192,6 +192,11 @@ fn linux(spec: &ContainerSpec, host: &HostFacts, facts: &ResolvedFacts) -> Resul
         .set_readonly_paths(Some(spec.security.readonly_paths.clone()))
         .set_rootfs_propagation(mounts::root_propagation(spec))
         .set_personality(spec.personality.as_deref().map(personality).transpose()?);
+    if let Some(class) = &spec.rdt_class {
+        let mut rdt = oci::LinuxIntelRdt::default();
+        rdt.set_clos_id(Some(class.clone()));
+        out.set_intel_rdt(Some(rdt));
+    }
     if let Some((uids, gids)) = namespaces::mappings(spec) {
         out.set_uid_mappings(Some(uids)).set_gid_mappings(Some(gids));
     }

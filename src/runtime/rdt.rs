@@ -77,6 +77,15 @@ fn schemata(rdt: &LinuxIntelRdt) -> String {
     lines.filter(|l| !l.is_empty()).map(|l| format!("{l}\n")).collect()
 }
 
+/// Puts this process into the class that a document names, and so all that it starts from now on.
+///
+/// # Errors
+/// [`Error::Spec`]: no resctrl file system, or no such class.
+pub fn enter_class(rdt: Option<&LinuxIntelRdt>, id: &str) -> Result<(), Error> {
+    // Of a named class nothing is made that would have to be removed.
+    Groups::joined(check(rdt)?, rdt, id, std::process::id().cast_signed()).map(drop)
+}
+
 impl Groups {
     /// Those that a document asks for, with a process in them.
     ///

@@ -143,9 +143,9 @@ impl Store {
             let bytes = file::to_json(&path, spec)?;
             std::io::Write::write_all(&mut file::create_new(&path)?, &bytes)
                 .map_err(|e| Error::io("write", &path, e))?;
-            match spec.root.layers.last() {
+            match self.paths.lowers(&spec.root).first() {
                 Some(top) => {
-                    super::overlay::make_upper(&dir, &self.paths.layer_diff(top))?;
+                    super::overlay::make_upper(&dir, top)?;
                     spec.root.quota.map_or(Ok(()), |quota| super::quota::set(&dir, &spec.id, quota))
                 }
                 None => Ok(()),

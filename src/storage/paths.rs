@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
-use crate::model::container::ContainerSpec;
+use crate::model::container::{ContainerSpec, RootSpec};
 use crate::model::digest::{ChainId, Digest};
 use crate::model::id::ContainerId;
 
@@ -129,6 +129,15 @@ impl Paths {
     #[must_use]
     pub fn layer_diff(&self, chain: &ChainId) -> PathBuf {
         self.layer(chain).join("diff")
+    }
+
+    /// What a container's root is an overlay of, top first: the layers of its image, or the directory that is only read.
+    #[must_use]
+    pub fn lowers(&self, root: &RootSpec) -> Vec<PathBuf> {
+        match root.directory.as_ref().filter(|_| root.overlay) {
+            Some(directory) => vec![PathBuf::from(directory)],
+            None => root.layers.iter().rev().map(|l| self.layer_diff(l)).collect(),
+        }
     }
 
     /// All volumes.

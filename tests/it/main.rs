@@ -9,6 +9,7 @@ mod ci;
 mod cli;
 mod confinement;
 mod crash;
+mod create_flags;
 mod docker_suite;
 mod docker_ways;
 mod engine_attacks;

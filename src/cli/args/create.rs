@@ -47,7 +47,7 @@ pub struct CreateArgs {
     /// Do not show the progress of the pull
     #[arg(short, long, help_heading = "Image")]
     quiet: bool,
-    /// IMAGE is a directory of the host that holds a root file system
+    /// IMAGE is a directory of the host that holds a root file system; with :O behind it is only read
     #[arg(long, help_heading = "Image")]
     rootfs: bool,
     /// Which streams to attach: stdin, stdout, stderr
@@ -139,6 +139,9 @@ impl CreateArgs {
             read_only: self.storage.storage.read_only,
             read_only_tmpfs: self.storage.storage.read_only_tmpfs,
             shm_size: self.storage.storage.shm_size.map(|s| s.0).filter(|n| *n > 0),
+            shm_size_systemd: self.storage.storage.shm_size_systemd.map(|s| s.0).filter(|n| *n > 0),
+            chroot_dirs: self.storage.storage.chrootdirs,
+            rdt_class: self.security.rdt_class.take(),
             devices: self.security.device.clone(),
             device_rules: self.security.device_rules()?,
             namespaces: self.security.namespaces()?,

@@ -50,6 +50,12 @@ pub struct StorageArgs {
     /// Size of /dev/shm
     #[arg(long, value_name = "SIZE")]
     pub shm_size: Option<ByteSize>,
+    /// Size of each tmpfs of systemd mode (/run, /run/lock, /tmp, /var/log/journal)
+    #[arg(long, value_name = "SIZE")]
+    pub shm_size_systemd: Option<ByteSize>,
+    /// Mount /etc/hosts, /etc/resolv.conf and the engine's other files below this directory of the container, too
+    #[arg(long, value_name = "DIR")]
+    pub chrootdirs: Vec<String>,
     /// Options of the writable layer (size=10g)
     #[arg(long, value_name = "KEY=VALUE")]
     pub storage_opt: Vec<String>,

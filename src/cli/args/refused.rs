@@ -14,9 +14,6 @@ const REFUSED: &[(&str, bool, &str)] = &[
     ("pod-id-file", true, PODS),
     ("init-ctr", true, PODS),
     ("decryption-key", true, ENCRYPTED),
-    ("chrootdirs", true, "it is not supported"),
-    ("rdt-class", true, "Intel RDT is not supported"),
-    ("shm-size-systemd", true, "it is not supported; use --tmpfs /run:size=…"),
     ("link-local-ip", true, "docker's bridge driver ignores it too; use --ip or --ip6"),
     ("use-api-socket", false, "there is no API socket to hand on"),
 ];

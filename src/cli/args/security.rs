@@ -64,6 +64,9 @@ pub struct SecurityArgs {
     /// cgroup below which the container's is made
     #[arg(long, value_name = "PATH")]
     pub cgroup_parent: Option<String>,
+    /// Group of the resctrl file system whose share of cache and memory bandwidth it gets
+    #[arg(long, value_name = "GROUP")]
+    pub rdt_class: Option<String>,
     /// Whether it has a cgroup: enabled, disabled, no-conmon, split
     #[arg(long, value_name = "MODE", value_parser = ["enabled", "disabled", "no-conmon", "split"])]
     pub cgroups: Option<String>,

@@ -68,6 +68,9 @@ pub(super) fn config(spec: &ContainerSpec) -> Value {
     put(&mut value, "HealthcheckOnFailureAction", spec.lifecycle.health_on_failure.word().into());
     put(&mut value, "SystemdMode", spec.systemd.into());
     put(&mut value, "Passwd", spec.passwd.into());
+    if !spec.chroot_dirs.is_empty() {
+        put(&mut value, "ChrootDirs", spec.chroot_dirs.clone().into());
+    }
     if !spec.secrets.is_empty() {
         let secrets = spec.secrets.iter();
         let all =

@@ -109,6 +109,9 @@ fn isolation(spec: &ContainerSpec, all: &mut Map<String, Value>) {
     put("MaskedPaths", list_or_null(&spec.security.masked_paths));
     put("ReadonlyPaths", list_or_null(&spec.security.readonly_paths));
     put("CgroupManager", "cgroupfs".into());
+    if let Some(class) = &spec.rdt_class {
+        put("IntelRdtClosID", class.clone().into());
+    }
     put("Cgroups", if spec.cgroups { "default" } else { "disabled" }.into());
 }
 

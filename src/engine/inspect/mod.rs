@@ -217,8 +217,8 @@ fn log_path(ctx: &Context, spec: &ContainerSpec) -> String {
 }
 
 fn graph_driver(ctx: &Context, spec: &ContainerSpec) -> Value {
-    let lower: Vec<String> =
-        spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l).display().to_string()).collect();
+    let lowers = ctx.paths.lowers(&spec.root);
+    let lower: Vec<String> = lowers.iter().map(|path| path.display().to_string()).collect();
     if lower.is_empty() {
         return json!({ "Name": "overlay2", "Data": Value::Null });
     }

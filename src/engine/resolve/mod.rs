@@ -106,7 +106,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         id: inputs.id.clone(),
         name: inputs.name.clone(),
         created: inputs.now,
-        root: RootSpec { quota: quota(o)?, ..root(inputs) },
+        root: RootSpec { quota: quota(o)?, ..root(inputs)? },
         process,
         resources,
         mounts: mounts.mounts,
@@ -114,6 +114,9 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
             .shm_size
             .or(inputs.config.containers.shm_size)
             .unwrap_or(crate::runtime::defaults::SHM_SIZE),
+        shm_size_systemd: o.shm_size_systemd,
+        chroot_dirs: chroot_dirs(o)?,
+        rdt_class: o.rdt_class.clone().filter(|class| !class.is_empty()),
         cdi_dirs: cdi_dirs(inputs, &devices),
         devices,
         device_rules: o.device_rules.clone(),
@@ -155,7 +158,7 @@ fn quota(o: &CreateOptions) -> Result<Option<RootQuota>, Error> {
     if o.storage_opts.is_empty() {
         return Ok(None);
     }
-    if o.rootfs.is_some() {
+    if o.root_directory()?.is_some_and(|(_, overlay)| !overlay) {
         return Err(invalid("--storage-opt limits a writable layer, which --rootfs does not have"));
     }
     let mut quota = RootQuota::default();
@@ -172,18 +175,31 @@ fn quota(o: &CreateOptions) -> Result<Option<RootQuota>, Error> {
     Ok(Some(quota))
 }
 
-fn root(inputs: &Inputs<'_>) -> RootSpec {
+fn root(inputs: &Inputs<'_>) -> Result<RootSpec, Error> {
     let o = inputs.options;
     let read_only = o.read_only.unwrap_or(inputs.config.containers.read_only);
-    RootSpec {
+    let directory = o.root_directory()?;
+    Ok(RootSpec {
         image_name: if o.rootfs.is_some() { String::new() } else { o.image.clone() },
         image_id: inputs.image.map(|i| i.id.clone()),
         layers: inputs.image.map(|i| i.layers.clone()).unwrap_or_default(),
-        directory: o.rootfs.clone(),
+        directory: directory.map(|(path, _)| mounts::absolute(inputs, path)),
+        overlay: directory.is_some_and(|(_, overlay)| overlay),
         read_only,
         quota: None,
         read_only_tmpfs: read_only && o.read_only_tmpfs.unwrap_or(true),
-    }
+    })
+}
+
+/// `--chrootdirs`: below the root, wherever that is.
+fn chroot_dirs(o: &CreateOptions) -> Result<Vec<String>, Error> {
+    let clean = |dir: &String| {
+        if !dir.starts_with('/') {
+            return Err(invalid(format!("--chrootdirs {dir:?}: the path must be absolute")));
+        }
+        Ok(mounts::clean(dir))
+    };
+    o.chroot_dirs.iter().map(clean).filter(|dir| dir.as_ref().map_or(true, |dir| dir != "/")).collect()
 }
 
 /// The image's labels with the caller's over them; sorted, as docker shows them.

@@ -226,7 +226,7 @@ fn source<'a>(request: &'a MountRequest, kind: &str) -> Result<&'a str, Error> {
     })
 }
 
-fn absolute(inputs: &Inputs<'_>, path: &str) -> String {
+pub(super) fn absolute(inputs: &Inputs<'_>, path: &str) -> String {
     if path.starts_with('/') { clean(path) } else { clean(&inputs.world.cwd().join(path).to_string_lossy()) }
 }
 

@@ -52,6 +52,11 @@ impl Start<'_> {
         if let Some(program) = process.init_path.as_ref().filter(|_| process.init) {
             out.push((program.into(), ProcessSpec::INIT.to_owned(), true));
         }
+        // Whoever goes there by chroot(2) finds them, too.
+        let all = out.clone();
+        for dir in &self.handoff.spec.chroot_dirs {
+            out.extend(all.iter().map(|(file, at, ro)| (file.clone(), format!("{dir}{at}"), *ro)));
+        }
         Ok(out)
     }
 
@@ -197,7 +202,7 @@ impl Start<'_> {
         let image = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal("opening the root", &e))?);
         // An image that has the zone itself names it, as at every start of this container. What the user brought as the
         // root is left as it is.
-        let own = self.handoff.spec.root.directory.is_none() && zone != "local";
+        let own = !self.handoff.spec.root.is_lent() && zone != "local";
         if own && image.resolve(&path).is_ok() && link_zone(&image, zone).is_ok() {
             return Ok(());
         }

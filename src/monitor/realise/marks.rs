@@ -15,7 +15,7 @@ impl Start<'_> {
     /// directory of the host that is the root (`--rootfs`) is left as it is.
     pub(super) fn marks(&self, root: &OwnedFd, out: &mut Files) -> Result<(), Failure> {
         let spec = &self.handoff.spec;
-        if spec.root.directory.is_some() {
+        if spec.root.is_lent() {
             return Ok(());
         }
         let image = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal("opening the root", &e))?);
@@ -25,7 +25,7 @@ impl Start<'_> {
         let text = if spec.security.privileged { self.container_env() } else { String::new() };
         let mounted = spec.mounts.iter().find(|m| m.target == "/run").map(|m| m.kind);
         match mounted {
-            None if !spec.root.read_only_tmpfs && !spec.systemd => {
+            None if !spec.root.read_only_tmpfs && !spec.systemd && spec.chroot_dirs.is_empty() => {
                 if let Ok(file) = image.create_file(mark, 0o644) {
                     let _written = fd::write_all(&file, text.as_bytes());
                 }

@@ -36,7 +36,7 @@ impl Start<'_> {
     pub(super) fn passwd(&self, root: &OwnedFd, user: &User) -> Result<(), Failure> {
         let spec = &self.handoff.spec;
         // A directory of the host is not ours to edit.
-        if !spec.passwd || spec.root.directory.is_some() {
+        if !spec.passwd || spec.root.is_lent() {
             return Ok(());
         }
         let (uid, gid) = (user.uid.to_string(), user.gid.to_string());

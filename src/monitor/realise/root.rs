@@ -1,7 +1,7 @@
 //! The root file system: an overlay of the image's layers, or a host directory; a detached mount either way.
 
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Start;
 use super::ids::Ids;
@@ -21,12 +21,12 @@ impl Start<'_> {
         if let Some(ids) = &self.world.ids {
             return self.new_mapped_root(ids);
         }
-        if let Some(directory) = &spec.root.directory {
+        if let Some(directory) = spec.root.directory.as_ref().filter(|_| spec.root.is_lent()) {
             return mount::open_tree_path(Path::new(directory), true).map_err(|e| {
                 Failure::of(FailureKind::NotFound, format!("using {directory} as the root file system"), &e)
             });
         }
-        let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| paths.layer_diff(l)).collect();
+        let lowers = paths.lowers(&spec.root);
         let options = self.overlay_options()?;
         overlay::mount(&lowers, &paths.upper(&spec.id), &paths.work(&spec.id), options)
             .map_err(|e| Failure::internal("mounting the root file system", &e))
@@ -69,13 +69,13 @@ impl Start<'_> {
         let paths = &self.world.paths;
         let hint =
             "the file system must allow idmapped mounts, and the kernel mounts an overlay of them (5.19)";
-        if let Some(directory) = &spec.root.directory {
+        if let Some(directory) = spec.root.directory.as_ref().filter(|_| spec.root.is_lent()) {
             let step = || format!("using {directory} as the root file system");
             return ids
                 .clone_of(Path::new(directory), false)
                 .map_err(|e| Failure::of(FailureKind::NotFound, step(), &e).hint(hint));
         }
-        let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| paths.layer_diff(l)).collect();
+        let lowers = paths.lowers(&spec.root);
         let options = self.overlay_options()?;
         overlay::mount_mapped(&lowers, Some(&paths.container(&spec.id)), options, ids.as_shift()).map_err(
             |e| Failure::internal("mounting the root file system with its ids mapped", &e).hint(hint),

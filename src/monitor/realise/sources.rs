@@ -92,13 +92,12 @@ impl Start<'_> {
 
     /// Fills an empty volume from the image, as docker does at the first mount. Ids are those on disk.
     fn fill(&self, root: &OwnedFd, wish: &MountSpec) -> Result<(), Box<dyn std::error::Error>> {
-        if self.world.ids.is_none() || self.handoff.spec.root.directory.is_some() {
+        if self.world.ids.is_none() || self.handoff.spec.root.is_lent() {
             return fill(root, wish);
         }
         let paths = &self.world.paths;
         let upper = std::iter::once(paths.upper(&self.world.id));
-        let layers: Vec<PathBuf> =
-            upper.chain(self.handoff.spec.root.layers.iter().rev().map(|l| paths.layer_diff(l))).collect();
+        let layers: Vec<PathBuf> = upper.chain(paths.lowers(&self.handoff.spec.root)).collect();
         fill(&overlay::mount_readonly(&layers, overlay::Options::default())?, wish)
     }
 

@@ -14,6 +14,7 @@ use crate::runtime::cdi;
 use crate::runtime::cgroup::Manager;
 use crate::runtime::hooks;
 use crate::runtime::oci::{self, ResolvedFacts};
+use crate::runtime::rdt;
 use crate::runtime::seccomp;
 use crate::runtime::spawn::{self, Created, Rootfs, StartOn};
 use crate::runtime::user::User;
@@ -72,6 +73,12 @@ impl Start<'_> {
             Some(&self.world.paths.run),
         )
         .map_err(|e| Failure::of(FailureKind::Invalid, "compiling the seccomp policy", &e))?;
+        // The monitor is in the class itself, and so is all that it starts: the container and what is executed in it.
+        rdt::enter_class(
+            document.linux().as_ref().and_then(|l| l.intel_rdt().as_ref()),
+            self.world.id.as_str(),
+        )
+        .map_err(|e| Failure::of(FailureKind::Unsupported, "sharing out the cache", &e))?;
         self.make_cgroup(&manager, &resolved.cgroup, &document)?;
         checkpoint(&self.world.paths, "cgroup");
         let ends = self.stdio(owner)?;

@@ -153,6 +153,8 @@ fn ipc(spec: &ContainerSpec, facts: &ResolvedFacts, read_only: bool) -> Vec<oci:
 /// tmpfs mounts that `--read-only` and `--systemd` bring, unless something is mounted there already.
 fn conveniences(spec: &ContainerSpec) -> Vec<oci::Mount> {
     let mut wanted: Vec<(&str, &[&str])> = Vec::new();
+    let size = spec.shm_size_systemd.map(|bytes| format!("size={bytes}"));
+    let of_systemd = if spec.systemd { 4 } else { 0 };
     if spec.systemd {
         wanted.extend([
             ("/run", &["mode=755", "nosuid", "nodev"][..]),
@@ -169,11 +171,13 @@ fn conveniences(spec: &ContainerSpec) -> Vec<oci::Mount> {
         ]);
     }
     let mut out: Vec<oci::Mount> = Vec::new();
-    for (target, options) in wanted {
+    for (n, (target, options)) in wanted.into_iter().enumerate() {
         let taken = spec.mounts.iter().any(|m| m.target == target)
             || out.iter().any(|m| m.destination() == Path::new(target));
         if !taken {
-            out.push(mount(target, "tmpfs", "tmpfs", words(options)));
+            let mut options = words(options);
+            options.extend(size.clone().filter(|_| n < of_systemd));
+            out.push(mount(target, "tmpfs", "tmpfs", options));
         }
     }
     out
