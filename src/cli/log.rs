@@ -17,7 +17,7 @@ use tracing::{Event, Metadata, Subscriber};
 use super::globals::Globals;
 
 /// Installs the log for the level that the flags ask for.
-pub(super) fn init(globals: &Globals) {
+pub(super) fn init(globals: &Globals, podman: bool) {
     let level = match globals.log_level.as_deref() {
         _ if globals.debug => LevelFilter::DEBUG,
         Some("trace") => LevelFilter::TRACE,
@@ -26,13 +26,22 @@ pub(super) fn init(globals: &Globals) {
         Some("error" | "fatal" | "panic") => LevelFilter::ERROR,
         _ => LevelFilter::WARN,
     };
-    let log = Log { level, start: Instant::now(), spans: AtomicU64::new(1) };
+    let log = Log { level, podman, start: Instant::now(), spans: AtomicU64::new(1) };
     // Only main installs one, and only once.
     let _only = tracing::subscriber::set_global_default(log);
+    tracing::info!("logging from level {level} on");
+}
+
+/// A line in the form of podman's logs, which what collects them takes apart.
+pub(super) fn as_podman(level: &str, text: &str) -> String {
+    let now = jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%:z");
+    format!("time=\"{now}\" level={level} msg={text:?}\n")
 }
 
 struct Log {
     level: LevelFilter,
+    /// In podman's form.
+    podman: bool,
     start: Instant,
     spans: AtomicU64,
 }
@@ -40,7 +49,11 @@ struct Log {
 impl Log {
     fn line(&self, metadata: &Metadata<'_>, text: &str) {
         let at = self.start.elapsed().as_secs_f64() * 1000.0;
-        let line = format!("{at:9.3}ms {:5} {}:{text}\n", metadata.level(), metadata.target());
+        let line = match (self.podman, *metadata.level()) {
+            (true, tracing::Level::WARN) => as_podman("warning", text.trim_start()),
+            (true, level) => as_podman(&level.to_string().to_lowercase(), text.trim_start()),
+            _ => format!("{at:9.3}ms {:5} {}:{text}\n", metadata.level(), metadata.target()),
+        };
         // Nobody to tell if stderr is gone.
         let _gone = std::io::stderr().write_all(line.as_bytes());
     }

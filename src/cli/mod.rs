@@ -169,7 +169,7 @@ fn run_command(
     argv::check_count(&tree, &canonical, &called)?;
     let matches =
         tree.try_get_matches_from_mut(canonical.into_words()).map_err(|e| argv::clap_failure(&e, &called))?;
-    log::init(&globals);
+    log::init(&globals, manner == Manner::Podman);
     redirect(&globals)?;
     let ctx = Ctx { globals, manner, engine: std::cell::OnceCell::new() };
     (def.run)(&matches, &ctx, ui)

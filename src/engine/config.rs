@@ -106,6 +106,8 @@ pub struct ContainersConfig {
     pub utsns: Option<String>,
     /// See [`Self::pidns`].
     pub cgroupns: Option<String>,
+    /// `userns`, or podman's PODMAN_USERNS: the user namespace of containers for which nobody says one.
+    pub userns: Option<String>,
     /// `cgroups`: what `--cgroups` is where nobody says it.
     pub cgroups: Option<String>,
     /// `container_name_as_hostname`: the host name is the container's, but for its underscores.
@@ -195,6 +197,9 @@ impl Config {
             }
         }
         config.flags(global)?;
+        if let Some(text) = env.podman_userns.as_ref().filter(|_| global.podman) {
+            config.containers.userns = Some(text.clone());
+        }
         if config.containers.env_host {
             config.host_env = super::env::all();
         }

@@ -94,13 +94,20 @@ pub(super) enum Purpose {
     Run(ContainerId),
 }
 
-/// `privileged` of containers.conf, as if the caller had said it.
-fn as_configured<'a>(ctx: &Context, options: &'a CreateOptions) -> Cow<'a, CreateOptions> {
-    if !ctx.config.containers.privileged || options.process.privileged {
-        return Cow::Borrowed(options);
+/// `privileged` and `userns` of containers.conf, as if the caller had said it.
+fn as_configured<'a>(ctx: &Context, options: &'a CreateOptions) -> Result<Cow<'a, CreateOptions>, Error> {
+    let config = &ctx.config.containers;
+    let mut options = Cow::Borrowed(options);
+    if config.privileged && !options.process.privileged {
+        options.to_mut().process.privileged = true;
     }
-    let process = crate::model::process::ProcessOptions { privileged: true, ..options.process.clone() };
-    Cow::Owned(CreateOptions { process, ..options.clone() })
+    let said = &options.namespaces;
+    let says = said.user.is_some() || said.subuid_name.is_some() || said.subgid_name.is_some();
+    if let Some(text) = config.userns.as_deref().filter(|t| !says && !t.is_empty() && *t != "private") {
+        let mode = text.parse().map_err(|e| Error::from(e).context("reading the default user namespace"))?;
+        options.to_mut().namespaces.user = Some(mode);
+    }
+    Ok(options)
 }
 
 /// The common half of `create` and `run`. For `run` the row says "started" at once and the run lock is held.
@@ -131,7 +138,7 @@ pub(super) fn make(
         }
     }
     let image = image(ctx, store, options, progress)?;
-    let options = &*as_configured(ctx, options);
+    let options = &*as_configured(ctx, options)?;
     let world = StoreWorld::new(ctx, store);
     let mut inputs = Inputs {
         options,
@@ -152,6 +159,7 @@ pub(super) fn make(
     resolved.spec.lifecycle.pidfile.clone_from(&files.pidfile);
     resolved.spec.lifecycle.monitor_pidfile.clone_from(&files.monitor_pidfile);
     resolved.spec.hooks = super::hooks::of(&resolved.spec, &ctx.config.engine.hooks_dirs)?;
+    resolved.spec.oci_config = ctx.podman || !resolved.spec.hooks.is_empty();
     if let (true, Some(name)) = (options.replace, &options.name) {
         rm::replace(ctx, store, name)?;
     }

@@ -16,6 +16,8 @@ pub struct Env {
     pub containers_conf_override: Option<PathBuf>,
     /// `XDG_CONFIG_HOME`, or `$HOME/.config`.
     pub config_home: Option<PathBuf>,
+    /// `PODMAN_USERNS`: what `--userns` is where nobody says it, called podman.
+    pub podman_userns: Option<String>,
     /// `NOTIFY_SOCKET`: where `--sdnotify` reports.
     pub notify_socket: Option<String>,
     /// `http_proxy`, `https_proxy`, `ftp_proxy`, `no_proxy`, `all_proxy` in both cases, as found.
@@ -29,6 +31,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("CONTAINERS_CONF", "the only containers.conf to read"),
     ("CONTAINERS_CONF_OVERRIDE", "a containers.conf read after all others"),
     ("XDG_CONFIG_HOME", "where a user's containers/containers.conf is (default $HOME/.config)"),
+    ("PODMAN_USERNS", "called podman: the user namespace of new containers, as --userns takes it"),
     ("NOTIFY_SOCKET", "where --sdnotify reports readiness"),
     ("HOME", "see XDG_CONFIG_HOME"),
     ("http_proxy, https_proxy, ftp_proxy, no_proxy, all_proxy", "handed on with --http-proxy; both cases"),
@@ -59,13 +62,15 @@ impl Env {
     pub fn from(get: impl Fn(&str) -> Option<std::ffi::OsString>) -> Self {
         // An empty value means "not set", as for XDG variables.
         let path = |name: &str| get(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let text = |name: &str| get(name).and_then(|v| v.into_string().ok()).filter(|v| !v.is_empty());
         Self {
             root: path("RCON_ROOT"),
             runroot: path("RCON_RUNROOT"),
             containers_conf: path("CONTAINERS_CONF"),
             containers_conf_override: path("CONTAINERS_CONF_OVERRIDE"),
             config_home: path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|h| h.join(".config"))),
-            notify_socket: get("NOTIFY_SOCKET").and_then(|v| v.into_string().ok()).filter(|v| !v.is_empty()),
+            podman_userns: text("PODMAN_USERNS"),
+            notify_socket: text("NOTIFY_SOCKET"),
             proxies: PROXIES
                 .iter()
                 .filter_map(|n| Some(((*n).to_owned(), get(n)?.into_string().ok()?)))

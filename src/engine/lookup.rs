@@ -2,6 +2,7 @@
 //! a resolution asks what exists.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::context::Context;
@@ -12,7 +13,7 @@ use crate::model::create::CreateOptions;
 use crate::model::digest::ChainId;
 use crate::model::image::Image;
 use crate::model::namespace::NsMode;
-use crate::model::network::{Network, NetworkModeSpec};
+use crate::model::network::{Network, NetworkModeSpec, Protocol};
 use crate::model::volume::Volume;
 use crate::storage::Store;
 use crate::sys::root::Root;
@@ -136,6 +137,14 @@ impl World for StoreWorld<'_> {
             fields.next() == Some(name) || fields.nth(1) == Some(name)
         };
         Ok(text.lines().find(fits).map(str::to_owned))
+    }
+
+    fn free_port(&self, ip: IpAddr, protocol: Protocol) -> Option<u16> {
+        let address = match protocol {
+            Protocol::Tcp => std::net::TcpListener::bind((ip, 0)).and_then(|s| s.local_addr()),
+            Protocol::Udp | Protocol::Sctp => std::net::UdpSocket::bind((ip, 0)).and_then(|s| s.local_addr()),
+        };
+        address.ok().map(|a| a.port())
     }
 
     fn path(&self, path: &Path) -> PathKind {

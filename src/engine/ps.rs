@@ -164,8 +164,10 @@ impl<'a> Listings<'a> {
             return Ok(None);
         }
         let image = self.moved.shown(&self.store, &container.row);
-        let mut entry =
-            ContainerListing { image, ..listing(&self.store, container, self.options, self.now)? };
+        let mut entry = ContainerListing {
+            image,
+            ..listing((&self.store, self.ctx.podman), container, self.options, self.now)?
+        };
         for (network, _) in &mut entry.networks {
             *network = self.ctx.network_name(network).to_owned();
         }
@@ -218,7 +220,7 @@ fn still_named(image: &Image, typed: &str) -> bool {
 }
 
 fn listing(
-    store: &Store,
+    (store, podman): (&Store, bool),
     container: Container,
     options: &ListOptions,
     now: jiff::Timestamp,
@@ -231,7 +233,12 @@ fn listing(
     Ok(ContainerListing {
         status: status(&phase, health.as_deref(), now),
         state: phase.status(),
-        ports: running.map(|r| r.ports.clone()).unwrap_or_default(),
+        // A container of docker's that does not run has no ports, one of podman's has those that were chosen for it.
+        ports: match running {
+            Some(running) => running.ports.clone(),
+            None if podman => row.ports,
+            None => Vec::new(),
+        },
         networks: networks(&row.networks, running),
         pid: running.map_or(0, |r| r.init.pid),
         restarts: restarts(&phase),
@@ -250,7 +257,7 @@ fn listing(
         exited_at,
         exit_code,
         health,
-        exposed: row.exposed,
+        exposed: if running.is_some() || podman { row.exposed } else { Vec::new() },
         labels: row.labels,
         auto_remove: row.auto_remove,
         platform: super::system::platform(),

@@ -114,6 +114,9 @@ pub struct ContainerSpec {
     /// OCI hooks, in order.
     #[serde(default)]
     pub hooks: Vec<Hook>,
+    /// The OCI document of each start is kept beside it, for others.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub oci_config: bool,
     /// What the caller said, for `inspect --as-run`, `clone` and recreation in place.
     pub options: super::create::CreateOptions,
 }

@@ -115,6 +115,9 @@ pub struct MountSpec {
     /// Fill the empty volume from the image at its first start.
     #[serde(default)]
     pub copy_up: bool,
+    /// An empty volume belongs to the container's user, where the image has nothing in its place (podman).
+    #[serde(default)]
+    pub give: bool,
     /// The volume is anonymous: removed with the container by `rm -v` and `--rm`.
     #[serde(default)]
     pub anonymous: bool,

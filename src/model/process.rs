@@ -99,6 +99,13 @@ pub struct ProcessSpec {
     pub group_add: Vec<String>,
     /// Absolute working directory.
     pub cwd: String,
+    /// Capabilities that a user other than root has nevertheless, and hands on to what it executes: those that were asked
+    /// for by name, called podman.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ambient: Vec<String>,
+    /// The working directory is not made: it must be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cwd_must_exist: bool,
     /// A terminal is allocated.
     pub tty: bool,
     /// Stdin is kept open.

@@ -240,6 +240,15 @@ pub fn host_resolv_conf() -> String {
     text
 }
 
+/// The file that `ip netns exec NAME` shows as /etc/resolv.conf, for the namespace at a path, if it is one of ip(8)'s with
+/// such a file.
+#[must_use]
+pub fn resolv_conf_of(namespace: &str) -> Option<String> {
+    let name = ["/run/netns/", "/var/run/netns/"].iter().find_map(|dir| namespace.strip_prefix(dir))?;
+    let plain = !name.is_empty() && name != ".." && !name.contains('/');
+    std::fs::read_to_string(format!("/etc/netns/{name}/resolv.conf")).ok().filter(|_| plain)
+}
+
 /// The text of /etc/hostname.
 #[must_use]
 pub fn hostname_file(hostname: &str) -> String {

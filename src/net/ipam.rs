@@ -92,6 +92,23 @@ pub fn somewhere(subnet: &Subnet, number: u64) -> IpAddr {
     address(from + u128::from(number) % span, width)
 }
 
+/// Whether `ip` is in a subnet of `network`, if it has any.
+///
+/// # Errors
+/// Names the subnets.
+pub fn check_within(network: &Network, ip: IpAddr) -> Result<(), Error> {
+    if network.subnets.is_empty() || network.subnets.iter().any(|subnet| contains(subnet, ip)) {
+        return Ok(());
+    }
+    let subnets: Vec<String> =
+        network.subnets.iter().map(|s| format!("{}/{}", s.address, s.prefix)).collect();
+    let subnets = subnets.join(", ");
+    Err(Error::Invalid(format!(
+        "requested address {ip} is not in a subnet of network {} ({subnets})",
+        network.name
+    )))
+}
+
 /// Whether `ip` may be asked for (`--ip`) in `subnet`. A narrowed range does not bind a fixed address.
 ///
 /// # Errors

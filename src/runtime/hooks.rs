@@ -84,6 +84,10 @@ pub fn state_json(id: &str, status: &str, pid: i32, bundle: &Path, spec: &Spec) 
         "bundle": bundle,
         "annotations": annotations.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
     });
+    // Not the specification's, but crun has it, and hooks are written that look for it.
+    if let Some(root) = spec.root() {
+        state["root"] = root.path().display().to_string().into();
+    }
     if pid > 0 {
         state["pid"] = pid.into();
     }

@@ -30,6 +30,7 @@ mod net_reach;
 mod network_cmd;
 mod network_flags;
 mod options;
+mod podman_create;
 mod podman_details;
 mod podman_globals;
 mod podman_manner;

@@ -63,17 +63,16 @@ fn called_podman_it_fails_with_podman_s_exit_codes() {
 #[test]
 fn called_podman_it_copies_below_the_working_directory() {
     let s = Sandbox::with_images("manner-cp", &["busybox"]);
-    let mut command = called(&s, "podman");
-    command.args(["create", "--name", "c", "-w", "/work", "busybox"]);
-    s.finish(command).ok();
     let file = s.dir().join("file");
     std::fs::write(&file, "x").expect("a file");
-    let mut command = called(&s, "podman");
-    command.args(["cp", file.to_str().expect("a path"), "c:"]);
-    s.finish(command).fails(125);
+    let path = file.to_str().expect("a path");
+    podman(&s, &["create", "--name=missing", "-w=/work", "busybox"]).ok();
+    podman(&s, &["cp", path, "missing:"]).fails(125);
+    // The directory is not made, so it is one that the image has.
+    podman(&s, &["create", "--name=c", "-w=/tmp", "busybox"]).ok();
     s.rcon(["start", "-a", "c"]).ok();
     for (name, target, lands) in
-        [("podman", "c:one", "/work/one"), ("podman", "c:", "/work/file"), ("rcon2", "c:two", "/two")]
+        [("podman", "c:one", "/tmp/one"), ("podman", "c:", "/tmp/file"), ("rcon2", "c:two", "/two")]
     {
         let mut command = called(&s, name);
         command.args(["cp", file.to_str().expect("a path"), target]);

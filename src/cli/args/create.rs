@@ -1,6 +1,6 @@
 //! Everything that `run` and `create` have in common: the groups joined into one [`CreateOptions`].
 
-use super::super::exit::Failure;
+use super::super::exit::{Failure, Manner};
 use super::super::globals::Globals;
 use super::health::HealthArgs;
 use super::image::{PlatformArgs, RegistryArgs};
@@ -80,12 +80,15 @@ impl CreateArgs {
         self.refused.warning()
     }
 
-    /// What podman refuses and docker does not.
+    /// What docker or podman refuses and the other does not.
     ///
     /// # Errors
-    /// A health check that could never succeed.
-    pub fn check_as_podman(&self) -> Result<(), Failure> {
-        self.health.check_as_podman()
+    /// A health check that could never succeed, a removal that contradicts the restart policy.
+    pub fn check(&self, manner: Manner) -> Result<(), Failure> {
+        if manner == Manner::Podman {
+            self.health.check_as_podman()?;
+        }
+        self.life.check_removal(manner)
     }
 
     /// Files to write beside the container.

@@ -1,6 +1,6 @@
 //! Life of a container: name, labels, removal, restart, stop, logs.
 
-use super::super::exit::Failure;
+use super::super::exit::{Failure, Manner};
 use super::{env, strict_pair};
 use crate::model::lifecycle::{LifecycleOptions, RestartPolicy, parse_signal};
 
@@ -68,11 +68,19 @@ pub struct LifeArgs {
 }
 
 impl LifeArgs {
+    /// A container that is removed when it ends is not started again, but for podman's on-failure.
+    pub(super) fn check_removal(&self, manner: Manner) -> Result<(), Failure> {
+        match self.restart {
+            Some(RestartPolicy::OnFailure { .. }) if manner == Manner::Podman => Ok(()),
+            Some(policy) if self.rm && policy != RestartPolicy::No => {
+                Err(Failure::usage("conflicting options: cannot specify both --restart and --rm"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The part about life; the rest is taken by `create`.
     pub(super) fn lifecycle(&self) -> Result<LifecycleOptions, Failure> {
-        if self.rm && self.restart.is_some_and(|r| r != RestartPolicy::No) {
-            return Err(Failure::usage("conflicting options: cannot specify both --restart and --rm"));
-        }
         if self.replace && self.name.is_none() {
             return Err(Failure::usage("cannot replace a container without --name being set"));
         }

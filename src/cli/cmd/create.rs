@@ -3,7 +3,7 @@
 use crate::cli::Ctx;
 use crate::cli::args::create::CreateArgs;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Manner, Outcome};
+use crate::cli::exit::{Exit, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 
@@ -18,9 +18,7 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    if ctx.manner == Manner::Podman {
-        args.check_as_podman()?;
-    }
+    args.check(ctx.manner)?;
     let files = args.side_files();
     if let Some(warning) = args.warning() {
         ui.warn(warning);

@@ -261,8 +261,7 @@ fn field(c: &ContainerListing, name: &str, now: jiff::Timestamp, cut: bool) -> V
         "Names" => c.name.as_str().into(),
         "Networks" => c.networks.iter().map(|(n, _)| n.as_str()).collect::<Vec<_>>().join(",").into(),
         "Platform" => c.platform.as_str().into(),
-        // As docker: a container that does not run has no ports.
-        "Ports" => ports::ports(&c.ports, if c.pid == 0 { &[] } else { &c.exposed }).into(),
+        "Ports" => ports::ports(&c.ports, &c.exposed).into(),
         "RunningFor" | "Created" | "CreatedHuman" => age(c, now).into(),
         "Size" => c.size.map_or_else(|| "0B".to_owned(), size_text).into(),
         "State" => c.state.into(),

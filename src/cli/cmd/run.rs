@@ -48,9 +48,7 @@ pub(super) const DEF: Def = def!(
 );
 
 fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    if ctx.manner == Manner::Podman {
-        args.create.check_as_podman()?;
-    }
+    args.create.check(ctx.manner)?;
     crate::engine::stdio::check_preserved(args.preserve_fds, &args.preserve_fd)
         .map_err(|e| Failure::from(e).code(125))?;
     let attach = attach_options(&args, ctx, ui)?;

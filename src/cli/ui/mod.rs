@@ -130,8 +130,15 @@ impl Ui {
     /// A warning beside the result.
     pub fn warn(&mut self, line: impl fmt::Display) {
         match &self.words {
-            // It says so by the sentence alone.
-            Some(words) => self.note(words.say(&line.to_string())),
+            // It says so by the sentence alone, or in its log.
+            Some(words) => {
+                let text = words.say(&line.to_string());
+                match text.strip_prefix(words::LOGGED) {
+                    None => self.note(text),
+                    Some(text) if self.stderr_is_terminal() => self.note(format_args!("WARN[0000] {text}")),
+                    Some(text) => self.note(super::log::as_podman("warning", text).trim_end()),
+                }
+            }
             None => self.note(format_args!("WARNING: {line}")),
         }
     }

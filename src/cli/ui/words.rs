@@ -6,6 +6,9 @@
 
 mod table;
 
+/// What a sentence begins with that podman logs.
+pub(super) const LOGGED: &str = "log: ";
+
 use table::TABLE;
 
 /// Says errors again.

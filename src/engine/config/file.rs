@@ -70,6 +70,7 @@ struct Containers {
     pidns: Option<String>,
     ipcns: Option<String>,
     utsns: Option<String>,
+    userns: Option<String>,
     cgroupns: Option<String>,
     cgroups: Option<String>,
     container_name_as_hostname: Option<bool>,
@@ -238,6 +239,7 @@ fn apply_containers(config: &mut Config, path: &Path, file: Containers) -> Resul
         (&mut c.pidns, file.pidns),
         (&mut c.ipcns, file.ipcns),
         (&mut c.utsns, file.utsns),
+        (&mut c.userns, file.userns),
         (&mut c.cgroupns, file.cgroupns),
     ] {
         *slot = said.filter(|mode| !mode.is_empty()).or(slot.take());

@@ -6,7 +6,7 @@ use super::{list_or_null, text_map};
 use crate::model::container::ContainerSpec;
 use crate::model::lifecycle::RestartPolicy;
 use crate::model::mount::{MountKind, MountRequest};
-use crate::model::namespace::{NsMode, UserNsMode};
+use crate::model::namespace::{IdMap, NsMode, UserNsMode};
 use crate::model::network::NetworkModeSpec;
 use crate::model::resources::DeviceValue;
 use crate::model::units::human_size_fine;
@@ -105,6 +105,12 @@ fn isolation(spec: &ContainerSpec, all: &mut Map<String, Value>) {
         UserNsMode::Path(path) => format!("ns:{path}"),
     };
     put("UsernsMode", user.into());
+    if let UserNsMode::Mapped(maps) = &spec.namespaces.user {
+        let list = |ranges: &[IdMap]| -> Vec<String> {
+            ranges.iter().map(|r| format!("{}:{}:{}", r.inside, r.outside, r.count)).collect()
+        };
+        put("IDMappings", json!({ "UidMap": list(&maps.uids), "GidMap": list(&maps.gids) }));
+    }
     put("Isolation", "".into());
     put("MaskedPaths", list_or_null(&spec.security.masked_paths));
     put("ReadonlyPaths", list_or_null(&spec.security.readonly_paths));

@@ -98,6 +98,14 @@ pub fn container(ctx: &Context, name: &str, size: bool) -> Result<Value, Error> 
     if ctx.podman {
         // Where nothing is said others may join.
         as_podman(&mut all, spec.options.namespaces.ipc.is_some());
+        if spec.process.init {
+            all.insert("Path".to_owned(), "/run/podman-init".into());
+            let argv = spec.process.argv.iter().map(String::as_str);
+            all.insert("Args".to_owned(), std::iter::once("--").chain(argv).collect());
+        }
+        if !ctx.host.apparmor() {
+            all.insert("AppArmorProfile".to_owned(), "".into());
+        }
         // podman tells of variables that are secrets, not of their values.
         let secret = spec.secrets.iter().filter_map(|s| s.env.as_ref()).map(|name| format!("{name}=*******"));
         if let Some(Value::Array(env)) = all.get_mut("Config").and_then(|c| c.get_mut("Env")) {
@@ -134,13 +142,16 @@ fn podman(ctx: &Context, spec: &ContainerSpec, phase: &Phase, all: &mut Map<Stri
     put("IsInfra", false.into());
     put("IsService", false.into());
     put("OCIRuntime", "rcon".into());
-    put("OCIConfigPath", ctx.paths.spec(&spec.id).display().to_string().into());
-    put("StaticDir", ctx.paths.container(&spec.id).display().to_string().into());
+    let folder = ctx.paths.container(&spec.id);
+    let config =
+        if spec.oci_config { folder.join("config.json").display().to_string() } else { String::new() };
+    put("OCIConfigPath", config.into());
+    put("StaticDir", folder.display().to_string().into());
     put("BoundingCaps", spec.process.capabilities.clone().into());
     // Capabilities of a process that is not root are not in its effective set.
     let root = matches!(spec.process.user.split(':').next(), None | Some("" | "0" | "root"));
-    let effective = if root { list_or_null(&spec.process.capabilities) } else { Value::Null };
-    put("EffectiveCaps", effective);
+    let effective = if root { &spec.process.capabilities } else { &spec.process.ambient };
+    put("EffectiveCaps", list_or_null(effective));
     put("Dependencies", spec.requires.iter().map(|id| Value::from(id.as_str())).collect());
     put("lockNumber", 0.into());
     let file = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
@@ -171,6 +182,12 @@ fn as_podman(all: &mut Map<String, Value>, private_ipc: bool) {
             list.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
         } else {
             all["HostConfig"][key] = json!([]);
+        }
+    }
+    for mount in all["Mounts"].as_array_mut().into_iter().flatten() {
+        let bound = matches!(mount["Type"].as_str(), Some("bind" | "volume"));
+        if let Some(options) = mount["Options"].as_array_mut().filter(|_| bound) {
+            options.push("rbind".into());
         }
     }
     for key in ["ExecIDs", "Mounts"] {

@@ -82,6 +82,11 @@ fn ports(spec: &ContainerSpec, phase: &Phase, podman: bool) -> Value {
         None if podman => &spec.network.ports,
         None => return json!({}),
     };
+    // What is exposed is of no matter to podman where the network is another's.
+    let foreign = matches!(spec.network.mode, NetworkModeSpec::Host | NetworkModeSpec::Container(_));
+    if podman && foreign {
+        return json!({});
+    }
     let mut map: Map<String, Value> = Map::new();
     for e in &spec.network.exposed {
         map.insert(format!("{}/{}", e.port, e.protocol), Value::Null);

@@ -34,7 +34,9 @@ pub(super) fn resolve(
         sdnotify,
     } = &inputs.options.lifecycle;
     let restart = restart.unwrap_or_default();
-    if *auto_remove && restart != RestartPolicy::No {
+    // To podman a container that ends well is through, and is removed then.
+    let ends = inputs.config.podman && matches!(restart, RestartPolicy::OnFailure { .. });
+    if *auto_remove && restart != RestartPolicy::No && !ends {
         return Err(invalid("conflicting options: cannot specify both --restart and --rm"));
     }
     if *remove_image && !*auto_remove {

@@ -148,6 +148,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         runtime: None,
         personality: o.personality.clone(),
         hooks: Vec::new(),
+        oci_config: false,
         options: o.clone(),
     };
     Ok(Resolved { spec, volumes: mounts.volumes, directories: mounts.directories, warnings })
@@ -215,6 +216,9 @@ fn timezone(inputs: &Inputs<'_>) -> Result<Option<String>, Error> {
     let said = inputs.options.timezone.clone().filter(|z| !z.is_empty());
     let zone = said.or_else(|| inputs.config.containers.timezone.clone());
     let Some(name) = zone.as_deref().filter(|z| !z.is_empty() && *z != "local") else { return Ok(zone) };
+    if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return Err(invalid(format!("invalid time zone {name:?}")));
+    }
     let why = match inputs.world.path(&std::path::Path::new("/usr/share/zoneinfo").join(name)) {
         PathKind::Missing => "",
         PathKind::Directory => ": it is a directory",
@@ -235,6 +239,9 @@ fn annotations(inputs: &Inputs<'_>) -> Result<Vec<(String, String)>, Error> {
     if inputs.config.podman {
         // What OCI hooks and others know podman's containers by.
         all.insert("io.container.manager".to_owned(), "libpod".to_owned());
+        if inputs.options.process.init.unwrap_or(inputs.config.containers.init) {
+            all.insert("io.podman.annotations.init".to_owned(), "TRUE".to_owned());
+        }
         if !inputs.options.volumes_from.is_empty() {
             let key = "io.podman.annotations.volumes-from".to_owned();
             all.insert(key, inputs.options.volumes_from.join(";"));
@@ -251,6 +258,14 @@ fn devices(inputs: &Inputs<'_>) -> Result<Vec<DeviceRequest>, Error> {
         for name in security::gpus(text)? {
             all.push(DeviceRequest { host: name, container: String::new(), permissions: String::new() });
         }
+    }
+    // podman's users hear of it before the container is made.
+    if let Some(missing) = all.iter().find(|d| {
+        inputs.config.podman
+            && d.host.starts_with('/')
+            && inputs.world.path(std::path::Path::new(&d.host)) == PathKind::Missing
+    }) {
+        return Err(invalid(format!("device {} cannot be used: no such file or directory", missing.host)));
     }
     for text in &inputs.config.containers.devices {
         let device: DeviceRequest = text.parse()?;

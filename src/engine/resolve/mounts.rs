@@ -193,6 +193,7 @@ fn base(request: &MountRequest, target: String) -> MountSpec {
         propagation: propagation.clone().unwrap_or_else(|| "rprivate".to_owned()),
         flags: flags.clone(),
         copy_up: matches!(request.kind, MountKind::Tmpfs) && *tmpcopyup == Some(true),
+        give: false,
         anonymous: false,
         chown: *chown,
         overlay: overlay.then(|| OverlayDirs { upper: upper_dir.clone(), work: work_dir.clone() }),
@@ -293,7 +294,15 @@ fn volume(
     if options.subpath.as_deref().is_some_and(|path| path.starts_with('/')) && !inputs.config.podman {
         return Err(invalid("subpath must be a relative path within the volume"));
     }
+    if inputs.config.podman {
+        for (careful, opposite) in [("nosuid", "suid"), ("nodev", "dev")] {
+            if !spec.flags.iter().any(|flag| flag == careful || flag == opposite) {
+                spec.flags.push(careful.to_owned());
+            }
+        }
+    }
     // podman fills a part of a volume, too.
+    spec.give = inputs.config.podman;
     spec.copy_up = !options.no_copy && (options.subpath.is_none() || inputs.config.podman);
     if inputs.world.volume(&name)?.is_none() && !out.volumes.iter().any(|v| v.name == name) {
         out.volumes.push(NewVolume {
@@ -338,11 +347,14 @@ fn glob(
 /// `--volumes-from NAME[:ro|rw|z]`: its binds and volumes, unless one of the first `own` mounts is there already.
 fn from(inputs: &Inputs<'_>, text: &str, own: usize, out: &mut Mounts) -> Result<(), Error> {
     let (name, options) = text.split_once(':').unwrap_or((text, ""));
-    let mut read_only = None;
+    let (mut read_only, mut labelled) = (None, false);
     for option in options.split(',').filter(|o| !o.is_empty()) {
         match option {
             "ro" | "rw" if read_only.is_none() => read_only = Some(option == "ro"),
-            "z" | "Z" => {}
+            "z" | "Z" if labelled && inputs.config.podman => {
+                return Err(invalid(format!("invalid --volumes-from {text}: {option} is said twice")));
+            }
+            "z" | "Z" => labelled = true,
             other => return Err(invalid(format!("invalid mode: {other} in --volumes-from {text}"))),
         }
     }
@@ -360,7 +372,7 @@ fn from(inputs: &Inputs<'_>, text: &str, own: usize, out: &mut Mounts) -> Result
         // What the owner may only read, a borrower may not write.
         let read_only = read_only.unwrap_or(false) || mount.read_only;
         // The volume stays its owner's: `rm -v` of the borrower leaves it alone, and its image fills nothing.
-        out.mounts.push(MountSpec { read_only, anonymous: false, copy_up: false, ..mount });
+        out.mounts.push(MountSpec { read_only, anonymous: false, copy_up: false, give: false, ..mount });
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::ports::{expand_publish, parse_exposed};
-use super::{Inputs, invalid};
+use super::{Inputs, PathKind, invalid};
 use crate::engine::error::Error;
 use crate::engine::networks::HOST_BINDING;
 use crate::model::image::ImageConfig;
@@ -11,6 +11,7 @@ use crate::model::network::{
     AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, DnsOptions, ExposedPort, LinkSpec, NetworkMode,
     NetworkModeSpec, NetworkOptions, NetworkSpec, PortMapping,
 };
+use crate::net::ipam;
 
 pub(super) fn resolve(
     inputs: &Inputs<'_>,
@@ -30,6 +31,9 @@ pub(super) fn resolve(
     let mut ports = expand_publish(publish, default_ips)?;
     if *publish_all {
         add_exposed(&mut ports, &exposed, default_ips);
+    }
+    if inputs.config.podman {
+        choose(&mut ports, inputs);
     }
     match mode {
         // Docker refuses that, so it is podman's user who gets here.
@@ -132,6 +136,9 @@ fn linked(inputs: &Inputs<'_>, name: &str) -> Result<super::world::Neighbour, Er
 /// What contradicts the mode by itself, whatever it names.
 fn contradictions(mode: Option<&NetworkMode>, inputs: &Inputs<'_>) -> Result<(), Error> {
     let NetworkOptions { publish, publish_all, expose, dns, links, .. } = &inputs.options.network;
+    if let (true, Some(NetworkMode::Container(_) | NetworkMode::None)) = (inputs.config.podman, mode) {
+        without_dns(dns, matches!(mode, Some(NetworkMode::None)))?;
+    }
     let Some(NetworkMode::Container(_)) = mode else { return Ok(()) };
     if inputs.options.hostname.is_some() {
         return Err(invalid("conflicting options: hostname and the network mode"));
@@ -142,7 +149,18 @@ fn contradictions(mode: Option<&NetworkMode>, inputs: &Inputs<'_>) -> Result<(),
         )
         .hint(NO_LINKS));
     }
-    joined(publish.is_empty() && !publish_all || inputs.config.podman, expose.is_empty(), dns)
+    let podman = inputs.config.podman;
+    joined(publish.is_empty() && !publish_all || podman, expose.is_empty() || podman, dns)
+}
+
+/// To podman, all of what is said of names contradicts a network that it has no part in.
+fn without_dns(dns: &DnsOptions, none: bool) -> Result<(), Error> {
+    let servers = dns.servers.as_ref().is_some_and(|s| !s.is_empty());
+    if !servers && dns.search.is_empty() && dns.options.is_empty() {
+        return Ok(());
+    }
+    let mode = if none { " none" } else { "" };
+    Err(invalid(format!("conflicting options: dns and the network mode{mode}")))
 }
 
 /// What contradicts `--network container:`.
@@ -189,6 +207,9 @@ fn attach(
             Ok((NetworkModeSpec::Container(inputs.world.container(name)?.id), Vec::new()))
         }
         Some(NetworkMode::Path(path)) if path.starts_with('/') => {
+            if inputs.world.path(std::path::Path::new(path)) == PathKind::Missing {
+                return Err(invalid(format!("--network ns:{path}: there is no such file")));
+            }
             Ok((NetworkModeSpec::Path(path.clone()), Vec::new()))
         }
         Some(NetworkMode::Path(path)) => {
@@ -208,11 +229,10 @@ fn attachments(list: &[AttachmentRequest], inputs: &Inputs<'_>) -> Result<Vec<At
         if !aliases.is_empty() && network.name == DEFAULT_NETWORK {
             return Err(invalid(crate::engine::networks::NO_ALIAS).hint(crate::engine::networks::ALIAS_HINT));
         }
-        if let Some(ip) = ip {
-            in_subnet(&network, IpAddr::V4(*ip))?;
-        }
-        if let Some(ip) = ip6 {
-            in_subnet(&network, IpAddr::V6(*ip))?;
+        // podman looks at it when the network is made, at the start.
+        for ip in ip.map(IpAddr::V4).into_iter().chain(ip6.map(IpAddr::V6)).filter(|_| !inputs.config.podman)
+        {
+            ipam::check_within(&network, ip).map_err(|e| invalid(e.to_string()))?;
         }
         all.push(AttachmentSpec {
             network: network.name,
@@ -224,30 +244,6 @@ fn attachments(list: &[AttachmentRequest], inputs: &Inputs<'_>) -> Result<Vec<At
         });
     }
     Ok(all)
-}
-
-fn in_subnet(network: &crate::model::network::Network, ip: IpAddr) -> Result<(), Error> {
-    let covers = |subnet: &crate::model::network::Subnet| match (subnet.address, ip) {
-        (IpAddr::V4(net), IpAddr::V4(ip)) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(subnet.prefix.min(32))).unwrap_or(0);
-            u32::from(net) & mask == u32::from(ip) & mask
-        }
-        (IpAddr::V6(net), IpAddr::V6(ip)) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(subnet.prefix.min(128))).unwrap_or(0);
-            u128::from(net) & mask == u128::from(ip) & mask
-        }
-        _ => false,
-    };
-    if network.subnets.is_empty() || network.subnets.iter().any(covers) {
-        return Ok(());
-    }
-    let subnets: Vec<String> =
-        network.subnets.iter().map(|s| format!("{}/{}", s.address, s.prefix)).collect();
-    Err(invalid(format!(
-        "requested address {ip} is not in a subnet of network {} ({})",
-        network.name,
-        subnets.join(", ")
-    )))
 }
 
 fn exposed(
@@ -285,6 +281,24 @@ fn add_exposed(ports: &mut Vec<PortMapping>, exposed: &[ExposedPort], default_ip
                 container_port: e.port,
                 protocol: e.protocol,
             }));
+        }
+    }
+}
+
+/// Podman's containers have their host ports from their creation on.
+fn choose(ports: &mut [PortMapping], inputs: &Inputs<'_>) {
+    for at in 0..ports.len() {
+        let PortMapping { host_ip, protocol, .. } = ports[at];
+        if (ports[at].host_port, ports[at].host_last) != (0, 0) {
+            continue;
+        }
+        // One that is drawn twice is drawn anew; what cannot be found here is found at the start.
+        for _ in 0..16 {
+            let Some(port) = inputs.world.free_port(host_ip, protocol) else { break };
+            if !ports.iter().any(|p| p.host_port == port && p.protocol == protocol) {
+                ports[at].host_port = port;
+                break;
+            }
         }
     }
 }

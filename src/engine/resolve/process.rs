@@ -5,6 +5,7 @@ use super::{Inputs, PathKind, invalid};
 use crate::engine::error::Error;
 use crate::engine::host::Host;
 use crate::model::image::ImageConfig;
+use crate::model::namespace::UserNsMode;
 use crate::model::process::{ProcessOptions, ProcessSpec, Rlimit};
 use crate::runtime::defaults::PATH_ENV;
 
@@ -61,9 +62,11 @@ pub(super) fn resolve(
         cmd,
         argv,
         env: environment(inputs, image, hostname),
-        user: user.clone().unwrap_or_else(|| image.user.clone()),
+        user: user.clone().or_else(|| kept_user(inputs)).unwrap_or_else(|| image.user.clone()),
         group_add: group_add.clone(),
         cwd: cwd(workdir.as_deref(), &image.working_dir)?,
+        // podman makes that of the image alone.
+        cwd_must_exist: inputs.config.podman && workdir.is_some(),
         tty: *tty,
         interactive: *interactive,
         capabilities: match wanted_capabilities(inputs, image) {
@@ -72,6 +75,11 @@ pub(super) fn resolve(
                 narrowed(allowed, &wanted, warnings)?
             }
             _ => capabilities(defaults, cap_add, cap_drop, *privileged, bounding)?,
+        },
+        ambient: if inputs.config.podman && !privileged {
+            capabilities(Some(&[]), cap_add, &[], false, bounding)?
+        } else {
+            Vec::new()
         },
         rlimits: limits(rlimits, &inputs.config.containers.default_ulimits, inputs.host)?,
         umask: umask.or(inputs.config.containers.umask).unwrap_or(0o022),
@@ -82,6 +90,12 @@ pub(super) fn resolve(
         preserve_fds: *preserve_fds,
         preserve_fd: preserve_fd.clone(),
     })
+}
+
+/// The user of `--userns=keep-id`.
+fn kept_user(inputs: &Inputs<'_>) -> Option<String> {
+    let Some(UserNsMode::Other(text)) = &inputs.options.namespaces.user else { return None };
+    super::userns::kept_user(text).map(|(uid, gid)| format!("{uid}:{gid}"))
 }
 
 /// podman's label by which an image or its user says which capabilities are enough.

@@ -1,5 +1,6 @@
 //! Goldens of the resolution: wishes on one side, what they become on the other.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -8,7 +9,7 @@ use crate::model::image::ImageConfig;
 use crate::model::lifecycle::RestartPolicy;
 use crate::model::mount::{MountKind, MountRequest, MountSpec};
 use crate::model::namespace::NsMode;
-use crate::model::network::{Network, NetworkMode, NetworkModeSpec, Subnet};
+use crate::model::network::{Network, NetworkMode, NetworkModeSpec, Protocol, Subnet};
 use crate::model::units::{ByteSize, NanoCpus};
 use crate::model::volume::Volume;
 
@@ -105,6 +106,10 @@ impl World for Table {
 
     fn host_user(&self, name: &str) -> Result<Option<String>, Error> {
         Ok((name == "hans").then(|| "hans:x:1000:1000::/home/hans:/bin/sh".to_owned()))
+    }
+
+    fn free_port(&self, _ip: IpAddr, _protocol: Protocol) -> Option<u16> {
+        Some(40_000)
     }
 
     fn path(&self, path: &Path) -> PathKind {

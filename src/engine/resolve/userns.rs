@@ -79,16 +79,35 @@ fn by_word(inputs: &Inputs<'_>, text: &str) -> Result<IdMaps, Error> {
     let (word, options) = text.split_once(':').unwrap_or((text, ""));
     match word {
         "auto" => automatic(inputs, options),
-        "keep-id" if options.is_empty() => {
+        "keep-id" if kept_user(text).is_some() => {
             // For root the caller's own mapping, as in podman: all ids, in a namespace of its own.
             let all = vec![IdMap { inside: 0, outside: 0, count: u32::MAX }];
             Ok(IdMaps { uids: all.clone(), gids: all })
         }
-        "keep-id" => Err(unsupported(text, "the options of keep-id are for rootless containers")),
+        "keep-id" if options.starts_with("size=") => {
+            Err(unsupported(text, "there is no size to choose but for rootless containers"))
+        }
+        "keep-id" => Err(invalid(format!("invalid --userns value {text:?}: want keep-id:uid=N,gid=N"))),
         "nomap" => Err(unsupported(text, "nomap is for rootless containers")),
         _ => Err(invalid("--userns=private needs ranges to map")
             .hint("give --uidmap and --gidmap, or let rcon choose them: --userns=auto")),
     }
+}
+
+/// The user and group that `keep-id` makes the container's, where nobody names one: for root its own, or those said.
+#[must_use]
+pub(super) fn kept_user(text: &str) -> Option<(u32, u32)> {
+    let options = text.strip_prefix("keep-id")?;
+    let (mut uid, mut gid) = (0, 0);
+    let list = if options.is_empty() { "" } else { options.strip_prefix(':')? };
+    for option in list.split(',').filter(|o| !o.is_empty()) {
+        match option.split_once('=')? {
+            ("uid", number) => uid = number.parse().ok()?,
+            ("gid", number) => gid = number.parse().ok()?,
+            _ => return None,
+        }
+    }
+    Some((uid, gid))
 }
 
 fn unsupported(text: &str, why: &str) -> Error {

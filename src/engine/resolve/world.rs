@@ -1,12 +1,13 @@
 //! [`World`]: the questions that a resolution asks about what exists.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use crate::engine::error::Error;
 use crate::model::id::ContainerId;
 use crate::model::image::Image;
 use crate::model::mount::MountSpec;
-use crate::model::network::{ExposedPort, Network};
+use crate::model::network::{ExposedPort, Network, Protocol};
 use crate::model::volume::Volume;
 
 /// What stands at a host path.
@@ -91,6 +92,8 @@ pub trait World {
     /// # Errors
     /// A file that cannot be read.
     fn host_user(&self, name: &str) -> Result<Option<String>, Error>;
+    /// A port of an address that nobody has now.
+    fn free_port(&self, ip: IpAddr, protocol: Protocol) -> Option<u16>;
     /// What stands at a host path, symlinks followed.
     fn path(&self, path: &Path) -> PathKind;
     /// The host paths that match a glob, sorted.

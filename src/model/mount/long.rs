@@ -16,6 +16,7 @@ impl FromStr for MountRequest {
         let fields = csv::fields(text)?;
         let kind = kind_of(&fields).map_err(bad)?;
         let mut mount = Self { kind, source: None, target: String::new(), options: MountOptions::default() };
+        contradictions(kind, &fields).map_err(bad)?;
         for field in &fields {
             let (key, value) = match field.split_once('=') {
                 Some((k, v)) => (k, Some(v)),
@@ -27,6 +28,22 @@ impl FromStr for MountRequest {
         }
         check(&mut mount, text)?;
         Ok(mount)
+    }
+}
+
+/// What says two things of one matter: podman's words beside docker's, which may be said twice.
+fn contradictions(kind: MountKind, fields: &[String]) -> Result<(), String> {
+    let keys = || fields.iter().map(|f| f.split_once('=').map_or(f.as_str(), |(key, _)| key));
+    let count = |words: &[&str]| keys().filter(|key| words.contains(key)).count();
+    if count(&["rw", "readwrite"]) > 0 && count(&["ro", "readonly", "rw", "readwrite"]) > 1 {
+        return Err("readonly, ro and rw are said together".to_owned());
+    }
+    if count(&["tmpcopyup"]) > 0 && count(&["notmpcopyup"]) > 0 {
+        return Err("tmpcopyup and notmpcopyup are said together".to_owned());
+    }
+    match keys().find(|key| matches!(*key, "tmpcopyup" | "notmpcopyup")) {
+        Some(key) if kind == MountKind::Bind => Err(format!("{key} is not for a bind mount")),
+        _ => Ok(()),
     }
 }
 
@@ -73,7 +90,8 @@ fn set_option(mount: &mut MountRequest, field: &str, key: &str, value: Option<&s
     match key {
         "readonly" | "ro" => options.read_only = Some(on()?),
         "rw" | "readwrite" => options.read_only = Some(!on()?),
-        "bind-propagation" => bind_option(options, value.unwrap_or_default())?,
+        "bind-propagation" => bind_option(options, value.unwrap_or_default())
+            .map_err(|_| format!("unexpected key '{key}' in '{field}'"))?,
         "bind-nonrecursive" => options.non_recursive = on()?,
         "bind-recursive" => match value {
             Some("enabled" | "writable") => options.non_recursive = false,

@@ -107,7 +107,12 @@ impl Start<'_> {
             return Ok(());
         }
         let host_network = matches!(spec.network.mode, NetworkModeSpec::Host | NetworkModeSpec::Path(_));
-        let resolver = hosts::resolv_conf(&hosts::host_resolv_conf(), dns, self.embedded_dns(), host_network);
+        let base = match &spec.network.mode {
+            NetworkModeSpec::Path(path) => hosts::resolv_conf_of(path),
+            _ => None,
+        };
+        let base = base.unwrap_or_else(hosts::host_resolv_conf);
+        let resolver = hosts::resolv_conf(&base, dns, self.embedded_dns(), host_network);
         let confined = !self.handoff.networks.is_empty() && self.handoff.networks.iter().all(|n| n.internal);
         // A network without a way out must not leak questions either (rule R12).
         self.world.upstream = if confined {

@@ -22,7 +22,15 @@ impl Start<'_> {
         // A mark that cannot be made (an image with a link in its place) is no reason not to start.
         let _made = image.create_file(Path::new("/.dockerenv"), 0o755);
         let mark = Path::new("/run/.containerenv");
-        let text = if spec.security.privileged { self.container_env() } else { String::new() };
+        let mut text = if spec.security.privileged { self.container_env() } else { String::new() };
+        // Programs that look after images of their own inside must not think that the host's are gone.
+        if spec
+            .mounts
+            .iter()
+            .any(|m| m.kind == MountKind::Bind && self.world.paths.root.starts_with(&m.source))
+        {
+            text.push_str("graphRootMounted=1\n");
+        }
         let mounted = spec.mounts.iter().find(|m| m.target == "/run").map(|m| m.kind);
         match mounted {
             None if !spec.root.read_only_tmpfs && !spec.systemd && spec.chroot_dirs.is_empty() => {

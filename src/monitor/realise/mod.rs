@@ -7,6 +7,7 @@
 //!
 //! Not here: what happens afterwards ([`super::serve`]) and the end ([`super::finish`]).
 
+mod config;
 mod facts;
 mod files;
 mod ids;
@@ -187,6 +188,7 @@ impl Start<'_> {
         }
         let root = self.mount_root()?;
         checkpoint(&self.world.paths, "root");
+        self.find_working_directory(&root)?;
         self.host_users(&root)?;
         let user = crate::runtime::user::lookup(&root, &spec.process.user, &spec.process.group_add).map_err(
             |e| {

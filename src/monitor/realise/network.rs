@@ -37,6 +37,10 @@ impl Start<'_> {
         }
         for attachment in &spec.network.attachments {
             let network = self.network(attachment)?.clone();
+            for ip in attachment.ip.map(IpAddr::V4).into_iter().chain(attachment.ip6.map(IpAddr::V6)) {
+                net::ipam::check_within(&network, ip)
+                    .map_err(|e| Failure::plain(FailureKind::Invalid, e.to_string()))?;
+            }
             for subnet in &network.subnets {
                 let fixed = match subnet.address {
                     IpAddr::V4(_) => attachment.ip.map(IpAddr::V4),
@@ -79,7 +83,8 @@ impl Start<'_> {
                 return Ok(ip);
             }
             let holder = leases::address_holder(paths, &network.name, ip).ok().flatten();
-            let who = holder.map_or_else(|| "another container".to_owned(), |l| l.name);
+            let who =
+                holder.map_or_else(|| "another container".to_owned(), |l| format!("{} ({})", l.name, l.id));
             return Err(Failure::plain(
                 FailureKind::Conflict,
                 format!("address {ip} of network {} is in use by {who}", network.name),

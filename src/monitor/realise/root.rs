@@ -7,7 +7,8 @@ use super::Start;
 use super::ids::Ids;
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::storage::overlay;
-use crate::sys::mount;
+use crate::sys::root::Root;
+use crate::sys::{fd, mount};
 
 impl Start<'_> {
     /// The root of this start. A restart mounts it anew: when the last process of the start before was reaped, its
@@ -80,5 +81,22 @@ impl Start<'_> {
         overlay::mount_mapped(&lowers, Some(&paths.container(&spec.id)), options, ids.as_shift()).map_err(
             |e| Failure::internal("mounting the root file system with its ids mapped", &e).hint(hint),
         )
+    }
+
+    /// That the working directory is there, where it is not to be made. Below a mount it is seen when it is entered.
+    pub(super) fn find_working_directory(&self, root: &OwnedFd) -> Result<(), Failure> {
+        let spec = &self.handoff.spec;
+        let cwd = Path::new(&spec.process.cwd);
+        if !spec.process.cwd_must_exist || spec.mounts.iter().any(|m| cwd.starts_with(&m.target)) {
+            return Ok(());
+        }
+        let step = || format!("the working directory {cwd:?} does not exist in container {}", spec.id);
+        let root = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal("opening the root", &e))?);
+        match root.open_dir(cwd) {
+            Err(e) if e.is(libc::ENOENT) => {
+                Err(Failure { code: 126, ..Failure::plain(FailureKind::NotFound, step()) })
+            }
+            _ => Ok(()),
+        }
     }
 }

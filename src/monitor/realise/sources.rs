@@ -44,8 +44,11 @@ impl Start<'_> {
         if wish.kind == MountKind::Volume && wish.copy_up && device.is_none() {
             self.fill(root, wish).map_err(|e| Failure::internal(step(), &*e))?;
         }
+        if wish.give && device.is_none() {
+            give(root, wish, user).map_err(|e| Failure::internal(step(), &e))?;
+        }
         let shifted = self.shift(wish, device.as_ref()).map_err(|e| Failure::internal(step(), &e))?;
-        if wish.chown {
+        if wish.chown && wish.overlay.is_none() {
             // Through a mount with shifted ids the container sees the ids that are on disk.
             let on_disk = shifted.is_some() || wish.idmap.is_some();
             let ids = self.world.ids.as_ref().filter(|_| !on_disk);
@@ -54,7 +57,14 @@ impl Start<'_> {
         }
         let device = device.or(shifted);
         if let Some(dirs) = &wish.overlay {
-            return self.throw_away(index, wish, dirs).map(Some);
+            let made = self.throw_away(index, wish, dirs)?;
+            if wish.chown {
+                // Of the source itself nothing is changed.
+                let (uid, gid) = on_host(self.world.ids.as_ref(), user.uid, user.gid);
+                tree::chown(&fd::proc_path(&made).join("."), uid, gid)
+                    .map_err(|e| Failure::internal(step(), &e))?;
+            }
+            return Ok(Some(made));
         }
         let Some(subpath) = &wish.subpath else { return Ok(device) };
         let base = match device {
@@ -110,7 +120,9 @@ impl Start<'_> {
         match volumes::open(volume) {
             Ok(volumes::VolumeSource::Directory(_)) => Ok(None),
             Ok(volumes::VolumeSource::Mount(fd)) => Ok(Some(fd)),
-            Err(e) => Err(Failure::internal(format!("mounting volume {name}"), &e)),
+            Err(e) => {
+                Err(Failure::internal(format!("mounting volume {name} for container {}", self.world.id), &e))
+            }
         }
     }
 
@@ -198,4 +210,21 @@ fn fill(root: &OwnedFd, wish: &MountSpec) -> Result<(), Box<dyn std::error::Erro
     };
     volumes::copy_up(source.as_fd(), into.as_fd())?;
     Ok(())
+}
+
+/// A volume that nobody has used belongs to the container's user, as the ids are on disk; what the image has in its place
+/// decides, where there is something.
+fn give(root: &OwnedFd, wish: &MountSpec, user: &User) -> Result<(), crate::sys::Error> {
+    use std::os::unix::fs::MetadataExt as _;
+    let source = Path::new(&wish.source);
+    let failed = |e: std::io::Error| crate::sys::Error::from_io("chown", wish.source.clone(), &e);
+    if Root::new(fd::dup(root, 3)?).read_dir_fd(Path::new(&wish.target)).is_ok() {
+        return Ok(());
+    }
+    let owner = std::fs::metadata(source).map_err(failed)?;
+    let used = std::fs::read_dir(source).map_err(failed)?.next().is_some();
+    if (owner.uid(), owner.gid()) != (0, 0) || used {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(source, Some(user.uid), Some(user.gid)).map_err(failed)
 }

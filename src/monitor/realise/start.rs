@@ -67,6 +67,7 @@ impl Start<'_> {
         {
             env.push(format!("NOTIFY_SOCKET={}", crate::monitor::notify::INSIDE));
         }
+        self.write_config(&mut document)?;
         let filter = seccomp::for_container(
             &spec.security.seccomp,
             &spec.process.capabilities,
@@ -83,11 +84,11 @@ impl Start<'_> {
         checkpoint(&self.world.paths, "cgroup");
         let ends = self.stdio(owner)?;
         let preserved = at_numbers(&spec.process.preserved(), &self.given.preserved);
-        let id = self.world.id.clone();
+        let (id, bundle) = (self.world.id.clone(), self.bundle());
         let mut created = spawn::create(spawn::Request {
             id: id.as_str(),
             spec: &document,
-            bundle: Path::new("/"),
+            bundle: &bundle,
             rootfs: Rootfs::Mount(root.as_fd()),
             mounts: sources,
             namespaces: Vec::new(),
@@ -249,7 +250,8 @@ impl Start<'_> {
     /// `poststart` runs now; what it needs to run when the process has ended is kept for `poststop`.
     fn hooks_of_life(&mut self, document: &oci_spec::runtime::Spec, pid: i32) -> Result<(), Failure> {
         let id = self.world.id.clone();
-        let state = |status, pid| hooks::state_json(id.as_str(), status, pid, Path::new("/"), document);
+        let bundle = self.bundle();
+        let state = |status, pid| hooks::state_json(id.as_str(), status, pid, &bundle, document);
         let after = hooks::poststop(document);
         if !after.is_empty() {
             self.world.poststop = Some((after.to_vec(), state("stopped", 0)));

@@ -99,6 +99,10 @@ impl Server {
             words.capabilities = crate::sys::caps::all_names().collect();
             words.no_new_privileges = false;
         }
+        if wish.user.is_some() {
+            // They were asked for for the container's own.
+            words.ambient.clear();
+        }
         let who = wish.user.as_deref().unwrap_or(&spec.process.user);
         let root = Root::open_host(std::path::Path::new(&format!("/proc/{}/root", main.identity.pid)))
             .map_err(|e| Failure::internal("opening the container's root", &e))?;

@@ -195,8 +195,9 @@ fn user_mount(m: &MountSpec, facts: &ResolvedFacts) -> Result<oci::Mount, Error>
         propagation,
         flags,
         copy_up,
+        give: _,
         anonymous: _,
-        chown: _,
+        chown,
         overlay,
         idmap,
         layers: _,
@@ -231,6 +232,9 @@ fn user_mount(m: &MountSpec, facts: &ResolvedFacts) -> Result<oci::Mount, Error>
         if propagation != "rprivate" {
             options.push(propagation.clone());
         }
+    }
+    if matches!(m.kind, MountKind::Tmpfs) && *chown {
+        options.extend([format!("uid={}", facts.user.uid), format!("gid={}", facts.user.gid)]);
     }
     options.extend(flags.iter().filter(|f| *f != "ro" && *f != "rw").cloned());
     match idmap.as_deref() {

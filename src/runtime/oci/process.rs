@@ -33,7 +33,7 @@ pub fn process_of(
         .set_args(Some(p.command()))
         .set_env(Some(environment(&p.env, &user.home)))
         .set_cwd(p.cwd.clone().into())
-        .set_capabilities(Some(capabilities(&p.capabilities, host, user.uid)?))
+        .set_capabilities(Some(capabilities(p, host, user.uid)?))
         .set_rlimits(Some(rlimits(p, host)?))
         .set_no_new_privileges(Some(p.no_new_privileges))
         .set_oom_score_adj(p.oom_score_adj.or(host.oom_score_adj))
@@ -52,20 +52,24 @@ fn environment(env: &[String], home: &str) -> Vec<String> {
     out
 }
 
-/// The sets: inheritable and ambient stay empty (rule R8, CVE-2022-29162); permitted and effective only
-/// for root, which is what execve would leave of them anyway.
-fn capabilities(wanted: &[String], host: &HostFacts, uid: u32) -> Result<oci::LinuxCapabilities, Error> {
-    let mut set = oci::Capabilities::new();
-    for name in wanted.iter().filter(|n| host.capabilities.contains(n)) {
-        set.insert(capability(name)?);
-    }
+/// The sets: permitted and effective only for root, which is what execve would leave of them anyway; inheritable and
+/// ambient stay empty (rule R8, CVE-2022-29162), but for what somebody asked a user other than root to have.
+fn capabilities(p: &ProcessSpec, host: &HostFacts, uid: u32) -> Result<oci::LinuxCapabilities, Error> {
+    let set = |names: &[String]| {
+        let given = names.iter().filter(|n| host.capabilities.contains(n) && p.capabilities.contains(n));
+        given.map(|n| capability(n)).collect::<Result<oci::Capabilities, Error>>()
+    };
+    let bounding = set(&p.capabilities)?;
+    let (own, kept) = match uid {
+        0 => (bounding.clone(), oci::Capabilities::new()),
+        _ => (set(&p.ambient)?, set(&p.ambient)?),
+    };
     let mut out = oci::LinuxCapabilities::default();
-    let of_root = if uid == 0 { set.clone() } else { oci::Capabilities::new() };
-    out.set_bounding(Some(set))
-        .set_effective(Some(of_root.clone()))
-        .set_permitted(Some(of_root))
-        .set_inheritable(Some(oci::Capabilities::new()))
-        .set_ambient(Some(oci::Capabilities::new()));
+    out.set_bounding(Some(bounding))
+        .set_effective(Some(own.clone()))
+        .set_permitted(Some(own))
+        .set_inheritable(Some(kept.clone()))
+        .set_ambient(Some(kept));
     Ok(out)
 }
 

@@ -108,6 +108,7 @@ fn spec() -> ContainerSpec {
         requires: Vec::new(),
         runtime: None,
         personality: None,
+        oci_config: false,
         hooks: Vec::new(),
         options: crate::model::create::CreateOptions::default(),
     }
@@ -160,6 +161,7 @@ fn mount(kind: MountKind, source: &str, target: &str) -> MountSpec {
         propagation: "rprivate".into(),
         flags: Vec::new(),
         copy_up: false,
+        give: false,
         anonymous: false,
         chown: false,
         overlay: None,
@@ -212,6 +214,16 @@ fn capabilities_are_never_inheritable() {
     let process = out.process().as_ref().unwrap();
     assert_eq!(process.user().additional_gids().as_ref().unwrap(), &[1000, 5]);
     assert!(process.env().as_ref().unwrap().contains(&"HOME=/home/u".to_owned()));
+    // What was asked for by name a user has, and hands on; root has it without that.
+    let mut asked = spec();
+    asked.process.ambient = words(&["CAP_CHOWN", "CAP_SYS_TIME"]);
+    let user = User { uid: 1000, ..User::default() };
+    let out = caps(&build(&asked, &host(), &ResolvedFacts { user, ..facts() }).unwrap());
+    for set in [out.effective(), out.permitted(), out.inheritable(), out.ambient()] {
+        let names: Vec<String> = set.iter().flatten().map(ToString::to_string).collect();
+        assert_eq!(names, ["CHOWN"]);
+    }
+    assert!(caps(&made(&asked)).ambient().as_ref().unwrap().is_empty());
     // What this host cannot give is left out.
     let few = HostFacts { capabilities: words(&["CAP_KILL"]), ..host() };
     assert_eq!(caps(&build(&spec(), &few, &facts()).unwrap()).bounding().as_ref().unwrap().len(), 1);

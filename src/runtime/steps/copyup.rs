@@ -12,10 +12,15 @@ use crate::sys::{Error, Result, fd, root};
 /// Deepest nesting that is followed.
 const DEPTH: usize = 128;
 
-/// Copies directories, regular files and links from a directory (an `O_PATH` handle) to another.
-pub(super) fn copy(from: &OwnedFd, to: &OwnedFd) -> Result<()> {
+/// Copies directories, regular files and links from a directory (an `O_PATH` handle) to another. `owned`: whose the new one
+/// is, was said.
+pub(super) fn copy(from: &OwnedFd, to: &OwnedFd, owned: bool) -> Result<()> {
     let readable = fd::open_at(from, Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
-    copy_metadata(&fd::stat(&readable)?, to)?;
+    let stat = fd::stat(&readable)?;
+    match owned {
+        true => root::chmod(to, stat.st_mode & 0o7777)?,
+        false => copy_metadata(&stat, to)?,
+    }
     copy_entries(&readable, to, 0)
 }
 

@@ -58,7 +58,9 @@ pub(in crate::runtime) fn mount_one(plan: &MountPlan, given: &mut Given<'_>) -> 
             let target = directory(given.root, destination, plan)?;
             let made = new_instance(plan, mode)?;
             if plan.options.copy_up {
-                copyup::copy(&target, &made).during(|| describe("copying what is below", plan))?;
+                let said = |(key, _): &(std::ffi::CString, _)| matches!(key.to_bytes(), b"uid" | b"gid");
+                let owned = plan.options.data.iter().any(said);
+                copyup::copy(&target, &made, owned).during(|| describe("copying what is below", plan))?;
             }
             attach(&made, &target, plan)?;
             propagate(&made, plan)?;
