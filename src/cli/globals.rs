@@ -39,6 +39,8 @@ pub struct Globals {
     pub image_stores: Vec<String>,
     /// `--network-config-dir`.
     pub network_config_dir: Option<String>,
+    /// `--default-mounts-file`.
+    pub default_mounts_file: Option<String>,
     /// `--events-backend`.
     pub events_backend: Option<String>,
     /// `--out`: file that gets what would go to stdout.
@@ -91,6 +93,12 @@ const TABLE: &[(&str, Option<char>, Kind, &str)] = &[
         Kind::Value,
         "Directory of network definitions to take up (netavark's JSON)",
     ),
+    (
+        "default-mounts-file",
+        None,
+        Kind::Value,
+        "File of directories whose copies every new container gets (mounts.conf)",
+    ),
     // podman's older word for it.
     ("cni-config-dir", None, Kind::Value, ""),
     (
@@ -111,6 +119,7 @@ const TABLE: &[(&str, Option<char>, Kind, &str)] = &[
     ("remote", Some('r'), Kind::RefusedSwitch(REMOTE), ""),
     ("tls", None, Kind::RefusedSwitch(REMOTE), ""),
     ("tlsverify", None, Kind::RefusedSwitch(REMOTE), ""),
+    ("network-cmd-path", None, Kind::Refused("networks are made without a helper program"), ""),
     ("runtime-flag", None, Kind::Refused("containers run by the runtime that is part of rcon"), ""),
     (
         "imagestore",
@@ -180,6 +189,7 @@ impl Globals {
             modules: self.modules.clone(),
             image_stores: paths(&self.image_stores),
             network_config_dir: path(&self.network_config_dir),
+            default_mounts_file: path(&self.default_mounts_file),
             events_backend: self.events_backend.clone(),
             podman: false,
         }
@@ -268,6 +278,7 @@ impl Globals {
             "tmpdir" => &mut self.tmpdir,
             "out" => &mut self.out,
             "network-config-dir" | "cni-config-dir" => &mut self.network_config_dir,
+            "default-mounts-file" => &mut self.default_mounts_file,
             "events-backend" => {
                 check(name, &value, &["file", "none"])?;
                 &mut self.events_backend

@@ -125,6 +125,8 @@ pub struct EngineConfig {
     pub detach_keys: Option<String>,
     /// `stop_timeout`, seconds.
     pub stop_timeout: Option<i64>,
+    /// `--default-mounts-file`: the mounts.conf to read.
+    pub default_mounts_file: Option<PathBuf>,
     /// `hooks_dir`.
     pub hooks_dirs: Vec<PathBuf>,
     /// `cdi_spec_dirs`.
@@ -220,9 +222,11 @@ impl Config {
             podman,
             image_stores: _,
             network_config_dir: _,
+            default_mounts_file,
             events_backend,
         } = global;
         self.podman = *podman;
+        self.engine.default_mounts_file.clone_from(default_mounts_file);
         if let Some(manager) = cgroup_manager {
             self.engine.cgroup_manager = Some(manager.clone());
         }

@@ -54,6 +54,8 @@ pub struct GlobalOptions {
     pub image_stores: Vec<PathBuf>,
     /// See [`Context::network_config_dir`].
     pub network_config_dir: Option<PathBuf>,
+    /// `--default-mounts-file`: a mounts.conf.
+    pub default_mounts_file: Option<PathBuf>,
     /// `--events-backend`: `file` or `none`.
     pub events_backend: Option<String>,
 }

@@ -159,6 +159,7 @@ pub(super) fn make(
     resolved.spec.lifecycle.pidfile.clone_from(&files.pidfile);
     resolved.spec.lifecycle.monitor_pidfile.clone_from(&files.monitor_pidfile);
     resolved.spec.hooks = super::hooks::of(&resolved.spec, &ctx.config.engine.hooks_dirs)?;
+    resolved.spec.subscriptions = super::subscriptions::of(ctx)?;
     resolved.spec.oci_config = ctx.podman || !resolved.spec.hooks.is_empty();
     if let (true, Some(name)) = (options.replace, &options.name) {
         rm::replace(ctx, store, name)?;

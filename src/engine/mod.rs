@@ -56,6 +56,7 @@ pub mod start;
 pub mod stats;
 pub mod stdio;
 pub mod stop;
+mod subscriptions;
 pub mod system;
 pub mod top;
 pub mod update;

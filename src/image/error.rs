@@ -11,6 +11,14 @@ use crate::model::digest::Digest;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The signature policy refuses it, or is none.
+    #[error("{what}: {why}")]
+    Policy {
+        /// The image, or the policy's file.
+        what: String,
+        /// Why.
+        why: String,
+    },
     /// The registry does not have it.
     #[error("{reference}: the registry has no such image ({detail})")]
     NotFound {

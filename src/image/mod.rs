@@ -14,6 +14,7 @@ pub mod config;
 pub mod env;
 pub mod error;
 pub mod manifest;
+pub mod policy;
 pub mod progress;
 pub mod pull;
 pub mod push;

@@ -87,6 +87,9 @@ pub struct ContainerSpec {
     /// Secrets mounted or set, resolved to store ids.
     #[serde(default)]
     pub secrets: Vec<SecretUse>,
+    /// What mounts.conf gave it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<Subscription>,
     /// systemd mode (`/run`, `/tmp` tmpfs and cgroup prepared for systemd as pid 1).
     #[serde(default)]
     pub systemd: bool,
@@ -222,6 +225,15 @@ pub struct Hook {
     pub env: Vec<String>,
     /// Seconds until it is killed.
     pub timeout: Option<i64>,
+}
+
+/// A directory or file of the host whose copy a container has (mounts.conf).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Host path.
+    pub source: String,
+    /// Path in the container.
+    pub target: String,
 }
 
 /// One secret of a container.

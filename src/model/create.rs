@@ -146,6 +146,8 @@ pub struct RegistryOptions {
     pub creds: Option<(String, String)>,
     /// `--cert-dir`.
     pub cert_dir: Option<String>,
+    /// `--signature-policy`: a policy file that decides whether an image may come in.
+    pub signature_policy: Option<String>,
     /// `--retry`.
     pub retry: Option<u32>,
     /// `--retry-delay`, seconds.

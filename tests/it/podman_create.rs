@@ -53,6 +53,7 @@ fn what_cannot_be_is_told_when_podman_tells_it_and_with_its_code() {
             (&["--mount=type=bind,src=/,dst=/x,tmpcopyup"], &[], 125, "not supported for \"bind\""),
             (&["--mount=type=bind,src=/,dst=/x,U=x"], &[], 125, "instead received \"x\""),
             (&["--mount=type=bind,src=/,dst=/x,bind-propagation=x"], &[], 125, "\"bind-propagation=x\""),
+            (&["--userns=private", "--subuidname=containers"], &[], 125, "are mutually exclusive"),
             (&["--userns=keep-id:size=5"], &[], 125, "cannot set max size"),
             // Found at its start: 126.
             (&["-w", "/not/there"], &[], 126, "workdir \"/not/there\" does not exist on container "),
@@ -261,6 +262,15 @@ fn a_network_namespace_of_ip_s_brings_its_servers() {
         "umount /run/netns/{name}; rm -r /run/netns/{name} /etc/netns/{name}; rmdir /etc/netns 2>/dev/null || true"
     ));
     assert!(text.ok().contains("nameserver 11.11.11.11"), "{}", text.stdout);
+}
+
+#[test]
+fn its_cgroups_are_below_podman_s_parent() {
+    let s = sandbox("pc-cgroup");
+    let parent = |done: crate::support::Done| done.ok().contains("/libpod_parent/");
+    let look = ["run", "--rm", "--cgroupns=host", "busybox", "cat", "/proc/self/cgroup"];
+    assert!(parent(podman(&s, &look)));
+    assert!(!parent(s.rcon(look)));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::super::exit::{Failure, Manner};
 use super::super::globals::Globals;
 use super::health::HealthArgs;
-use super::image::{PlatformArgs, RegistryArgs};
+use super::image::{PlatformArgs, PolicyArgs, RegistryArgs};
 use super::life::LifeArgs;
 use super::mounts::MountArgs;
 use super::network::NetworkArgs;
@@ -13,7 +13,7 @@ use super::resources::ResourceArgs;
 use super::security::SecurityArgs;
 use super::strict_pair;
 use crate::engine::create::SideFiles;
-use crate::model::create::CreateOptions;
+use crate::model::create::{CreateOptions, RegistryOptions};
 use crate::model::lifecycle::PullPolicy;
 
 /// Flags of `run` and `create`.
@@ -39,6 +39,8 @@ pub struct CreateArgs {
     platform: PlatformArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
     #[command(flatten)]
     refused: RefusedArgs,
     /// When to pull the image: always, missing (default), never, newer
@@ -87,6 +89,7 @@ impl CreateArgs {
     pub fn check(&self, manner: Manner) -> Result<(), Failure> {
         if manner == Manner::Podman {
             self.health.check_as_podman()?;
+            self.security.check_as_podman()?;
         }
         self.life.check_removal(manner)
     }
@@ -132,7 +135,10 @@ impl CreateArgs {
             replace: self.life.replace,
             pull: self.pull.unwrap_or_default(),
             platform: self.platform.into_option()?,
-            registry: self.registry.into_options(globals)?,
+            registry: RegistryOptions {
+                signature_policy: self.policy.signature_policy,
+                ..self.registry.into_options(globals)?
+            },
             quiet: self.quiet,
             process,
             resources: self.resources.into_options()?,

@@ -29,7 +29,7 @@ pub struct RegistryArgs {
     /// Time between two tries
     #[arg(long, value_name = "DURATION")]
     pub retry_delay: Option<String>,
-    /// Image signatures are decided by policy.json; accepted for docker's sake
+    /// docker's own signatures are no more; accepted as docker does
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true",
           value_parser = boolean)]
     disable_content_trust: Option<bool>,
@@ -60,10 +60,20 @@ impl RegistryArgs {
                 (user.to_owned(), password.to_owned())
             }),
             cert_dir: self.cert_dir,
+            signature_policy: None,
             retry: self.retry,
             retry_delay: self.retry_delay.as_ref().map(seconds).transpose()?,
         })
     }
+}
+
+/// What decides whether an image may come in: shared by what pulls.
+#[derive(clap::Args, Debug, Default)]
+#[command(next_help_heading = "Registry")]
+pub struct PolicyArgs {
+    /// File that says which images may be pulled from where (containers-policy.json); signatures are not checked
+    #[arg(long, value_name = "FILE")]
+    pub signature_policy: Option<String>,
 }
 
 /// Flags that choose the platform of an image.

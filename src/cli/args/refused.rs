@@ -4,6 +4,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::super::exit::Failure;
+use crate::model::units::ByteSize;
 
 const PODS: &str = "pods are not there yet";
 const ENCRYPTED: &str = "encrypted images are not supported";
@@ -62,7 +63,9 @@ pub fn elsewhere(called: &str, flag: &str) -> Option<&'static str> {
 }
 
 /// Windows only; docker on Linux takes them without effect.
-const WINDOWS: &[&str] = &["cpu-count", "cpu-percent", "io-maxbandwidth", "io-maxiops"];
+const WINDOWS: &[&str] = &["cpu-count", "cpu-percent", "io-maxiops"];
+/// Of these, one is a size.
+const WINDOWS_SIZE: &str = "io-maxbandwidth";
 
 /// A limit that kernels do not have any more: docker and podman warn and go on.
 const KERNEL_MEMORY: &str = "kernel-memory";
@@ -88,9 +91,14 @@ impl clap::Args for RefusedArgs {
             let action = if *takes_value { ArgAction::Append } else { ArgAction::SetTrue };
             cmd = cmd.arg(Arg::new(*name).long(*name).hide(true).action(action));
         }
-        for name in WINDOWS.iter().chain(&["isolation", KERNEL_MEMORY]) {
-            cmd = cmd.arg(Arg::new(*name).long(*name).hide(true).action(ArgAction::Set));
+        let set = |name: &'static str| Arg::new(name).long(name).hide(true).action(ArgAction::Set);
+        for name in WINDOWS {
+            cmd = cmd.arg(set(name).value_parser(clap::value_parser!(u64)));
         }
+        for name in [WINDOWS_SIZE, KERNEL_MEMORY] {
+            cmd = cmd.arg(set(name).value_parser(clap::value_parser!(ByteSize)));
+        }
+        cmd = cmd.arg(set("isolation"));
         cmd
     }
     fn augment_args_for_update(cmd: Command) -> Command {

@@ -109,6 +109,15 @@ impl SecurityArgs {
         })
     }
 
+    /// podman takes no `--userns` at all beside what says more of it.
+    pub(super) fn check_as_podman(&self) -> Result<(), Failure> {
+        let named = self.subuidname.is_some() || self.subgidname.is_some();
+        if self.userns.as_deref().is_some_and(|t| !t.is_empty()) && named {
+            return Err(Failure::usage("conflicting options: --userns and --subuidname or --subgidname"));
+        }
+        Ok(())
+    }
+
     fn user_namespace(&self) -> Result<Option<UserNsMode>, Failure> {
         let mapped = !self.uidmap.is_empty() || !self.gidmap.is_empty();
         let named = self.subuidname.is_some() || self.subgidname.is_some();

@@ -1,12 +1,13 @@
 //! `rcon pull`.
 
 use crate::cli::Ctx;
-use crate::cli::args::image::{PlatformArgs, RegistryArgs};
+use crate::cli::args::image::{PlatformArgs, PolicyArgs, RegistryArgs};
 use crate::cli::def::{Def, Section, def};
 use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 use crate::engine::images::{self, PullOptions};
+use crate::model::create::RegistryOptions;
 use crate::model::lifecycle::PullPolicy;
 use crate::model::reference::ImageRef;
 
@@ -26,6 +27,8 @@ struct PullArgs {
     platform: PlatformArgs,
     #[command(flatten)]
     registry: RegistryArgs,
+    #[command(flatten)]
+    signature: PolicyArgs,
     /// Images
     #[arg(value_name = "IMAGE", required = true, hide = true)]
     images: Vec<String>,
@@ -43,7 +46,10 @@ pub(super) const DEF: Def = def!(
 fn run(args: PullArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let options = PullOptions {
         platform: args.platform.into_option()?,
-        registry: args.registry.into_options(&ctx.globals)?,
+        registry: RegistryOptions {
+            signature_policy: args.signature.signature_policy,
+            ..args.registry.into_options(&ctx.globals)?
+        },
         policy: policy(args.policy.as_deref())?,
     };
     let engine = ctx.engine()?;

@@ -26,7 +26,7 @@ fn docker_words(e: &crate::model::ParseError) -> String {
 fn wrap(e: E) -> Error {
     let kind = match &e {
         E::NotFound { .. } | E::NoPlatform { .. } | E::AllFailed { .. } => Kind::NotFound,
-        E::Unauthorized { .. } | E::Denied { .. } | E::Blocked { .. } => Kind::Denied,
+        E::Policy { .. } | E::Unauthorized { .. } | E::Denied { .. } | E::Blocked { .. } => Kind::Denied,
         E::Unreachable { .. }
         | E::Tls { .. }
         | E::Timeout { .. }

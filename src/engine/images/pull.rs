@@ -4,13 +4,14 @@ use super::ensure::WantedImage;
 use super::interrupt::watched;
 use super::{By, Context, Error, Kind, Names, files, find_by};
 use crate::engine::journal;
+use crate::image::policy::Policy;
 use crate::image::{self, NoProgress, Progress, PullRequest};
 use crate::model::create::RegistryOptions;
 use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
 use crate::model::lifecycle::PullPolicy;
 use crate::model::reference::{ImageName, ImageRef};
-use crate::model::transport::{FilePlace, Place};
+use crate::model::transport::{FileForm, FilePlace, Place};
 use crate::storage::Store;
 
 /// How to pull.
@@ -98,6 +99,15 @@ pub(super) fn pull_files(
     options: &PullOptions,
     progress: &dyn Progress,
 ) -> Result<Pulled, Error> {
+    if let Some(path) = &options.registry.signature_policy {
+        let transport = match from.form {
+            FileForm::DockerArchive => "docker-archive",
+            FileForm::OciArchive => "oci-archive",
+            FileForm::OciDir => "oci",
+            FileForm::Dir => "dir",
+        };
+        Policy::load(path.as_ref())?.check_files(transport, &from.path.display().to_string())?;
+    }
     let mut loaded = files::pull(ctx, store, from, options.platform.as_deref(), progress)?;
     if loaded.is_empty() {
         return Err(super::no_such_image(&from.path.display().to_string()));
@@ -166,8 +176,12 @@ fn with_request<T>(
 ) -> Result<T, Error> {
     let parsed: ImageName = name.parse().map_err(image::Error::from)?;
     let platform = options.platform.as_deref().map(str::parse::<Platform>).transpose()?;
+    let mut candidates = names.candidates(&parsed)?;
+    if let Some(path) = &options.registry.signature_policy {
+        candidates = allowed(&Policy::load(path.as_ref())?, candidates)?;
+    }
     let request = PullRequest {
-        candidates: names.candidates(&parsed)?,
+        candidates,
         platform,
         options: &options.registry,
         registries: names.registries()?,
@@ -179,4 +193,15 @@ fn with_request<T>(
         _ => name.to_owned(),
     };
     watched(progress, |progress| work(&request, progress)).map_err(|e| e.context(format!("pulling {what}")))
+}
+
+/// The candidates that the policy lets in; if there is none, why not the first.
+fn allowed(policy: &Policy, candidates: Vec<ImageRef>) -> Result<Vec<ImageRef>, Error> {
+    let (fit, refused): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|c| policy.check(c).is_ok());
+    match refused.first().filter(|_| fit.is_empty()) {
+        Some(first) => {
+            Err(policy.check(first).map_or_else(Error::from, |()| super::no_such_image(&first.name())))
+        }
+        None => Ok(fit),
+    }
 }

@@ -124,7 +124,12 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         hostname,
         domainname,
         network,
-        cgroup_parent: o.cgroup_parent.as_deref().map_or_else(String::new, cgroup_parent),
+        cgroup_parent: match o.cgroup_parent.as_deref() {
+            Some(text) => cgroup_parent(text),
+            // Programs know podman's containers by it.
+            None if inputs.config.podman => "/libpod_parent".to_owned(),
+            None => String::new(),
+        },
         cgroups: o
             .cgroups
             .as_ref()
@@ -149,6 +154,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
         personality: o.personality.clone(),
         hooks: Vec::new(),
         oci_config: false,
+        subscriptions: Vec::new(),
         options: o.clone(),
     };
     Ok(Resolved { spec, volumes: mounts.volumes, directories: mounts.directories, warnings })

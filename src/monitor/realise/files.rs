@@ -46,6 +46,7 @@ impl Start<'_> {
         self.notify(&mut out)?;
         self.time_zone(root, &mut out)?;
         self.passwd(root, user)?;
+        self.subscriptions(&mut out)?;
         self.secrets(&mut out)?;
         self.marks(root, &mut out)?;
         let process = &self.handoff.spec.process;

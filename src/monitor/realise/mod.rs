@@ -18,6 +18,7 @@ mod passwd;
 mod root;
 mod sources;
 mod start;
+mod subscriptions;
 
 use std::os::fd::OwnedFd;
 

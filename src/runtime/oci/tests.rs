@@ -109,6 +109,7 @@ fn spec() -> ContainerSpec {
         runtime: None,
         personality: None,
         oci_config: false,
+        subscriptions: Vec::new(),
         hooks: Vec::new(),
         options: crate::model::create::CreateOptions::default(),
     }

@@ -65,6 +65,9 @@ pub enum Error {
         /// What is wrong.
         why: String,
     },
+    /// No command could be executed.
+    #[error("the seccomp profile forbids execve, so that no command can be started")]
+    Exec,
     /// An architecture that this program has no system call table of.
     #[error("seccomp profile: system calls of architecture {0} are not supported")]
     Architecture(String),
@@ -88,7 +91,12 @@ pub fn for_container(
         SeccompChoice::Profile { path: _, json } => {
             let release = rustix::system::uname().release().to_string_lossy().into_owned();
             let here = profile::Here { capabilities, kernel: &release };
-            from_oci(&profile::to_oci(json, &here)?).map(Some)
+            let document = profile::to_oci(json, &here)?;
+            // The child could say nothing of it any more.
+            if Policy::from_oci(&document).is_ok_and(|policy| policy.forbids_call("execve")) {
+                return Err(Error::Exec);
+            }
+            from_oci(&document).map(Some)
         }
         SeccompChoice::Default => {
             let file = cache.map(|dir| cache::file(dir, capabilities));

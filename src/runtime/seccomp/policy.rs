@@ -238,6 +238,16 @@ impl Policy {
         Ok(Self { default, architectures, rules })
     }
 
+    /// Whether that call never succeeds, whatever its arguments.
+    pub(super) fn forbids_call(&self, name: &str) -> bool {
+        let lets = |action| matches!(action, Action::Allow | Action::Log | Action::Trace(_) | Action::Notify);
+        let mut of_call = self.rules.iter().filter(|r| r.names.iter().any(|n| n == name)).peekable();
+        match of_call.clone().find(|r| r.conditions.is_empty()) {
+            Some(rule) => !lets(rule.action),
+            None => !lets(self.default) && (of_call.peek().is_none() || !of_call.any(|r| lets(r.action))),
+        }
+    }
+
     /// Whether any call is answered by an agent.
     pub(super) fn notifies(&self) -> bool {
         self.rules.iter().any(|r| r.action == Action::Notify)

@@ -246,7 +246,7 @@ const PROFILE: &str = r#"{
         {"architecture": "SCMP_ARCH_OF_TOMORROW", "subArchitectures": null}
     ],
     "syscalls": [
-        {"names": ["read", "no_such_call", "exit_group"], "action": "SCMP_ACT_ALLOW"},
+        {"names": ["read", "no_such_call", "exit_group", "execve"], "action": "SCMP_ACT_ALLOW"},
         {"name": "write", "action": "SCMP_ACT_ALLOW", "args": []},
         {"names": ["mount"], "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
         {"names": ["umount2"], "action": "SCMP_ACT_LOG", "excludes": {"caps": ["CAP_SYS_ADMIN"]}},
@@ -262,10 +262,12 @@ const PROFILE: &str = r#"{
 #[test]
 fn profiles_in_dockers_form() {
     check_profile(PROFILE).unwrap();
-    let with = |caps: &[&str]| {
-        let choice = SeccompChoice::Profile { path: String::new(), json: PROFILE.to_owned() };
-        for_container(&choice, &names(caps), None).unwrap().unwrap().program
+    let filter = |json: String, caps: &[&str]| {
+        for_container(&SeccompChoice::Profile { path: String::new(), json }, &names(caps), None)
     };
+    let with = |caps: &[&str]| filter(PROFILE.to_owned(), caps).unwrap().unwrap().program;
+    let without_exec = filter(PROFILE.replace("execve", "exit"), &[]).unwrap_err().to_string();
+    assert!(without_exec.contains("forbids execve"), "{without_exec}");
     let call = |program: &[Instruction], name: &str, second: u64| {
         let row = NUMBERS.iter().find(|(n, _)| *n == name).unwrap();
         let number = row.1[Arch::native().column()];
