@@ -116,7 +116,7 @@ pub struct ContainersConfig {
     pub no_hosts: bool,
 }
 
-/// How the engine works, `[engine]` and `[network]` of containers.conf.
+/// How the engine works, `[engine]`, `[network]` and `[secrets]` of containers.conf.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct EngineConfig {
     /// `cgroup_manager`: `cgroupfs` or `systemd`; `None` probes.
@@ -143,6 +143,10 @@ pub struct EngineConfig {
     pub no_events: bool,
     /// `default_host_ips`: where ports are published for which no address is named.
     pub default_host_ips: Vec<IpAddr>,
+    /// `driver` of `[secrets]`.
+    pub secret_driver: Option<String>,
+    /// `opts` of `[secrets]`, which are that driver's.
+    pub secret_options: Vec<(String, String)>,
 }
 
 /// The capabilities of a container where nobody says otherwise, called `podman`: docker's without AUDIT_WRITE, MKNOD and

@@ -84,17 +84,38 @@ fn labels(filters: &Filters, labels: &[(String, String)]) -> bool {
 /// # Errors
 /// As [`containers`].
 pub fn volumes(ctx: &Context, filters: &[String], all: bool) -> Result<Pruned, Error> {
-    let filters = Filters::parse(filters, volume_verbs::FILTERS)?;
-    let all = all || filters.values("all").iter().any(|v| matches!(v.as_str(), "true" | "1" | "t"));
-    let store = ctx.store()?;
     let mut pruned = Pruned::default();
-    for volume in volume_verbs::filtered(&store, &filters)? {
-        if (all || volume.anonymous) && !volume_verbs::in_use(&store, &volume)? {
-            remove_volume(ctx, &store, &volume.name, &mut pruned)?;
-        }
+    for name in unused_volumes(ctx, filters, all)? {
+        remove_volume(ctx, &ctx.store()?, &name, &mut pruned)?;
     }
     journal::pruned(ctx, "volume", pruned.reclaimed);
     Ok(pruned)
+}
+
+/// The names of the volumes that [`volumes`] would remove now.
+///
+/// # Errors
+/// As [`containers`].
+pub fn unused_volumes(ctx: &Context, filters: &[String], all: bool) -> Result<Vec<String>, Error> {
+    let filters = Filters::parse(filters, volume_verbs::FILTERS)?;
+    let all = all || filters.values("all").iter().any(|v| matches!(v.as_str(), "true" | "1" | "t"));
+    let store = ctx.store()?;
+    let mut unused = Vec::new();
+    for volume in volume_verbs::filtered(&store, &filters)? {
+        if (all || volume.anonymous) && !volume_verbs::in_use(&store, &volume)? {
+            unused.push(volume.name);
+        }
+    }
+    Ok(unused)
+}
+
+/// `system prune --external`: only what commands that were killed left behind: files of containers, layers and staging
+/// areas that the database does not know.
+///
+/// # Errors
+/// A store that cannot be written.
+pub fn leftovers(ctx: &Context) -> Result<u64, Error> {
+    Ok(ctx.store()?.sweep()?.bytes)
 }
 
 fn remove_volume(ctx: &Context, store: &Store, name: &str, pruned: &mut Pruned) -> Result<(), Error> {

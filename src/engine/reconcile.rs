@@ -93,6 +93,19 @@ fn comes_back(container: &Container) -> bool {
     }
 }
 
+/// What `container cleanup` does beside sweeping.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CleanupOptions {
+    /// `--rm`.
+    pub remove: bool,
+    /// `--rmi`: the image too, unless something else uses it.
+    pub remove_image: bool,
+    /// `--exec`: nothing but this session.
+    pub exec: Option<String>,
+    /// podman's hidden flag of its own monitors: only what ran and ended.
+    pub stopped_only: bool,
+}
+
 /// `container cleanup`: sweeps each container that does not run; nothing else is touched.
 ///
 /// # Errors
@@ -100,19 +113,42 @@ fn comes_back(container: &Container) -> bool {
 pub fn cleanup(
     ctx: &Context,
     which: &Selection,
-    remove: bool,
+    options: &CleanupOptions,
     report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
     for target in targets(ctx, &store, which, |c| !c.alive())? {
-        let result = target.found.and_then(|c| one(ctx, &store, &c, remove));
+        let result = target.found.and_then(|c| match &options.exec {
+            Some(session) => exec_session(ctx, &c, session),
+            None => one(ctx, &store, &c, options),
+        });
         report(Done { given: target.given, result });
     }
     Ok(())
 }
 
-fn one(ctx: &Context, store: &Store, container: &Container, remove: bool) -> Result<ContainerId, Error> {
+/// A session of exec belongs to the monitor, which forgets it when it ends: there is nothing to sweep, only to say that
+/// one is still running.
+fn exec_session(ctx: &Context, container: &Container, session: &str) -> Result<ContainerId, Error> {
+    let runs = container.phase.running().is_some();
+    if runs && super::inspect::sessions(ctx, container.id()).iter().any(|s| s == session) {
+        let why = format!("cannot clean up exec session {session}: it is running");
+        return Err(Error::new(Kind::State, why));
+    }
+    Ok(container.id().clone())
+}
+
+fn one(
+    ctx: &Context,
+    store: &Store,
+    container: &Container,
+    options: &CleanupOptions,
+) -> Result<ContainerId, Error> {
     let id = container.id();
+    let remove = options.remove;
+    if options.stopped_only && !matches!(container.phase, Phase::Exited(_)) {
+        return Ok(id.clone());
+    }
     // podman's cleanup of one that is up does nothing, unless it is to remove it.
     if container.alive() && ctx.podman && !remove {
         return Ok(id.clone());
@@ -134,6 +170,9 @@ fn one(ctx: &Context, store: &Store, container: &Container, remove: bool) -> Res
     }
     if remove {
         rm::remove_record(ctx, store, &container.row, false)?;
+    }
+    if let Some(image) = container.row.image_id.as_ref().filter(|_| options.remove_image) {
+        super::images::rmi(ctx, image.as_str(), super::images::RmiOptions { force: false })?;
     }
     Ok(id.clone())
 }

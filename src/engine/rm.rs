@@ -1,5 +1,7 @@
 //! `rm`: removes containers.
 
+use std::io::Read as _;
+
 use super::context::Context;
 use super::error::{Error, Kind};
 use super::journal;
@@ -27,7 +29,7 @@ pub struct RemoveOptions {
     pub timeout: Option<i64>,
     /// `--depend`: remove what depends on it too.
     pub depend: bool,
-    /// `--link NAME/ALIAS`: refused, links are not kept as objects.
+    /// `--link`: the names are those of links, CONTAINER/ALIAS, and these go.
     pub link: bool,
 }
 
@@ -42,7 +44,7 @@ pub fn rm(
     report: &mut dyn FnMut(Done<ContainerId>),
 ) -> Result<(), Error> {
     if options.link {
-        return Err(Error::new(Kind::Unsupported, "--link is not supported: rcon keeps no links to remove"));
+        return links(ctx, &which.names, report);
     }
     let store = ctx.store()?;
     let mut rest = targets(ctx, &store, which, |c| options.force || !c.alive())?;
@@ -177,6 +179,58 @@ fn end(
     match ended {
         Ok(()) | Err(ClientError::NotRunning { .. } | ClientError::Lost { .. }) => Ok(()),
         Err(e) => Err(Error::from(e).context(format!("cannot remove container \"/{}\"", container.row.name))),
+    }
+}
+
+/// `rm --link`: takes back what `--link` said, docker's rules and words.
+fn links(ctx: &Context, names: &[String], report: &mut dyn FnMut(Done<ContainerId>)) -> Result<(), Error> {
+    let store = ctx.store()?;
+    for given in names {
+        report(Done { given: given.clone(), result: unlink(ctx, &store, given) });
+    }
+    Ok(())
+}
+
+fn unlink(ctx: &Context, store: &Store, given: &str) -> Result<ContainerId, Error> {
+    let Some((parent, alias)) = given.trim_start_matches('/').rsplit_once('/') else {
+        Container::find(ctx, store, given)?;
+        let why = "Conflict, cannot remove the default link name of the container";
+        return Err(Error::new(Kind::Conflict, why));
+    };
+    let container = Container::find(ctx, store, parent).map_err(|_| {
+        Error::new(Kind::NotFound, format!("Cannot get parent /{parent} for link name {given}"))
+    })?;
+    let mut spec = container.spec(store)?;
+    let called = |text: &String| text.split_once(':').map_or(text.as_str(), |(_, a)| a) == alias;
+    let network = &mut spec.options.network;
+    let before = network.links.len();
+    network.links.retain(|text| !called(text));
+    if network.links.len() == before {
+        return Err(Error::new(Kind::NotFound, format!("No such container: {given}")));
+    }
+    spec.network.names.retain(|(name, _)| name != alias);
+    spec.network.links.retain(|link| link.alias != alias);
+    store.update_spec(&spec)?;
+    forget_host(ctx, container.id(), alias);
+    Ok(container.id().clone())
+}
+
+/// Takes the line of a link out of the hosts file of a container that runs, in place: it is mounted there. What a
+/// monitor answers for it by its own list, and variables, are as they were until the container starts anew.
+fn forget_host(ctx: &Context, id: &ContainerId, alias: &str) {
+    let path = ctx.paths.run_container(id).join("hosts");
+    // What the container wrote there may be anything.
+    let Ok(bytes) = std::fs::File::open(&path).and_then(|f| {
+        let mut bytes = Vec::new();
+        f.take(1 << 20).read_to_end(&mut bytes).map(|_| bytes)
+    }) else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    let of_link = |line: &&str| line.split_whitespace().nth(1) == Some(alias);
+    let kept: Vec<&str> = text.lines().filter(|line| !of_link(line)).collect();
+    if let Err(e) = std::fs::write(&path, kept.join("\n") + "\n") {
+        tracing::warn!(container = %id, "taking a link out of {}: {e}", path.display());
     }
 }
 

@@ -4,6 +4,7 @@
 //! volume's directory without a row is the exception: it may hold someone's data, so it is reported, not deleted.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::CWD;
 use sha2::{Digest as _, Sha256};
@@ -169,6 +170,32 @@ impl Store {
             swept.bytes += bytes;
         }
         Ok(())
+    }
+
+    /// Layers that a sweep would take, rows and directories without one, with the time since they were made.
+    ///
+    /// # Errors
+    /// What SQLite or the kernel says.
+    pub fn unused_layers(&self) -> Result<Vec<(ChainId, Duration)>> {
+        // What an image, a container or a mount stands on, down to the bottom.
+        let needed: Vec<String> = self.read("looking for unused layers", || {
+            let sql = "WITH RECURSIVE needed(chain) AS (
+                           SELECT top FROM images UNION SELECT top FROM containers
+                           UNION SELECT key FROM container_uses WHERE kind = 'layer'
+                           UNION SELECT parent FROM layers l JOIN needed n ON l.chain = n.chain
+                       ) SELECT chain FROM needed WHERE chain IS NOT NULL";
+            self.conn.prepare_cached(sql)?.query_map([], |r| r.get(0))?.collect()
+        })?;
+        let mut unused = Vec::new();
+        for name in names(&self.paths.layers())? {
+            let Ok(chain) = layer_of(&name) else { continue };
+            if needed.iter().any(|n| n == chain.as_str()) {
+                continue;
+            }
+            let made = std::fs::metadata(self.paths.layer(&chain)).and_then(|m| m.modified());
+            unused.push((chain, made.ok().and_then(|m| m.elapsed().ok()).unwrap_or_default()));
+        }
+        Ok(unused)
     }
 
     /// Directories that were renamed into place by a process that died before its transaction.

@@ -19,8 +19,11 @@ pub struct Secret {
     pub id: String,
     /// Name, unique.
     pub name: String,
-    /// Driver, `file`.
+    /// Driver: `file` (the value is here), `pass` or `shell`.
     pub driver: String,
+    /// Options of the driver.
+    #[serde(default)]
+    pub options: Vec<(String, String)>,
     /// Labels.
     #[serde(default)]
     pub labels: Vec<(String, String)>,
@@ -30,40 +33,67 @@ pub struct Secret {
     pub updated: jiff::Timestamp,
 }
 
+/// A secret to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewSecret<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Value.
+    pub value: &'a [u8],
+    /// Driver.
+    pub driver: &'a str,
+    /// Options of the driver.
+    pub options: &'a [(String, String)],
+    /// Labels.
+    pub labels: &'a [(String, String)],
+    /// One of that name is replaced.
+    pub replace: bool,
+}
+
 impl Store {
-    /// Makes a secret.
+    /// Makes a secret. A value that is not to be in the store is handed to `elsewhere`, before there is a row.
     ///
     /// # Errors
     /// [`super::Error::Exists`] unless `replace`; [`super::Error::Name`] for a bad name or a value that is empty or
-    /// too long.
-    pub fn create_secret(
+    /// too long; what `elsewhere` says.
+    pub fn create_secret<E: From<Error>>(
         &self,
-        name: &str,
-        value: &[u8],
-        labels: &[(String, String)],
-        replace: bool,
-    ) -> Result<Secret> {
-        check_name("secret name", name)?;
-        if value.is_empty() || value.len() > MAX_VALUE {
-            let why = format!("its value has {} bytes, allowed are 1 to {MAX_VALUE}", value.len());
-            return Err(crate::model::ParseError::new("secret", name, why).into());
+        new: &NewSecret<'_>,
+        elsewhere: impl FnOnce(&str) -> std::result::Result<(), E>,
+    ) -> std::result::Result<Secret, E> {
+        let NewSecret { name, value, driver, options, labels, replace } = *new;
+        let taken = self.list_secrets()?.iter().any(|s| s.name == name);
+        if taken && !replace {
+            return Err(Error::Exists { kind: Kind::Secret, name: name.to_owned() }.into());
         }
+        check(name, value)?;
         let now = jiff::Timestamp::now();
         let mut id = random_hex::<13>()?;
         id.truncate(25);
         let secret = Secret {
             id,
             name: name.to_owned(),
-            driver: "file".to_owned(),
+            driver: driver.to_owned(),
+            options: options.to_vec(),
             labels: labels.to_vec(),
             created: now,
             updated: now,
         };
+        if driver != "file" {
+            elsewhere(&secret.id)?;
+        }
+        Ok(self.insert_secret(secret, (driver == "file").then_some(value), replace)?)
+    }
+
+    fn insert_secret(&self, secret: Secret, value: Option<&[u8]>, replace: bool) -> Result<Secret> {
+        let name = &secret.name;
         let folder = self.paths.secrets();
         ensure_private(&folder)?;
         // The value first: a row always has its file, a file without a row is garbage.
         let file = folder.join(&secret.id);
-        write_atomic(&file, value)?;
+        if let Some(value) = value {
+            write_atomic(&file, value)?;
+        }
         let json =
             serde_json::to_string(&secret).map_err(|source| Error::Damaged { path: file.clone(), source })?;
         let old = self.write("making a secret", |tx| {
@@ -72,7 +102,7 @@ impl Store {
                 .optional()
                 .map_err(|e| self.error("making a secret", e))?;
             if old.is_some() && !replace {
-                return Err(Error::Exists { kind: Kind::Secret, name: name.to_owned() });
+                return Err(Error::Exists { kind: Kind::Secret, name: name.clone() });
             }
             tx.execute("DELETE FROM secrets WHERE name=?1", [name])
                 .and_then(|_| {
@@ -169,22 +199,37 @@ impl Store {
     }
 }
 
+fn check(name: &str, value: &[u8]) -> Result<()> {
+    check_name("secret name", name)?;
+    if value.is_empty() || value.len() > MAX_VALUE {
+        let why = format!("its value has {} bytes, allowed are 1 to {MAX_VALUE}", value.len());
+        return Err(crate::model::ParseError::new("secret", name, why).into());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::scratch;
     use super::*;
 
+    fn make(store: &Store, name: &str, value: &[u8], replace: bool) -> Result<Secret> {
+        let labels = [("a".to_owned(), "b".to_owned())];
+        let new = NewSecret { name, value, driver: "file", options: &[], labels: &labels, replace };
+        store.create_secret(&new, |_| Ok::<_, Error>(()))
+    }
+
     #[test]
     fn made_found_replaced_removed() {
         let dir = scratch("secrets");
         let store = Store::open(&dir.paths()).expect("opens");
-        let one = store.create_secret("db", b"hunter2", &[("a".into(), "b".into())], false).expect("makes");
+        let one = make(&store, "db", b"hunter2", false).expect("makes");
         assert_eq!(one.id.len(), 25);
         assert_eq!(store.find_secret(&one.id[..6]).expect("by prefix"), one);
         assert_eq!(store.secret_value(&one).expect("value"), b"hunter2");
-        let taken = store.create_secret("db", b"x", &[], false);
+        let taken = make(&store, "db", b"x", false);
         assert!(matches!(taken, Err(Error::Exists { .. })), "{taken:?}");
-        let two = store.create_secret("db", b"new", &[], true).expect("replaces");
+        let two = make(&store, "db", b"new", true).expect("replaces");
         assert_eq!(store.list_secrets().expect("lists"), std::slice::from_ref(&two));
         assert_eq!(
             std::fs::read_dir(dir.paths().secrets()).expect("folder").count(),
@@ -200,8 +245,8 @@ mod tests {
     fn bad_names_and_values_are_refused() {
         let dir = scratch("badsecrets");
         let store = Store::open(&dir.paths()).expect("opens");
-        assert!(store.create_secret("a/b", b"x", &[], false).is_err());
-        assert!(store.create_secret("a", b"", &[], false).is_err());
-        assert!(store.create_secret("a", &vec![0; MAX_VALUE + 1], &[], false).is_err());
+        assert!(make(&store, "a/b", b"x", false).is_err());
+        assert!(make(&store, "a", b"", false).is_err());
+        assert!(make(&store, "a", &vec![0; MAX_VALUE + 1], false).is_err());
     }
 }

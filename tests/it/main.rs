@@ -34,6 +34,7 @@ mod podman_create;
 mod podman_details;
 mod podman_globals;
 mod podman_manner;
+mod podman_verbs;
 mod podman_ways;
 mod podman_words;
 mod publish;

@@ -18,6 +18,9 @@ struct SaveArgs {
     /// Form: docker-archive (which is an OCI archive, too), oci-archive, oci-dir, docker-dir
     #[arg(long, value_name = "FORM", value_parser = ["docker-archive", "oci-archive", "oci-dir", "docker-dir"])]
     format: Option<String>,
+    /// Pack the layers with gzip; only with --format docker-dir
+    #[arg(long)]
+    compress: bool,
     /// Several images in one archive, which needs no flag here
     #[arg(short, long, hide = true)]
     multi_image_archive: bool,
@@ -102,6 +105,9 @@ pub(super) const IMPORT: Def = def!(
 );
 
 fn save(args: SaveArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
+    if args.compress && args.format.as_deref() != Some("docker-dir") {
+        return Err(Failure::usage("--compress can only be set when --format is 'docker-dir'"));
+    }
     let engine = ctx.engine()?;
     if let Some(platform) = &args.platform {
         args.images.iter().try_for_each(|image| images::check_platform(engine, image, platform))?;
@@ -113,10 +119,10 @@ fn save(args: SaveArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
     let form = match args.format.as_deref() {
         Some("oci-archive") => ArchiveForm::Oci,
         Some("oci-dir") => ArchiveForm::OciDir(directory()?),
-        Some("docker-dir") => ArchiveForm::DockerDir(directory()?),
+        Some("docker-dir") => ArchiveForm::DockerDir { path: directory()?, compress: args.compress },
         _ => ArchiveForm::Docker,
     };
-    if matches!(form, ArchiveForm::OciDir(_) | ArchiveForm::DockerDir(_)) {
+    if matches!(form, ArchiveForm::OciDir(_) | ArchiveForm::DockerDir { .. }) {
         images::save(engine, &args.images, &form, &mut std::io::sink())?;
         return Ok(Exit::OK);
     }

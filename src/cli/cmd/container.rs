@@ -13,6 +13,7 @@ use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 use crate::engine::Selection;
 use crate::engine::clone::CloneOptions;
+use crate::engine::reconcile::CleanupOptions;
 
 /// Flags of `container exists`.
 #[derive(clap::Args)]
@@ -52,6 +53,15 @@ struct CleanupArgs {
     /// Remove the container too
     #[arg(long)]
     rm: bool,
+    /// Remove its image too, if nothing else uses it
+    #[arg(long)]
+    rmi: bool,
+    /// Only this session of exec, which must have ended
+    #[arg(long, value_name = "ID")]
+    exec: Option<String>,
+    /// Leave alone what was never started
+    #[arg(long, hide = true)]
+    stopped_only: bool,
     #[command(flatten)]
     choice: SelectArgs,
     /// Containers
@@ -225,9 +235,28 @@ fn init(args: InitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 fn cleanup(args: CleanupArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     // podman's cleanup may come when the container is gone already.
     let ignore = ctx.manner == Manner::Podman;
+    if args.exec.is_some() {
+        let clash = match () {
+            () if args.choice.all => Some("--all and --exec cannot be set together"),
+            () if args.containers.len() > 1 => {
+                Some("cannot use exec option when more than one container is given")
+            }
+            () if args.rmi => Some("--exec and --rmi cannot be set together"),
+            () => None,
+        };
+        if let Some(clash) = clash {
+            return Err(Failure::usage(clash));
+        }
+    }
+    let options = CleanupOptions {
+        remove: args.rm,
+        remove_image: args.rmi,
+        exec: args.exec,
+        stopped_only: args.stopped_only,
+    };
     let which = selection(args.containers, args.choice, ignore, "container cleanup")?;
     let mut each = Each::new(ui);
-    crate::engine::reconcile::cleanup(ctx.engine()?, &which, args.rm, &mut |done| each.echo(done))?;
+    crate::engine::reconcile::cleanup(ctx.engine()?, &which, &options, &mut |done| each.echo(done))?;
     Ok(each.exit())
 }
 

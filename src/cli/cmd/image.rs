@@ -40,6 +40,12 @@ struct PruneArgs {
     /// Do not ask
     #[arg(short, long)]
     force: bool,
+    /// Also what only containers of other tools use: the store has none of these
+    #[arg(long, hide = true)]
+    external: bool,
+    /// The cache of a builder too: there is no builder, so there is no cache
+    #[arg(long, hide = true)]
+    build_cache: bool,
 }
 
 pub(super) const INSPECT: Def = def!(
@@ -79,6 +85,7 @@ fn exists(args: ExistsArgs, ctx: &Ctx, _ui: &mut Ui) -> Outcome {
 
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let filters = crate::cli::client::prune_filters(ctx, args.filter);
+    let _nothing_more = (args.external, args.build_cache);
     let question = if args.all {
         "This will remove all images without at least one container associated to them."
     } else {

@@ -17,6 +17,9 @@ struct PushArgs {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
+    /// Pack the layers with gzip that go into a directory (dir:)
+    #[arg(long)]
+    compress: bool,
     /// Packing of layers that the registry has not: gzip, zstd
     #[arg(long, value_name = "FORMAT")]
     compression_format: Option<String>,
@@ -65,6 +68,7 @@ fn run(args: PushArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         level: args.compression_level,
         force_compression: args.force_compression,
         format: args.format,
+        compress: args.compress,
     };
     let engine = ctx.engine()?;
     let names = if args.all_tags {

@@ -8,8 +8,8 @@ use crate::cli::exit::Outcome;
 use crate::cli::ui::Ui;
 use crate::engine::rm::RemoveOptions;
 
-/// Flags of `rm`. `-f` is `--force`, so `--filter` has no short form; `-l` is podman's `--latest`, and docker's
-/// `--link` is refused by name.
+/// Flags of `rm`. `-f` is `--force`, so `--filter` has no short form; `-l` is podman's `--latest`,
+/// docker's is `--link`.
 #[derive(clap::Args)]
 struct RmArgs {
     /// Kill it first if it runs; what does not exist is no error
@@ -24,8 +24,8 @@ struct RmArgs {
     /// Remove what depends on it too
     #[arg(long)]
     depend: bool,
-    /// Remove a link: refused, links are not kept as objects
-    #[arg(long, hide = true)]
+    /// Remove a link (NAME/ALIAS) that --link made, not the container
+    #[arg(long)]
     link: bool,
     /// What does not exist is no error
     #[arg(short, long)]

@@ -18,11 +18,11 @@ use crate::model::units::human_duration;
 /// Flags of `secret create`.
 #[derive(clap::Args)]
 struct CreateArgs {
-    /// Driver: only file
+    /// Driver: file, pass (files for gpg), shell (commands)
     #[arg(short, long, value_name = "NAME")]
     driver: Option<String>,
-    /// Options of the driver: the file driver has none
-    #[arg(long, value_name = "KEY=VALUE", hide = true)]
+    /// Options of the driver: root, key, gpghomedir (pass); store, lookup, delete, list (shell)
+    #[arg(long, value_name = "KEY=VALUE")]
     driver_opts: Vec<String>,
     /// The second argument is the name of a variable that holds the value
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean,
@@ -150,9 +150,6 @@ const LAYOUT: Layout = Layout {
 };
 
 fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    if let Some(option) = args.driver_opts.first() {
-        return Err(Failure::usage(format!("--driver-opts {option}: the file driver has no options")));
-    }
     if args.ignore && args.replace && ctx.manner == Manner::Podman {
         return Err(Failure::usage("cannot use --ignore and --replace flags together"));
     }
@@ -167,12 +164,44 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     };
     let options = SecretOptions {
         driver: args.driver,
+        driver_options: options_of(&args.driver_opts)?,
         labels: env::labels(&[], &args.label)?,
         replace: args.replace,
         ignore: args.ignore,
     };
     ui.line(secrets::create(ctx.engine()?, &args.name, &value, &options)?.id);
     Ok(Exit::OK)
+}
+
+/// `KEY=VALUE`, several with commas between them, as podman splits them: a command with a comma stands in quotes.
+fn options_of(all: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let mut options: Vec<(String, String)> = Vec::new();
+    for text in all {
+        for field in fields(text) {
+            let (key, value) = field.split_once('=').ok_or_else(|| {
+                Failure::usage(format!("invalid argument {text:?} for \"--driver-opts\" flag: {field} must be formatted as key=value"))
+            })?;
+            options.retain(|(k, _)| k != key);
+            options.push((key.to_owned(), value.to_owned()));
+        }
+    }
+    Ok(options)
+}
+
+/// The parts between commas; those within double quotes are text, as is all of what has one `=` only.
+fn fields(text: &str) -> Vec<String> {
+    if text.matches('=').count() == 1 {
+        return vec![text.trim_matches('"').to_owned()];
+    }
+    let (mut all, mut quoted) = (vec![String::new()], false);
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            ',' if !quoted => all.push(String::new()),
+            other => all.last_mut().expect("there is one from the start").push(other),
+        }
+    }
+    all
 }
 
 /// The value, one byte more than is allowed at most: a device that never ends is no secret.

@@ -34,6 +34,12 @@ struct CheckArgs {
     /// Repair what can be: fetch damaged images again, save what a broken database holds
     #[arg(short, long)]
     repair: bool,
+    /// Repair, and remove what cannot be: damaged images, and containers that need them or are damaged themselves
+    #[arg(short, long)]
+    force: bool,
+    /// Take layers that nothing uses for damage when they are older
+    #[arg(short, long, value_name = "DURATION")]
+    max: Option<String>,
 }
 
 /// Flags of `system prune`.
@@ -51,6 +57,12 @@ struct PruneArgs {
     /// Volumes too
     #[arg(long)]
     volumes: bool,
+    /// Containers of a builder too: there is no builder, so there are none
+    #[arg(long, hide = true)]
+    build: bool,
+    /// Only what killed commands left in the store, and nothing that it knows
+    #[arg(long)]
+    external: bool,
 }
 
 /// Flags of `system reset`.
@@ -118,7 +130,11 @@ const LAYOUT: Layout = Layout {
 };
 
 fn check(args: CheckArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    let options = CheckOptions { quick: args.quick, repair: args.repair };
+    let max_age = args.max.as_deref().map(crate::model::units::parse_duration).transpose().map_err(|e| {
+        Failure::usage(format!("invalid argument {:?} for \"-m, --max\" flag: {e}", args.max.as_deref()))
+    })?;
+    let repair = args.repair || args.force;
+    let options = CheckOptions { quick: args.quick, repair, force: args.force, max_age };
     let progress = PullProgress::new(true);
     let found = crate::engine::system::check(ctx.engine()?, options, &progress)?;
     let mut left = 0;
@@ -137,7 +153,7 @@ fn check(args: CheckArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         return Ok(Exit::OK);
     }
     let failure = Failure::new(format!("damage detected in local storage ({left})"));
-    Err(if args.repair { failure } else { failure.hint("rcon system check --repair") })
+    Err(if repair { failure } else { failure.hint("rcon system check --repair") })
 }
 
 fn df(args: DfArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
@@ -209,6 +225,14 @@ fn items(usage: &Usage) -> String {
 }
 
 fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    if args.external {
+        if args.all || args.volumes || args.build || !args.filter.is_empty() {
+            return Err(Failure::usage("--external cannot be combined with other options"));
+        }
+        let bytes = crate::engine::prune::leftovers(ctx.engine()?)?;
+        super::reclaimed(ui, ctx, bytes);
+        return Ok(Exit::OK);
+    }
     let mut question = String::from(
         "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n",
     );

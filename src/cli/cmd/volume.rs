@@ -103,6 +103,9 @@ struct PruneArgs {
     /// Do not ask
     #[arg(short, long)]
     force: bool,
+    /// Only tell which volumes would go
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// A volume's name alone.
@@ -325,6 +328,12 @@ fn prune(args: PruneArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let filters = crate::cli::client::prune_filters(ctx, args.filter);
     // podman means all by it.
     let all = args.all || ctx.manner == Manner::Podman;
+    if args.dry_run {
+        for name in crate::engine::prune::unused_volumes(ctx.engine()?, &filters, all)? {
+            ui.line(name);
+        }
+        return Ok(Exit::OK);
+    }
     let question = if all {
         "This will remove all volumes not used by at least one container."
     } else {

@@ -43,6 +43,14 @@ struct File {
     containers: Containers,
     engine: Engine,
     network: Network,
+    secrets: Secrets,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Secrets {
+    driver: Option<String>,
+    opts: Option<std::collections::BTreeMap<String, String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -113,7 +121,12 @@ pub(super) fn apply(config: &mut Config, path: &Path, text: &str) -> Result<(), 
     let file: File = toml::from_str(text).map_err(|e| {
         Error::with_source(Kind::Invalid, format!("{} does not parse", path.display()), e.to_string())
     })?;
-    let File { containers, engine, network } = file;
+    let File { containers, engine, network, secrets } = file;
+    let Secrets { driver, opts } = secrets;
+    config.engine.secret_driver = driver.filter(|d| !d.is_empty()).or(config.engine.secret_driver.take());
+    if let Some(opts) = opts {
+        config.engine.secret_options = opts.into_iter().collect();
+    }
     apply_containers(config, path, containers)?;
     let Engine {
         cdi_spec_dirs,

@@ -28,7 +28,12 @@ pub enum ArchiveForm {
     /// An OCI layout in a directory.
     OciDir(PathBuf),
     /// A directory of one image in docker's types.
-    DockerDir(PathBuf),
+    DockerDir {
+        /// Directory.
+        path: PathBuf,
+        /// `--compress`: the layers packed with gzip.
+        compress: bool,
+    },
 }
 
 /// Writes images to `out`. A name of a repository without a tag that is not in the store means all its tags.
@@ -62,7 +67,7 @@ pub fn save(ctx: &Context, names: &[String], form: &ArchiveForm, out: &mut dyn W
         ArchiveForm::Docker => Target::Tar { docker: true, out },
         ArchiveForm::Oci => Target::Tar { docker: false, out },
         ArchiveForm::OciDir(path) => Target::Layout(path),
-        ArchiveForm::DockerDir(path) => Target::Dir { path, docker: true },
+        ArchiveForm::DockerDir { path, compress } => Target::Dir { path, docker: true, compress: *compress },
     };
     archive::save(&store, &all, target).map_err(|e| Error::from(e).context("saving"))?;
     for saved in &all {

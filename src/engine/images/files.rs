@@ -71,7 +71,7 @@ pub(super) fn push(
     ctx: &Context,
     source: &str,
     to: &FilePlace,
-    docker: bool,
+    (docker, compress): (bool, bool),
     progress: &dyn Progress,
 ) -> Result<Digest, Error> {
     let store = ctx.store()?;
@@ -91,11 +91,12 @@ pub(super) fn push(
     };
     let saved = [Saved { names, image, label }];
     let context = |e: Error| e.context(format!("writing {}", to.path.display()));
-    let digest = watched(progress, |_| match archive::directory_target(to.form, &to.path, docker) {
-        Some(target) => archive::save(&store, &saved, target),
-        None => tar(&store, &saved, to),
-    })
-    .map_err(context)?;
+    let digest =
+        watched(progress, |_| match archive::directory_target(to.form, &to.path, docker, compress) {
+            Some(target) => archive::save(&store, &saved, target),
+            None => tar(&store, &saved, to),
+        })
+        .map_err(context)?;
     journal::image(ctx, "push", source, &saved[0].image.config.labels);
     Ok(digest)
 }

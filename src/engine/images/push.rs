@@ -25,6 +25,8 @@ pub struct PushOptions {
     pub force_compression: bool,
     /// `--format`: `oci`, `v2s2`.
     pub format: Option<String>,
+    /// `--compress`: layers of a `dir:` are packed with gzip.
+    pub compress: bool,
 }
 
 /// Pushes the image that `source` means to `target`, or to where its name says.
@@ -56,7 +58,7 @@ pub fn push(
     let target = match files::place(target.unwrap_or(source))? {
         Place::Files(to) => {
             let docker = form == Some(Form::Docker);
-            let digest = files::push(ctx, source, &to, docker, progress)?;
+            let digest = files::push(ctx, source, &to, (docker, options.compress), progress)?;
             return Ok((to.path.display().to_string(), Pushed { digest, size: 0 }));
         }
         Place::Store(name) => {

@@ -11,6 +11,8 @@ mod host_config;
 mod network;
 mod state;
 
+pub(crate) use state::sessions;
+
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::engine::context::Context;
 use crate::model::container::{ContainerSpec, Exited, Health, Phase, Running};
+use crate::model::id::ContainerId;
 use crate::monitor::client;
 
 /// Go's zero time, which docker shows for "never".
@@ -100,8 +101,12 @@ pub(super) fn execs(ctx: &Context, phase: &Phase, spec: &ContainerSpec) -> Value
     if phase.running().is_none() {
         return Value::Null;
     }
-    let sessions = client::execs(&ctx.paths, &spec.id).unwrap_or_default();
-    let ids: Vec<Value> =
-        sessions.into_iter().filter(|s| s.exit_code.is_none()).map(|s| Value::from(s.id)).collect();
+    let ids = sessions(ctx, &spec.id);
     if ids.is_empty() { Value::Null } else { ids.into() }
+}
+
+/// Ids of the execs that run in a container that runs.
+pub(crate) fn sessions(ctx: &Context, id: &ContainerId) -> Vec<String> {
+    let sessions = client::execs(&ctx.paths, id).unwrap_or_default();
+    sessions.into_iter().filter(|s| s.exit_code.is_none()).map(|s| s.id).collect()
 }

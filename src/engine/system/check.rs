@@ -1,10 +1,16 @@
 //! `system check`: what of the store is damaged, and its repair: layers and documents of images come again from the
 //! registry they came from, a broken database is salvaged (`storage::repair`).
 
-use crate::engine::images::{self, PullOptions};
+use std::time::Duration;
+
+use crate::engine::images::{self, PullOptions, RmiOptions};
+use crate::engine::rm::{self, RemoveOptions};
+use crate::engine::select::Selection;
 use crate::engine::{Context, Error, Kind, Progress};
 use crate::model::digest::Digest;
+use crate::model::id::ContainerId;
 use crate::model::image::{Image, Platform};
+use crate::model::units::human_duration;
 use crate::storage::error::Kind as Thing;
 use crate::storage::gc::Damage;
 use crate::storage::repair::{self, Salvaged};
@@ -17,6 +23,10 @@ pub struct CheckOptions {
     pub quick: bool,
     /// Repair what can be.
     pub repair: bool,
+    /// With `repair`: what cannot be is removed, images and the containers that need them.
+    pub force: bool,
+    /// Layers that nothing uses are damage, too, when they are older.
+    pub max_age: Option<Duration>,
 }
 
 /// Something damaged.
@@ -50,11 +60,15 @@ pub fn check(ctx: &Context, options: CheckOptions, progress: &dyn Progress) -> R
         }
     };
     for damage in store.check(!options.quick)? {
-        findings.push(Finding {
-            what: format!("{} {}", damage.kind, damage.key),
-            why: damage.why.clone(),
-            repaired: options.repair.then(|| heal(ctx, &store, &damage, progress)),
+        let repaired = options.repair.then(|| {
+            let healed = heal(ctx, &store, &damage, progress);
+            if options.force { healed.or_else(|why| remove(ctx, &store, &damage, why)) } else { healed }
         });
+        let what = format!("{} {}", damage.kind, damage.key);
+        findings.push(Finding { what, why: damage.why, repaired });
+    }
+    if let Some(age) = options.max_age {
+        findings.extend(unused_layers(&store, age, options.repair)?);
     }
     if options.repair {
         findings.extend(missing_images(ctx, &store, progress)?);
@@ -99,6 +113,77 @@ fn heal(ctx: &Context, store: &Store, damage: &Damage, progress: &dyn Progress) 
         _ => Err(Error::new(Kind::Unsupported, "only images and their layers can be fetched again")),
     };
     done.map_err(|e| e.chain())
+}
+
+/// What is damaged for good goes, with what stands on it. `why` it could not be healed is the answer where it has to stay.
+fn remove(ctx: &Context, store: &Store, damage: &Damage, why: String) -> Result<String, String> {
+    let done = match damage.kind {
+        Thing::Layer => damage.key.parse::<Digest>().map_err(Error::from).and_then(|chain| {
+            let users = store.list_images()?.into_iter().filter(|i| i.layers.contains(&chain)).collect();
+            let stands = |id: &ContainerId| store.spec(id).is_ok_and(|s| s.root.layers.contains(&chain));
+            remove_all(ctx, store, users, &stands)
+        }),
+        Thing::Image => damage.key.parse::<Digest>().map_err(Error::from).and_then(|id| {
+            let image = store.image(&id)?;
+            remove_all(ctx, store, vec![image], &|_| false)
+        }),
+        Thing::Container => damage
+            .key
+            .parse::<ContainerId>()
+            .map_err(Error::from)
+            .and_then(|id| remove_all(ctx, store, Vec::new(), &|other| *other == id)),
+        _ => return Err(why),
+    };
+    done.map_err(|e| e.chain())
+}
+
+/// Removes images, the containers of these, and those that `stands` names.
+fn remove_all(
+    ctx: &Context,
+    store: &Store,
+    images: Vec<Image>,
+    stands: &dyn Fn(&ContainerId) -> bool,
+) -> Result<String, Error> {
+    let mut gone = Vec::new();
+    for container in store.list_containers()? {
+        let of_image = images.iter().any(|i| container.image_id.as_ref() == Some(&i.id));
+        if !of_image && !stands(&container.id) {
+            continue;
+        }
+        let options =
+            RemoveOptions { force: true, timeout: Some(0), depend: true, ..RemoveOptions::default() };
+        let mut failed = None;
+        rm::rm(ctx, &Selection::one(container.id.as_str()), &options, &mut |done| {
+            failed = done.result.err()
+        })?;
+        // Without its spec the usual way is barred: its record is all there is of it.
+        if let Some(e) = failed {
+            if store.spec(&container.id).is_ok() || store.phase(&container)?.running().is_some() {
+                return Err(e);
+            }
+            rm::remove_record(ctx, store, &container, false)?;
+        }
+        gone.push(format!("container {}", container.name));
+    }
+    for image in images {
+        images::rmi(ctx, image.id.as_str(), RmiOptions { force: true })?;
+        gone.push(format!("image {}", image.id.short()));
+    }
+    Ok(format!("removed {}", gone.join(", ")))
+}
+
+/// Layers that neither an image nor a container needs; a repair is their removal.
+fn unused_layers(store: &Store, age: Duration, repair: bool) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for (chain, old) in store.unused_layers()?.into_iter().filter(|(_, old)| *old > age) {
+        let repaired = repair.then(|| Ok("removed".to_owned()));
+        let why = format!("nothing uses it for {}", human_duration(old));
+        findings.push(Finding { what: format!("layer {chain}"), why, repaired });
+    }
+    if repair && !findings.is_empty() {
+        store.sweep()?;
+    }
+    Ok(findings)
 }
 
 /// Sets a layer aside and has it made anew by a pull of an image with it.

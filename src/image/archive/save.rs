@@ -1,13 +1,16 @@
 //! Writing images into an archive or a directory.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
+use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::super::manifest::{
-    DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST,
+    DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER,
+    OCI_LAYER_GZIP, OCI_MANIFEST,
 };
 use super::sink::{Checked, DirSink, Sink, TarSink};
 use super::{Error, NAME, REF_NAME};
@@ -46,6 +49,8 @@ pub enum Target<'a> {
         path: &'a Path,
         /// docker's media types.
         docker: bool,
+        /// Pack the layers with gzip.
+        compress: bool,
     },
 }
 
@@ -60,8 +65,8 @@ pub fn save(store: &Store, images: &[Saved], target: Target<'_>) -> Result<Diges
             let other = entries_there(path, images);
             layout(store, images, &mut DirSink::new(path.to_owned())?, false, other)
         }
-        Target::Dir { path, docker } => match images {
-            [one] => directory(store, &one.image, &mut DirSink::new(path.to_owned())?, docker),
+        Target::Dir { path, docker, compress } => match images {
+            [one] => directory(store, &one.image, path, docker, compress),
             _ => Err(Error::Invalid {
                 what: path.display().to_string(),
                 why: "a directory of this form holds one image".into(),
@@ -72,10 +77,10 @@ pub fn save(store: &Store, images: &[Saved], target: Target<'_>) -> Result<Diges
 
 /// The target of `form` at `path`; archives need a stream.
 #[must_use]
-pub fn directory_target(form: FileForm, path: &Path, docker: bool) -> Option<Target<'_>> {
+pub fn directory_target(form: FileForm, path: &Path, docker: bool, compress: bool) -> Option<Target<'_>> {
     match form {
         FileForm::OciDir => Some(Target::Layout(path)),
-        FileForm::Dir => Some(Target::Dir { path, docker }),
+        FileForm::Dir => Some(Target::Dir { path, docker, compress }),
         FileForm::DockerArchive | FileForm::OciArchive => None,
     }
 }
@@ -95,7 +100,8 @@ fn layout(
         }
         let config = config(store, &saved.image)?;
         sink.bytes(&path(&saved.image.id), &config)?;
-        let manifest = manifest(&saved.image, &layers, config.len(), false);
+        let blobs: Vec<Blob> = layers.iter().map(|l| plain(l, OCI_LAYER)).collect();
+        let manifest = manifest(&saved.image, &blobs, config.len(), false);
         last = Digest::sha256(Sha256::digest(&manifest).into());
         sink.bytes(&path(&last), &manifest)?;
         index.extend(entries(saved, &last, manifest.len(), docker));
@@ -116,14 +122,28 @@ fn layout(
 }
 
 /// Blobs by their bare digits, and the manifest beside them.
-fn directory(store: &Store, image: &Image, sink: &mut dyn Sink, docker: bool) -> Result<Digest, Error> {
-    let layers = layers(store, image)?;
-    for layer in &layers {
-        put_layer(store, sink, layer, layer.diff_id.hex())?;
+fn directory(
+    store: &Store,
+    image: &Image,
+    path: &Path,
+    docker: bool,
+    compress: bool,
+) -> Result<Digest, Error> {
+    let sink: &mut dyn Sink = &mut DirSink::new(path.to_owned())?;
+    let mut blobs = Vec::new();
+    for layer in &layers(store, image)? {
+        blobs.push(match (compress, docker) {
+            (true, true) => packed(store, path, layer, DOCKER_LAYER_GZIP)?,
+            (true, false) => packed(store, path, layer, OCI_LAYER_GZIP)?,
+            (false, _) => {
+                put_layer(store, sink, layer, layer.diff_id.hex())?;
+                plain(layer, if docker { DOCKER_LAYER } else { OCI_LAYER })
+            }
+        });
     }
     let config = config(store, image)?;
     sink.bytes(image.id.hex(), &config)?;
-    let manifest = manifest(image, &layers, config.len(), docker);
+    let manifest = manifest(image, &blobs, config.len(), docker);
     sink.bytes("manifest.json", &manifest)?;
     sink.bytes("version", b"Directory Transport Version: 1.1\n")?;
     sink.end()?;
@@ -153,15 +173,46 @@ fn layers(store: &Store, image: &Image) -> Result<Vec<Layer>, Error> {
     image.layers.iter().map(one).collect()
 }
 
-/// A manifest of the layers as they are in the archive.
-fn manifest(image: &Image, layers: &[Layer], config_size: usize, docker: bool) -> Vec<u8> {
-    let (own, config, layer) = match docker {
-        true => (DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER),
-        false => (OCI_MANIFEST, OCI_CONFIG, OCI_LAYER),
+/// A layer as it is in the archive.
+struct Blob {
+    media_type: &'static str,
+    digest: Digest,
+    size: u64,
+}
+
+fn plain(layer: &Layer, media_type: &'static str) -> Blob {
+    Blob { media_type, digest: layer.diff_id.clone(), size: layer.tar_size }
+}
+
+/// Packs a layer into a file of `dir`, whose name is known when it is done.
+fn packed(store: &Store, dir: &Path, layer: &Layer, media_type: &'static str) -> Result<Blob, Error> {
+    let part = dir.join(format!("{}.part", layer.diff_id.hex()));
+    let failed = |source| Error::Io { what: format!("writing {}", part.display()), source };
+    let pack = || {
+        let mut file = BufWriter::with_capacity(128 << 10, File::create(&part).map_err(failed)?);
+        let mut out = Checked { out: &mut file, hasher: Sha256::new(), size: 0 };
+        let mut gzip = GzEncoder::new(&mut out, flate2::Compression::default());
+        write_layer(store, layer, &mut gzip)?;
+        gzip.finish().map_err(failed)?;
+        let (digest, size) = (Digest::sha256(out.hasher.finalize().into()), out.size);
+        file.flush().and_then(|()| std::fs::rename(&part, dir.join(digest.hex()))).map_err(failed)?;
+        Ok(Blob { media_type, digest, size })
     };
-    let layers: Vec<Value> = layers
+    pack().inspect_err(|_| {
+        // The failure itself says more.
+        let _gone = std::fs::remove_file(&part);
+    })
+}
+
+/// A manifest of the layers as they are in the archive.
+fn manifest(image: &Image, blobs: &[Blob], config_size: usize, docker: bool) -> Vec<u8> {
+    let (own, config) = match docker {
+        true => (DOCKER_MANIFEST, DOCKER_CONFIG),
+        false => (OCI_MANIFEST, OCI_CONFIG),
+    };
+    let layers: Vec<Value> = blobs
         .iter()
-        .map(|l| json!({ "mediaType": layer, "digest": l.diff_id, "size": l.tar_size }))
+        .map(|b| json!({ "mediaType": b.media_type, "digest": b.digest, "size": b.size }))
         .collect();
     let document = json!({
         "schemaVersion": 2,
@@ -212,14 +263,17 @@ fn entries_there(dir: &Path, images: &[Saved]) -> Vec<Value> {
 
 /// A layer, its archive made again and checked on the way.
 fn put_layer(store: &Store, sink: &mut dyn Sink, layer: &Layer, name: &str) -> Result<(), Error> {
-    sink.file(name, layer.tar_size, &mut |out| {
-        let mut out = Checked { out, hasher: Sha256::new(), size: 0 };
-        store.layer_tar(&layer.chain, &mut out)?;
-        let (actual, size) = (Digest::sha256(out.hasher.finalize().into()), out.size);
-        if actual != layer.diff_id || size != layer.tar_size {
-            let what = format!("the rebuilt archive of layer {}", layer.chain.short());
-            return Err(Error::DigestMismatch { what, expected: layer.diff_id.clone(), actual });
-        }
-        Ok(())
-    })
+    sink.file(name, layer.tar_size, &mut |out| write_layer(store, layer, out))
+}
+
+/// Writes the archive of a layer, which is held to its digest.
+fn write_layer(store: &Store, layer: &Layer, out: &mut dyn Write) -> Result<(), Error> {
+    let mut out = Checked { out, hasher: Sha256::new(), size: 0 };
+    store.layer_tar(&layer.chain, &mut out)?;
+    let (actual, size) = (Digest::sha256(out.hasher.finalize().into()), out.size);
+    if actual != layer.diff_id || size != layer.tar_size {
+        let what = format!("the rebuilt archive of layer {}", layer.chain.short());
+        return Err(Error::DigestMismatch { what, expected: layer.diff_id.clone(), actual });
+    }
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! `rcon secret …`: making, listing, showing and removing secrets. A container gets a copy of a secret when it is
 //! made ([`copy`]), so that it is the same as long as the container lives, as podman has it.
 
+mod driver;
+
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -11,13 +13,17 @@ use super::filter::{Filters, has_label, id_matches, name_matches};
 use super::select::Done;
 use crate::model::container::{ContainerSpec, SecretUse};
 use crate::storage::Store;
+use crate::storage::secrets::NewSecret;
 pub use crate::storage::secrets::{MAX_VALUE, Secret};
+use driver::Driver;
 
 /// How to make a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecretOptions {
-    /// `--driver`: only `file`.
+    /// `--driver`: `file`, `pass` or `shell`; else what containers.conf says.
     pub driver: Option<String>,
+    /// `--driver-opts`.
+    pub driver_options: Vec<(String, String)>,
     /// `--label`.
     pub labels: Vec<(String, String)>,
     /// `--replace`: one of that name is replaced.
@@ -31,18 +37,32 @@ pub struct SecretOptions {
 /// # Errors
 /// A name that is taken or bad, a value that is empty or too long, an unknown driver.
 pub fn create(ctx: &Context, name: &str, value: &[u8], options: &SecretOptions) -> Result<Secret, Error> {
-    if let Some(driver) = options.driver.as_deref().filter(|d| !matches!(*d, "" | "file")) {
-        return Err(Error::new(Kind::Unsupported, format!("secret driver {driver:?} is not supported"))
-            .hint("rcon keeps secrets in files that only root reads: --driver file"));
-    }
+    let config = &ctx.config.engine;
+    let usual = config.secret_driver.as_deref().unwrap_or("file");
+    let name_of_driver = options.driver.as_deref().filter(|d| !d.is_empty()).unwrap_or(usual);
+    // Options of the configuration are those of its driver, and of no other.
+    let driver_options = match options.driver_options.is_empty() && name_of_driver == usual {
+        true => config.secret_options.clone(),
+        false => options.driver_options.clone(),
+    };
     let store = ctx.store()?;
-    if options.ignore
-        && let Ok(there) = store.find_secret(name)
-        && there.name == name
-    {
-        return Ok(there);
+    let old = store.list_secrets()?.into_iter().find(|s| s.name == name);
+    if let Some(there) = old.as_ref().filter(|_| options.ignore) {
+        return Ok(there.clone());
     }
-    let made = store.create_secret(name, value, &options.labels, options.replace)?;
+    let driver = Driver::new(name_of_driver, &driver_options)?;
+    let new = NewSecret {
+        name,
+        value,
+        driver: name_of_driver,
+        options: &driver_options,
+        labels: &options.labels,
+        replace: options.replace,
+    };
+    let made = store.create_secret(&new, |id| driver.store(id, value))?;
+    if let Some(old) = old {
+        forget(&old)?;
+    }
     super::journal::secret(ctx, "create", &made.id, name);
     Ok(made)
 }
@@ -72,21 +92,24 @@ pub fn ls(ctx: &Context, filters: &[String]) -> Result<Vec<Secret>, Error> {
 pub fn inspect(ctx: &Context, name: &str, value: bool) -> Result<Value, Error> {
     let store = ctx.store()?;
     let secret = store.find_secret(name)?;
-    let labels: serde_json::Map<String, Value> =
-        secret.labels.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
-    let mut out = json!({
+    let map = |pairs: &[(String, String)]| -> serde_json::Map<String, Value> {
+        pairs.iter().map(|(k, v)| (k.clone(), json!(v))).collect()
+    };
+    let out = json!({
         "ID": secret.id,
         "CreatedAt": secret.created.to_string(),
         "UpdatedAt": secret.updated.to_string(),
         "Spec": {
             "Name": secret.name,
-            "Driver": { "Name": secret.driver, "Options": {} },
-            "Labels": labels,
+            "Driver": { "Name": secret.driver, "Options": map(&secret.options) },
+            "Labels": map(&secret.labels),
+        },
+        // Without a value where it was not asked for, so that a template may name it.
+        "SecretData": match value {
+            true => String::from_utf8_lossy(&read(&store, &secret)?).into_owned(),
+            false => String::new(),
         },
     });
-    if value {
-        out["SecretData"] = json!(String::from_utf8_lossy(&store.secret_value(&secret)?));
-    }
     Ok(out)
 }
 
@@ -96,8 +119,23 @@ pub fn inspect(ctx: &Context, name: &str, value: bool) -> Result<Value, Error> {
 /// No such secret.
 pub fn value(ctx: &Context, name: &str) -> Result<Vec<u8>, Error> {
     let store = ctx.store()?;
-    let secret = store.find_secret(name)?;
-    Ok(store.secret_value(&secret)?)
+    read(&store, &store.find_secret(name)?)
+}
+
+/// The value, wherever its driver has it.
+fn read(store: &Store, secret: &Secret) -> Result<Vec<u8>, Error> {
+    let driver = Driver::new(&secret.driver, &secret.options)?;
+    match driver.is_file() {
+        true => Ok(store.secret_value(secret)?),
+        false => {
+            driver.lookup(&secret.id).map_err(|e| e.context(format!("looking up secret {}", secret.name)))
+        }
+    }
+}
+
+/// Takes the value of a removed secret away where the store has not got it.
+fn forget(secret: &Secret) -> Result<(), Error> {
+    Driver::new(&secret.driver, &secret.options)?.delete(&secret.id)
 }
 
 /// Whether there is such a secret.
@@ -130,14 +168,14 @@ pub fn rm(
         false => names.to_vec(),
     };
     for given in names {
-        let removed = store.find_secret(&given).and_then(|s| store.remove_secret(&s.id).map(|()| s));
-        let removed = removed.map(|s| {
-            super::journal::secret(ctx, "remove", &s.id, &s.name);
-            s.id
-        });
-        match removed {
+        match store.find_secret(&given).and_then(|s| store.remove_secret(&s.id).map(|()| s)) {
             Err(e) if ignore && e.is_not_found() => {}
-            result => report(Done { given, result: result.map_err(Error::from) }),
+            Err(e) => report(Done { given, result: Err(e.into()) }),
+            Ok(secret) => {
+                super::journal::secret(ctx, "remove", &secret.id, &secret.name);
+                let result = forget(&secret).map(|()| secret.id);
+                report(Done { given, result });
+            }
         }
     }
     Ok(())
@@ -149,7 +187,7 @@ pub fn rm(
 /// A value that cannot be read or written.
 pub(super) fn copy(ctx: &Context, store: &Store, spec: &ContainerSpec) -> Result<(), Error> {
     for SecretUse { id, name, .. } in &spec.secrets {
-        let value = store.secret_value(&store.find_secret(id)?)?;
+        let value = read(store, &store.find_secret(id)?)?;
         write(&ctx.paths.container_secret(&spec.id, id), &value)
             .map_err(|e| Error::with_source(Kind::Internal, format!("copying secret {name}"), e))?;
     }

@@ -1,0 +1,177 @@
+//! Flags of podman's verbs that docker's have not, and docker's `rm --link`: each by what it does.
+
+use super::podman_manner::podman;
+use crate::support::{Sandbox, sh};
+
+fn sandbox(name: &str) -> Sandbox {
+    Sandbox::with_images(name, &["busybox"])
+}
+
+#[test]
+fn a_prune_can_be_tried_first_or_take_leftovers_alone() {
+    let s = sandbox("prune-flags");
+    s.rcon(["volume", "create", "idle"]).ok();
+    s.rcon(["create", "--name", "gone", "-v", "/anonymous", "-v", "used:/u", "busybox"]).ok();
+    assert_eq!(s.rcon(["volume", "prune", "--dry-run"]).ok(), "", "a named one is not docker's to prune");
+    assert_eq!(s.rcon(["volume", "prune", "--dry-run", "--all"]).ok(), "idle");
+    assert_eq!(podman(&s, &["volume", "prune", "--dry-run"]).ok(), "idle");
+    assert!(s.rcon(["volume", "ls", "-q"]).ok().contains("idle"), "nothing went");
+    // Files of a container that has no record.
+    let orphan = s.root().join("containers").join("ab".repeat(32));
+    std::fs::create_dir_all(orphan.join("upper")).expect("an orphan");
+    s.rcon(["system", "prune", "--external", "--all"]).fails(125);
+    assert!(orphan.exists());
+    podman(&s, &["system", "prune", "--external"]).ok();
+    assert!(!orphan.exists(), "what nothing speaks of went");
+    assert_eq!(s.rcon(["ps", "-aq"]).ok().lines().count(), 1, "what is known stays");
+    s.rcon(["system", "prune", "-f", "--build"]).ok();
+    assert_eq!(s.rcon(["ps", "-aq"]).ok(), "");
+    s.rcon(["image", "prune", "-af", "--external", "--build-cache"]).ok();
+    assert_eq!(s.rcon(["images", "-q"]).ok(), "");
+}
+
+#[test]
+fn a_cleanup_takes_the_image_too_and_leaves_sessions_alone() {
+    let s = sandbox("cleanup-flags");
+    s.rcon(["run", "-d", "--name", "c", "--network", "none", "busybox", "sleep", "1000"]).ok();
+    s.rcon(["exec", "-d", "c", "sleep", "1000"]).ok();
+    let session = s.inspect("c", "{{index .ExecIDs 0}}");
+    let told = s.rcon(["container", "cleanup", "--exec", &session, "c"]);
+    assert!(told.fails(1).contains("it is running"), "{}", told.stderr);
+    assert_eq!(s.rcon(["container", "cleanup", "--exec", "ended", "c"]).ok(), "c");
+    s.rcon(["container", "cleanup", "--exec", "ended", "--rmi", "c"]).fails(125);
+    s.rcon(["stop", "-t", "0", "c"]).ok();
+    s.rcon(["create", "--name", "other", "busybox"]).ok();
+    s.rcon(["container", "cleanup", "--rm", "--rmi", "c"]).fails(1);
+    assert!(!s.rcon(["images", "-q"]).ok().is_empty(), "another container needs it");
+    s.rcon(["container", "cleanup", "--rm", "--rmi", "other"]).ok();
+    assert_eq!(s.rcon(["images", "-q"]).ok(), "");
+}
+
+#[test]
+fn a_check_removes_what_cannot_be_healed_and_old_layers() {
+    let s = sandbox("check-force");
+    let tar = s.dir().join("one.tar");
+    s.rcon(["create", "--name", "c", "busybox"]).ok();
+    s.rcon(["export", "-o", tar.to_str().expect("text"), "c"]).ok();
+    s.rcon(["import", tar.to_str().expect("text"), "own"]).ok();
+    s.rcon(["create", "--name", "on-own", "own", "true"]).ok();
+    let find = format!("ls -td {}/layers/*/ | head -1", s.root().display());
+    std::fs::remove_dir_all(sh(&find).trim()).expect("the youngest layer, which nobody can give again");
+    s.rcon(["system", "check", "--repair"]).fails(1);
+    let done = s.rcon(["system", "check", "--force"]);
+    assert!(done.ok().contains("removed container on-own, image "), "{}", done.stdout);
+    assert_eq!(s.rcon(["ps", "-a", "--format", "{{.Names}}"]).ok(), "c");
+    assert_eq!(s.rcon(["images", "--format", "{{.Repository}}"]).ok(), "busybox");
+    // A pull that died between its rename and its transaction.
+    let layer = s.root().join("layers").join("ab".repeat(32));
+    std::fs::create_dir_all(layer.join("diff")).expect("a layer");
+    assert_eq!(s.rcon(["system", "check"]).ok(), "");
+    assert_eq!(s.rcon(["system", "check", "-m", "24h"]).ok(), "");
+    let old = format!("touch -d '2 days ago' {}", layer.display());
+    sh(&old);
+    let told = s.rcon(["system", "check", "-m", "24h"]);
+    told.fails(1);
+    assert!(told.stdout.contains("nothing uses it for 2 days"), "{}", told.stdout);
+    s.rcon(["system", "check", "-m", "24h", "--repair"]).ok();
+    assert!(!layer.exists());
+    assert_eq!(s.rcon(["start", "-a", "c"]).code, 0, "what is used stays");
+}
+
+#[test]
+fn secrets_are_kept_by_commands_or_for_gpg() {
+    let s = sandbox("secret-drivers");
+    let store = s.dir().join("vault");
+    std::fs::create_dir_all(&store).expect("a folder");
+    let opts = format!(
+        "store=cat > {0}/$SECRET_ID,lookup=cat {0}/$SECRET_ID,delete=rm {0}/$SECRET_ID,list=ls {0}",
+        store.display()
+    );
+    let make = |args: &[&str], value: &str| {
+        s.rcon_with_input([&["secret", "create"], args, &["-"]].concat(), value.as_bytes())
+    };
+    let id = make(&["-d", "shell", "--driver-opts", &opts, "sh"], "one").ok().to_owned();
+    assert_eq!(std::fs::read_to_string(store.join(&id)).expect("kept there"), "one");
+    assert!(!s.root().join("secrets").join(&id).exists(), "and not here");
+    assert_eq!(s.rcon(["secret", "inspect", "--showsecret", "-f", "{{.SecretData}}", "sh"]).ok(), "one");
+    assert_eq!(s.rcon(["secret", "inspect", "-f", "{{.SecretData}}", "sh"]).ok(), "");
+    assert!(s.rcon(["secret", "inspect", "-f", "{{.Spec.Driver.Options}}", "sh"]).ok().contains("list:ls "));
+    assert_eq!(s.rcon(["secret", "ls", "--format", "{{.Driver}}"]).ok(), "shell");
+    let run = ["run", "--rm", "--network", "none", "--secret", "sh", "busybox", "cat", "/run/secrets/sh"];
+    assert_eq!(s.rcon(run).ok(), "one");
+    let new = make(&["-d", "shell", "--driver-opts", &opts, "--replace", "sh"], "two").ok().to_owned();
+    assert!(!store.join(&id).exists() && store.join(&new).exists(), "the old value went");
+    s.rcon(["secret", "rm", "sh"]).ok();
+    assert_eq!(std::fs::read_dir(&store).expect("the folder").count(), 0);
+    assert!(make(&["-d", "shell", "x"], "v").fails(1).contains("missing config value"));
+    let bad = opts.replace("cat >", "echo full >&2; false; exit 1; cat >");
+    let told = make(&["-d", "shell", "--driver-opts", &bad, "x"], "v");
+    assert!(told.fails(1).contains("full"), "{}", told.stderr);
+    assert_eq!(s.rcon(["secret", "ls", "-q"]).ok(), "", "what could not be kept is not there");
+    // Options of the file driver are remembered.
+    make(&["--driver-opts", "opt1=val", "plain"], "v").ok();
+    assert_eq!(
+        s.rcon(["secret", "inspect", "-f", "{{.Spec.Driver.Options}}", "plain"]).ok(),
+        "map[opt1:val]"
+    );
+    if sh("command -v gpg || true").is_empty() {
+        eprintln!("not tested: there is no gpg");
+        return;
+    }
+    let home = s.dir().join("gpg");
+    sh(&format!(
+        "mkdir -m 700 {0}; gpg --homedir {0} --batch --quiet --passphrase '' --quick-gen-key me@here default default never 2>&1",
+        home.display()
+    ));
+    let opts = format!("root={0}/pass,key=me@here,gpghomedir={0}", home.display());
+    let id = make(&["-d", "pass", "--driver-opts", &opts, "gpg"], "three").ok().to_owned();
+    let kept = std::fs::read(home.join(format!("pass/{id}.gpg"))).expect("a file");
+    assert!(!kept.windows(5).any(|w| w == b"three"));
+    assert_eq!(s.rcon(["secret", "inspect", "--showsecret", "-f", "{{.SecretData}}", "gpg"]).ok(), "three");
+    s.rcon(["secret", "rm", "gpg"]).ok();
+    assert!(!home.join(format!("pass/{id}.gpg")).exists());
+    sh(&format!("gpgconf --homedir {} --kill all", home.display()));
+}
+
+#[test]
+fn a_link_is_taken_back() {
+    let s = sandbox("rm-link");
+    let sleeper = |args: &[&str]| {
+        s.rcon([&["run", "-d"], args, &["busybox", "sleep", "1000"]].concat()).ok();
+    };
+    sleeper(&["--name", "db"]);
+    sleeper(&["--name", "web", "--link", "db:store", "--link", "db:other"]);
+    let hosts = || s.rcon(["exec", "web", "cat", "/etc/hosts"]).ok().to_owned();
+    assert!(hosts().contains("store"));
+    s.rcon(["rm", "--link", "web/nothing"]).fails(1);
+    assert!(s.rcon(["rm", "--link", "web"]).fails(1).contains("default link name"));
+    assert_eq!(s.rcon(["rm", "--link", "/web/store"]).ok(), "/web/store");
+    assert!(!hosts().contains("store") && hosts().contains("other"), "{}", hosts());
+    assert_eq!(s.inspect("web", "{{json .HostConfig.Links}}"), r#"["/db:/web/other"]"#);
+    s.rcon(["restart", "-t", "0", "web"]).ok();
+    assert!(!s.rcon(["exec", "web", "env"]).ok().contains("STORE_"));
+    assert_eq!(s.rcon(["ps", "-q"]).ok().lines().count(), 2, "the containers stay");
+}
+
+#[test]
+fn layers_in_a_directory_are_packed() {
+    let s = sandbox("save-compress");
+    let dir = s.dir().join("saved");
+    let path = dir.to_str().expect("text");
+    s.rcon(["save", "--compress", "-o", path, "busybox"]).fails(125);
+    s.rcon(["save", "--compress", "--format", "docker-dir", "-o", path, "busybox"]).ok();
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.join("manifest.json")).expect("manifest")).expect("JSON");
+    let layer = &manifest["layers"][0];
+    assert_eq!(layer["mediaType"], "application/vnd.docker.image.rootfs.diff.tar.gzip");
+    let blob = dir.join(layer["digest"].as_str().expect("a digest").trim_start_matches("sha256:"));
+    let bytes = std::fs::read(&blob).expect("the layer");
+    assert_eq!(bytes[..2], [0x1f, 0x8b], "gzip");
+    assert_eq!(layer["size"], bytes.len());
+    let to = format!("dir:{}", s.dir().join("pushed").display());
+    s.rcon(["push", "-q", "--compress", "busybox", &to]).ok();
+    s.rcon(["rmi", "busybox"]).ok();
+    s.rcon(["load", "-q", "-i", path]).ok();
+    let pulled = s.rcon(["pull", "-q", &to]).ok().to_owned();
+    assert_eq!(s.rcon(["run", "--rm", "--network", "none", pulled.trim(), "echo", "hi"]).ok(), "hi");
+}
