@@ -9,7 +9,7 @@ use super::error::{Error, Kind};
 use super::lookup;
 use super::view::Container;
 use crate::model::container::ContainerSpec;
-use crate::storage::diff::{ChangeKind, changes};
+use crate::storage::diff::{Change as StoredChange, ChangeKind, changes};
 
 /// Sort of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,15 +51,24 @@ pub fn diff(ctx: &Context, name: &str) -> Result<Vec<(Change, String)>, Error> {
     let lowers = ctx.paths.lowers(&spec.root);
     let hidden = made_by_the_runtime(&spec);
     let mut all = changes(upper.as_fd(), &lowers)?;
-    // A directory that only shows because a mount point was made in it did not change either.
-    let made: Vec<PathBuf> = all.iter().map(|c| c.path.clone()).filter(|p| hidden.contains(p)).collect();
-    let seen: Vec<PathBuf> = all.iter().map(|c| c.path.clone()).filter(|p| !hidden.contains(p)).collect();
-    all.retain(|c| {
-        let below = |p: &&PathBuf| **p != c.path && p.starts_with(&c.path);
-        c.kind != ChangeKind::Modified || !made.iter().any(|p| below(&p)) || seen.iter().any(|p| below(&p))
-    });
+    let idle = untouched(&all, &hidden);
+    all.retain(|c| !idle.contains(&c.path));
     let shown = all.into_iter().filter(|c| !hidden.contains(&c.path));
     Ok(shown.map(|c| (kind(c.kind), c.path.to_string_lossy().into_owned())).collect())
+}
+
+/// Directories that only show because a mount point was made in them: they did not change either.
+pub(super) fn untouched(all: &[StoredChange], hidden: &[PathBuf]) -> Vec<PathBuf> {
+    let (made, seen): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        all.iter().map(|c| &c.path).partition(|path| hidden.contains(path));
+    let idle = |c: &&StoredChange| {
+        let below = |p: &&&PathBuf| **p != &c.path && p.starts_with(&c.path);
+        c.kind == ChangeKind::Modified
+            && c.alike
+            && made.iter().any(|p| below(&p))
+            && !seen.iter().filter(below).any(|p| !all.iter().any(|o| &o.path == *p && o.alike))
+    };
+    all.iter().filter(idle).map(|c| c.path.clone()).collect()
 }
 
 fn kind(kind: ChangeKind) -> Change {

@@ -319,7 +319,19 @@ pub(crate) fn has_label(labels: &[(String, String)], wanted: &str) -> bool {
         Some((k, v)) => (k, Some(v)),
         None => (wanted, None),
     };
-    labels.iter().any(|(k, v)| k == key && value.is_none_or(|want| want == v))
+    // podman's: a part of the key may be left open.
+    let named = |k: &String| k == key || key.contains('*') && fits(k, key);
+    labels.iter().any(|(k, v)| named(k) && value.is_none_or(|want| want == v))
+}
+
+/// Whether a text has the form of a pattern in which `*` stands for anything.
+fn fits(text: &str, pattern: &str) -> bool {
+    match pattern.split_once('*') {
+        None => text == pattern,
+        Some((before, after)) => text.strip_prefix(before).is_some_and(|rest| {
+            (0..=rest.len()).any(|at| rest.is_char_boundary(at) && fits(&rest[at..], after))
+        }),
+    }
 }
 
 fn status_is(phase: &Phase, word: &str) -> bool {

@@ -28,6 +28,11 @@ pub fn pause(
 
 fn freeze(ctx: &Context, container: &Container) -> Result<ContainerId, Error> {
     let id = container.id();
+    // podman tells the state, and one that is paused does not run.
+    if ctx.podman && !matches!(container.phase, Phase::Running(_)) {
+        let why = format!("container {id} is {}, not running", container.phase.status());
+        return Err(Error::new(Kind::State, why));
+    }
     if matches!(container.phase, Phase::Paused(_)) {
         return Err(Error::new(Kind::Conflict, format!("container {id} is already paused")));
     }

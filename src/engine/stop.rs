@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::many;
 use super::select::{Done, Selection, targets};
 use super::view::Container;
+use crate::model::container::Phase;
 use crate::model::id::ContainerId;
 use crate::model::lifecycle::{RestartPolicy, signal_name};
 use crate::monitor::client::{self, ClientError};
@@ -58,10 +59,22 @@ pub fn stop(
     let wish = options.wish(!options.shutdown)?;
     let store = ctx.store()?;
     let mut alive = Vec::new();
-    for target in targets(ctx, &store, which, Container::alive)? {
+    // podman tells also of those that have ended.
+    for target in targets(ctx, &store, which, |c| c.alive() || ctx.podman)? {
         let found = match options.shutdown {
             true => target.found,
             false => target.found.and_then(|c| prepare(&store, c)),
+        };
+        // podman does not end what is paused; of all it leaves it out.
+        let found = match found {
+            Ok(c) if ctx.podman && !options.shutdown && matches!(c.phase, Phase::Paused(_)) => {
+                if which.all {
+                    continue;
+                }
+                let why = format!("container {} is running or paused, refusing to clean up", c.id());
+                Err(Error::new(Kind::State, why))
+            }
+            other => other,
         };
         match found {
             Ok(c) if c.alive() => {

@@ -50,7 +50,8 @@ pub fn create(ctx: &Context, options: &VolumeOptions) -> Result<Volume, Error> {
         return Err(Error::new(
             Kind::Unsupported,
             format!("volume driver {driver:?} is not supported: only local volumes exist"),
-        ));
+        )
+        .hint("an image is mounted by --mount type=image,source=IMAGE,target=PATH"));
     }
     let name = name.as_deref().filter(|n| !n.is_empty());
     if let Some(name) = name {

@@ -72,6 +72,14 @@ pub trait Progress: Send + Sync {
         let (_, _) = (digest, state);
     }
 
+    /// An archive or a directory was opened, and its images are looked at.
+    fn opened(&self) {}
+
+    /// The configuration of an image has arrived, last of all of it: the image's id.
+    fn config(&self, id: &Digest) {
+        let _ = id;
+    }
+
     /// An image is here: its digest in the registry, and whether all of it was here before.
     fn done(&self, reference: &ImageRef, digest: &Digest, up_to_date: bool) {
         let (_, _, _) = (reference, digest, up_to_date);

@@ -99,7 +99,9 @@ pub fn push(store: &Store, request: &PushRequest<'_>, progress: &dyn Progress) -
         source.unwrap_or(Source { reference: request.target.clone(), insecure: false, mirror: false });
     block_on(progress, async {
         let remote = Remote::new(&access, &source, "pull,push")?;
-        OnePush { store, request, remote: &remote, progress }.run().await
+        let pushed = OnePush { store, request, remote: &remote, progress }.run().await?;
+        progress.config(&request.image.id);
+        Ok(pushed)
     })
 }
 

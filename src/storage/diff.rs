@@ -33,6 +33,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// Where.
     pub path: PathBuf,
+    /// A directory with the owner and mode that it has below: it shows only because of what is in it.
+    pub alike: bool,
 }
 
 /// What a tar export leaves out or changes.
@@ -60,19 +62,24 @@ pub fn changes(upper: BorrowedFd<'_>, lowers: &[PathBuf]) -> Result<Vec<Change>>
     };
     let mut found = Vec::new();
     let walked: rustix::io::Result<()> = tree::walk(upper, &mut |entry| {
-        let was = match &below {
-            Some(below) => kind_below(below, entry.path)?,
+        let before = match &below {
+            Some(below) => stat_below(below, entry.path)?,
             None => None,
         };
+        let was = before.as_ref().map(|s| FileType::from_raw_mode(s.st_mode));
         let path = absolute(entry.path);
         if whiteout::is_stat(entry.stat) {
             if was.is_some() {
-                found.push(Change { kind: ChangeKind::Deleted, path });
+                found.push(Change { kind: ChangeKind::Deleted, path, alike: false });
             }
             return Ok(Next::Skip);
         }
         let kind = if was.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
-        found.push(Change { kind, path });
+        let alike = before.is_some_and(|b| {
+            let of = |s: &rustix::fs::Stat| (s.st_mode, s.st_uid, s.st_gid);
+            entry.file_type() == FileType::Directory && of(&b) == of(entry.stat)
+        });
+        found.push(Change { kind, path, alike });
         if let (Some(below), Some(FileType::Directory), FileType::Directory) =
             (&below, was, entry.file_type())
             && is_opaque(entry)?
@@ -92,11 +99,11 @@ fn absolute(path: &[u8]) -> PathBuf {
 }
 
 /// What the lower layers have at a path, not through links.
-fn kind_below(below: &OwnedFd, path: &[u8]) -> rustix::io::Result<Option<FileType>> {
+fn stat_below(below: &OwnedFd, path: &[u8]) -> rustix::io::Result<Option<rustix::fs::Stat>> {
     let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat2(below, path, flags, Mode::empty(), how) {
-        Ok(fd) => Ok(Some(FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode))),
+        Ok(fd) => Ok(Some(rustix::fs::fstat(&fd)?)),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
         Err(e) => Err(e),
     }
@@ -111,7 +118,7 @@ fn hidden_by_opaque(entry: &Visit<'_>, below: &OwnedFd, found: &mut Vec<Change>)
     for name in tree::names(&lower)? {
         if rustix::fs::statat(&upper, &name, AtFlags::SYMLINK_NOFOLLOW).is_err() {
             let path = absolute(&[entry.path, b"/", name.to_bytes()].concat());
-            found.push(Change { kind: ChangeKind::Deleted, path });
+            found.push(Change { kind: ChangeKind::Deleted, path, alike: false });
         }
     }
     Ok(())

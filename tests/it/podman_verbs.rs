@@ -175,3 +175,164 @@ fn layers_in_a_directory_are_packed() {
     let pulled = s.rcon(["pull", "-q", &to]).ok().to_owned();
     assert_eq!(s.rcon(["run", "--rm", "--network", "none", pulled.trim(), "echo", "hi"]).ok(), "hi");
 }
+
+#[test]
+fn podman_tells_states_and_stops_what_runs() {
+    let s = sandbox("podman-states");
+    let id = s.rcon(["create", "--name", "c", "--network", "none", "busybox"]).ok().to_owned();
+    let told = podman(&s, &["pause", "c"]);
+    assert!(told.fails(125).contains("\"created\" is not running, can't pause"), "{}", told.stderr);
+    s.rcon(["run", "-d", "--name", "p", "--network", "none", "busybox", "sleep", "1000"]).ok();
+    s.rcon(["pause", "p"]).ok();
+    let told = podman(&s, &["stop", "-t", "0", "p"]);
+    assert!(told.fails(125).contains("is running or paused, refusing to clean up"), "{}", told.stderr);
+    assert_eq!(s.inspect("p", "{{.State.Status}}"), "paused");
+    // All are those that have ended, too, and not those that are paused.
+    assert_eq!(podman(&s, &["stop", "-a", "-t", "0"]).ok(), id);
+    s.rcon(["unpause", "p"]).ok();
+    podman(&s, &["stop", "--service", "-t", "0", "p"]).ok();
+    assert_eq!(s.inspect("p", "{{.State.StoppedByUser}}"), "false");
+    assert_eq!(podman(&s, &["stop", "-a", "--filter", &format!("id={}", &id[..5])]).ok(), id);
+    s.rcon(["tag", "busybox", "second"]).ok();
+    let image = s.inspect("c", "{{.Image}}");
+    let told = podman(&s, &["rmi", image.trim_start_matches("sha256:")]);
+    assert!(told.fails(125).contains("by ID with more than one tag (["), "{}", told.stderr);
+    let told = podman(&s, &["ps", "-a", "--format", "{{.Size}}"]);
+    told.ok();
+    assert!(told.stderr.contains("Size format requires --size option"), "{}", told.stderr);
+    let told = podman(&s, &["exec", "-w", "/missing", "c", "true"]);
+    told.fails(125);
+    s.rcon(["start", "p"]).ok();
+    podman(&s, &["exec", "-w", "/missing", "p", "true"]).fails(127);
+    let told = podman(&s, &["inspect", "--type", "pod", "c"]);
+    assert!(told.fails(125).contains("no such pod \"c\""), "{}", told.stderr);
+    s.rcon(["inspect", "--type", "pod", "c"]).fails(1);
+    s.rcon(["create", "--name", "bad", "--network", "none", "busybox", "missing"]).ok();
+    podman(&s, &["start", "bad"]).fails(125);
+    let error = podman(&s, &["inspect", "-f", "{{.State.Error}}", "bad"]).ok().to_owned();
+    assert!(error.contains("OCI runtime attempted to invoke a command that was not found"), "{error}");
+    s.rcon(["create", "--name", "hc", "--health-cmd", "ls /", "--health-interval", "9s", "busybox"]).ok();
+    let format = ["container", "inspect", "-f", "{{.Config.Healthcheck}}", "hc"];
+    assert_eq!(podman(&s, &format).ok(), "{[CMD-SHELL ls /] 0s 5s 9s 30s 3}");
+    assert_eq!(s.rcon(format).ok(), "{[CMD-SHELL ls /] 9s 30s 0s 5s 3}");
+}
+
+#[test]
+fn podman_s_networks_need_no_name_and_know_short_ids() {
+    let s = sandbox("podman-nets");
+    assert_eq!(podman(&s, &["network", "create"]).ok(), "podman1");
+    assert_eq!(podman(&s, &["network", "create"]).ok(), "podman2");
+    s.rcon(["network", "create"]).fails(1);
+    let told = podman(&s, &["network", "disconnect", "nothing", "nobody"]);
+    assert!(told.fails(125).contains("no such container"), "{}", told.stderr);
+    let id =
+        s.rcon(["create", "--name", "c", "--network", "podman1", "busybox", "sleep", "1000"]).ok().to_owned();
+    let aliases = "{{range .NetworkSettings.Networks}}{{.Aliases}}{{end}}";
+    assert_eq!(podman(&s, &["container", "inspect", "-f", aliases, "c"]).ok(), format!("[{}]", &id[..12]));
+    assert_eq!(s.inspect("c", aliases), "[]");
+    // What is only wished may be wished otherwise.
+    s.rcon(["network", "connect", "podman1", "c"]).fails(1);
+    podman(&s, &["network", "connect", "--alias", "other", "podman1", "c"]).ok();
+    assert_eq!(s.inspect("c", aliases), "[other]");
+    s.rcon(["start", "c"]).ok();
+    let told = podman(&s, &["network", "connect", "podman1", "c"]);
+    assert!(told.fails(125).contains(&format!("container {id} is already connected")), "{}", told.stderr);
+    s.rcon(["network", "disconnect", "podman1", "c"]).ok();
+    assert_eq!(s.inspect("c", "{{len .NetworkSettings.Networks}}"), "0");
+    for (args, words) in [
+        (
+            &["--subnet", "10.11.12.0/24", "--gateway", "192.168.1.1"][..],
+            "gateway 192.168.1.1 not in subnet 10.11.12.0/24",
+        ),
+        (&["--subnet", "10.11.12.0/24", "--ip-range", "10.11.12.3-10.11.12.999"], "range end ip"),
+        (
+            &["--subnet", "10.1.0.0/24", "--gateway", "10.1.0.1", "--gateway", "10.1.0.2"],
+            "more gateways than subnets",
+        ),
+    ] {
+        let told = podman(&s, &[&["network", "create"], args].concat());
+        assert!(told.fails(125).contains(words), "{}", told.stderr);
+    }
+    s.rcon(["network", "prune", "-f", "--filter", "until=5000000000000"]).ok();
+    assert_eq!(podman(&s, &["network", "ls", "-q"]).ok(), "podman", "all are older than that");
+    s.rcon(["volume", "create", "--label", "hello.world=x", "v"]).ok();
+    assert_eq!(s.rcon(["volume", "ls", "-q", "--filter", "label=hello*"]).ok(), "v");
+    assert_eq!(s.rcon(["volume", "ls", "-q", "--filter", "label=*word"]).ok(), "");
+}
+
+#[test]
+fn a_commit_has_what_was_done_and_no_more() {
+    let s = sandbox("commit-diff");
+    s.rcon(["run", "--name", "c", "busybox", "sh", "-c", "touch /tmp/x; chmod 700 /var"]).ok();
+    let wanted = "C /tmp\nA /tmp/x\nC /var";
+    assert_eq!(s.rcon(["diff", "c"]).ok(), wanted);
+    s.rcon(["commit", "-q", "c", "made"]).ok();
+    assert_eq!(podman(&s, &["image", "diff", "made"]).ok(), wanted);
+    let told = podman(&s, &["commit", "c", "again"]);
+    told.ok();
+    for line in [
+        "Getting image source signatures",
+        "Copying blob sha256:",
+        "Copying config sha256:",
+        "Writing manifest",
+    ] {
+        assert!(told.stderr.contains(line), "{}", told.stderr);
+    }
+    assert_eq!(podman(&s, &["commit", "-q", "c", "again"]).stderr, "");
+    let tar = s.dir().join("two.tar");
+    let tar = tar.to_str().expect("text");
+    s.rcon(["save", "-o", tar, "made", "busybox"]).ok();
+    s.rcon(["rm", "c"]).ok();
+    s.rcon(["rmi", "-f", "made", "again", "busybox"]).ok();
+    // podman pulls one image of an archive, by name or number.
+    let from = format!("docker-archive:{tar}");
+    let told = podman(&s, &["pull", "-q", &from]);
+    assert!(told.fails(125).contains("expected 1 item, got 2"), "{}", told.stderr);
+    let told = podman(&s, &["pull", "-q", &format!("{from}:@2")]);
+    assert!(told.fails(125).contains("Invalid source index @2, only 2"), "{}", told.stderr);
+    podman(&s, &["pull", "-q", &format!("{from}:@1")]).ok();
+    let told = podman(&s, &["load", "-i", tar]);
+    assert!(told.ok().contains("Loaded image: "), "{}", told.stdout);
+    assert!(told.stderr.contains("Copying blob sha256:"), "{}", told.stderr);
+    let digest = podman(&s, &["inspect", "-f", "{{.Digest}}", "busybox"]).ok().to_owned();
+    let filter = format!("digest={}", &digest[..12]);
+    assert_eq!(podman(&s, &["images", "-q", "--filter", &filter]).ok().lines().count(), 1);
+}
+
+#[test]
+fn layers_go_packed_into_a_layout_and_are_shown_as_a_tree() {
+    let s = sandbox("push-packed");
+    let dir = s.dir().join("layout");
+    let to = format!("oci:{}:x", dir.display());
+    s.rcon(["push", "-q", "--compression-format", "zstd", "--compression-level", "40", "busybox", &to])
+        .fails(1);
+    s.rcon(["push", "-q", "--compression-format", "zstd", "busybox", &to]).ok();
+    let magic = |start: &[u8]| {
+        let blobs = std::fs::read_dir(dir.join("blobs/sha256")).expect("blobs").flatten();
+        blobs.filter(|b| std::fs::read(b.path()).is_ok_and(|bytes| bytes.starts_with(start))).count()
+    };
+    assert_eq!((magic(&[0x28, 0xb5, 0x2f, 0xfd]), magic(&[0x1f, 0x8b])), (1, 0));
+    let archive = format!("oci-archive:{}", s.dir().join("a.tar").display());
+    let told = s.rcon(["push", "-q", "--compression-format", "zstd", "busybox", &archive]);
+    assert!(told.fails(1).contains("not packed within an archive"), "{}", told.stderr);
+    let told = s.rcon(["push", "--sign-by", "me", "busybox"]);
+    assert!(told.fails(125).contains("--sign-by is not supported: images are not signed"), "{}", told.stderr);
+    s.rcon(["run", "--name", "c", "--network", "none", "busybox", "touch", "/one"]).ok();
+    s.rcon(["commit", "-q", "c", "one"]).ok();
+    s.rcon(["rm", "c"]).ok();
+    s.rcon(["rmi", "busybox"]).ok();
+    let pulled = s.rcon(["pull", "-q", &to]).ok().to_owned();
+    s.rcon(["run", "--rm", "--network", "none", &pulled, "true"]).ok();
+    let tree = s.rcon(["image", "tree", "one"]).ok().to_owned();
+    let layers: Vec<&str> = tree.lines().filter(|l| l.contains("ID: ") && l.contains("── ")).collect();
+    assert_eq!(layers.len(), 2, "{tree}");
+    assert!(layers[1].starts_with("└── ") && layers[1].ends_with("Top Layer of: [one:latest]"), "{tree}");
+    let users = s.rcon(["image", "tree", "--whatrequires", &pulled]).ok().to_owned();
+    assert!(users.contains("Top Layer of: [one:latest]"), "{users}");
+    let conf = s.dir().join("names.conf");
+    std::fs::write(&conf, "[containers]\ncontainer_name_as_hostname = true\n").expect("a file");
+    let long = "n".repeat(100);
+    let module = format!("--module={}", conf.display());
+    let run = [&module, "run", "--rm", "--network", "none", "--name", &long, &pulled, "hostname"];
+    assert_eq!(s.rcon(run).ok(), "n".repeat(64));
+}

@@ -47,11 +47,7 @@ impl RegistryArgs {
             Ok(seconds) => Ok(seconds),
             Err(_) => parse_duration(text).map(|d| d.as_secs().max(u64::from(!d.is_zero()))),
         };
-        if let Some(path) = &self.authfile
-            && let Err(e) = std::fs::metadata(path)
-        {
-            return Err(Failure::usage(format!("credential file is not accessible: {path}: {e}")));
-        }
+        self.authfile.as_deref().map(accessible).transpose()?;
         Ok(RegistryOptions {
             tls_verify: self.tls_verify,
             auth_file: self.authfile.or_else(docker),
@@ -74,6 +70,16 @@ pub struct PolicyArgs {
     /// File that says which images may be pulled from where (containers-policy.json); signatures are not checked
     #[arg(long, value_name = "FILE")]
     pub signature_policy: Option<String>,
+}
+
+/// A file of credentials that was named must be there.
+///
+/// # Errors
+/// It is not.
+pub fn accessible(path: &str) -> Result<(), Failure> {
+    std::fs::metadata(path)
+        .map(drop)
+        .map_err(|e| Failure::usage(format!("credential file is not accessible: {path}: {e}")))
 }
 
 /// Flags that choose the platform of an image.

@@ -19,11 +19,33 @@ const REFUSED: &[(&str, bool, &str)] = &[
     ("use-api-socket", false, "there is no API socket to hand on"),
 ];
 
+const SIGNED: &str = "images are not signed here, nor are signatures looked at";
+
 const SWARM: &str = "there is no swarm";
 const ONE_PLATFORM: &str = "an image here is of one platform: name that image";
 
 /// Flags of docker that one command alone refuses: the command's last words, the flag, and why.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("container clone", "pod", PODS),
+    ("ps", "pod", PODS),
+    ("container ls", "pod", PODS),
+    ("container ps", "pod", PODS),
+    ("pull", "decryption-key", ENCRYPTED),
+    ("image pull", "decryption-key", ENCRYPTED),
+    ("push", "encryption-key", ENCRYPTED),
+    ("push", "encrypt-layer", ENCRYPTED),
+    ("image push", "encryption-key", ENCRYPTED),
+    ("image push", "encrypt-layer", ENCRYPTED),
+    ("push", "sign-by", SIGNED),
+    ("push", "sign-by-sigstore", SIGNED),
+    ("push", "sign-by-sigstore-private-key", SIGNED),
+    ("push", "sign-by-sq-fingerprint", SIGNED),
+    ("push", "sign-passphrase-file", SIGNED),
+    ("push", "signature-policy", SIGNED),
+    ("pull", "signature-policy", SIGNED),
+    ("save", "signature-policy", SIGNED),
+    ("load", "signature-policy", SIGNED),
+    ("import", "signature-policy", SIGNED),
     ("network create", "config-from", "give the options themselves: there is no swarm that would copy them"),
     (
         "network create",

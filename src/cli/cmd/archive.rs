@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use crate::cli::Ctx;
 use crate::cli::args::image::PlatformArgs;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
 use crate::engine::images::{self, ArchiveForm, ImportOptions, LoadFrom};
@@ -156,9 +156,12 @@ fn load(args: LoadArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         Some(path) if std::path::Path::new(path).is_dir() => LoadFrom::Directory(path.into()),
         path => LoadFrom::File(open(path.as_deref())?),
     };
-    let progress = PullProgress::new(true);
+    // docker's load tells of its layers on a terminal only; podman's always.
+    let progress = PullProgress::new(args.quiet || ctx.manner == Manner::Docker).speaking(ctx.manner);
     let engine = ctx.engine()?;
-    let loaded = images::load(engine, input, args.platform.as_deref(), &progress)?;
+    let loaded = images::load(engine, input, args.platform.as_deref(), &progress);
+    progress.finish();
+    let loaded = loaded?;
     for l in &loaded {
         if l.names.is_empty() {
             let what = if engine.podman { "Loaded image" } else { "Loaded image ID" };
@@ -186,6 +189,8 @@ fn import(args: ImportArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         platform: args.platform.into_option()?,
     };
     let mut input = open(Some(&args.file))?;
-    ui.line(images::import(ctx.engine()?, &mut input, &options)?);
+    let id = images::import(ctx.engine()?, &mut input, &options)?;
+    super::copied(ui, ctx, &id, args.quiet)?;
+    ui.line(id);
     Ok(Exit::OK)
 }

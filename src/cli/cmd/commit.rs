@@ -76,6 +76,7 @@ fn run(args: CommitArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         std::fs::write(path, shown)
             .map_err(|e| Failure::new(format!("writing the image's id to {path}: {e}")))?;
     }
+    super::copied(ui, ctx, &id, args.quiet)?;
     ui.line(shown);
     Ok(Exit::OK)
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::Ctx;
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Exit, Failure, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::ui::Ui;
 use crate::cli::ui::template::{Data, Template};
 use crate::engine;
@@ -72,8 +72,12 @@ pub(super) const CONTAINER: Def = def!(
 /// What `--type` may be.
 const KINDS: [&str; 5] = ["all", "container", "image", "network", "volume"];
 
+/// What podman has besides, and nothing here is.
+const PODMANS: [&str; 2] = ["artifact", "pod"];
+
 fn run(args: InspectArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    if let Some(kind) = args.kind.as_deref().filter(|kind| !kind.is_empty() && !KINDS.contains(kind)) {
+    let known = |kind: &&str| KINDS.contains(kind) || ctx.manner == Manner::Podman && PODMANS.contains(kind);
+    if let Some(kind) = args.kind.as_deref().filter(|kind| !kind.is_empty() && !known(kind)) {
         // docker has parsed the flag before it looks at the value: its code is 1.
         let text = format!("{kind:?} is not a valid value for --type: want one of {}", KINDS.join(", "));
         return Err(Failure::new(text));
@@ -147,6 +151,9 @@ fn find(ctx: &engine::Context, name: &str, kind: Option<&str>, size: bool) -> Re
             },
         }
     }
+    if let Some(what) = kind.filter(|k| PODMANS.contains(k)) {
+        return Err(engine::Error::new(engine::Kind::NotFound, format!("no such {what}: {name}")));
+    }
     Err(engine::Error::new(engine::Kind::NotFound, format!("No such object: {name}")))
 }
 
@@ -163,14 +170,21 @@ pub(super) fn show(
         None | Some("" | "json") => None,
         Some(text) => {
             let text = text.replace("\\t", "\t").replace("\\n", "\n");
-            Some(Template::parse(&if ui.is_podman() { podman_names(&text) } else { text })?)
+            let text = if ui.is_podman() { podman_names(&text) } else { text };
+            Some(Template::parse(&text)?.podmans(ui.is_podman()))
         }
     };
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for name in names {
         match look(name) {
-            Ok(value) => found.push(value),
+            Ok(mut value) => {
+                // What failed is told in the words in which it was.
+                if let Some(Value::String(error)) = value.pointer_mut("/State/Error") {
+                    *error = ui.said(error);
+                }
+                found.push(value);
+            }
             Err(e) => failures.push(Failure::from(e)),
         }
     }

@@ -80,6 +80,15 @@ pub(super) const LOGOUT: Def =
 /// docker.io, where none is named.
 const DEFAULT: &str = "docker.io";
 
+/// The registry that is meant where none is named: to podman the first that short names are looked for in.
+fn usual(ctx: &Ctx) -> String {
+    let first = match ctx.manner {
+        Manner::Podman => images::search_registries().into_iter().next(),
+        Manner::Docker => None,
+    };
+    first.unwrap_or_else(|| DEFAULT.to_owned())
+}
+
 fn one_file(authfile: Option<String>, compat: Option<String>) -> Result<Option<String>, Failure> {
     match (authfile, compat) {
         (Some(_), Some(_)) => Err(Failure::usage(
@@ -98,7 +107,7 @@ fn login(mut args: LoginArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         cert_dir: args.cert_dir,
         ..RegistryOptions::default()
     };
-    let registry = args.registry.unwrap_or_else(|| DEFAULT.to_owned());
+    let registry = args.registry.unwrap_or_else(|| usual(ctx));
     if args.get_login {
         // A file that is named and not there means nobody, too.
         let who = images::login_of(&registry, &options).ok().flatten();
@@ -159,13 +168,17 @@ fn login(mut args: LoginArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 
 fn logout(args: LogoutArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let docker = || ctx.globals.config.as_ref().map(|dir| format!("{dir}/config.json"));
-    let file = one_file(args.authfile, args.compat_auth_file)?.or_else(docker);
+    let named = one_file(args.authfile, args.compat_auth_file)?;
+    if let Some(path) = named.as_ref().filter(|_| ctx.manner == Manner::Podman) {
+        crate::cli::args::image::accessible(path)?;
+    }
+    let file = named.or_else(docker);
     if args.all {
         images::logout(None, file.as_deref())?;
         ui.line("Removed login credentials for all registries");
         return Ok(Exit::OK);
     }
-    let registry = args.registry.unwrap_or_else(|| DEFAULT.to_owned());
+    let registry = args.registry.unwrap_or_else(|| usual(ctx));
     match images::logout(Some(&registry), file.as_deref()) {
         // docker's: whoever is not logged in has what was asked for.
         Err(e) if e.kind() == Kind::NotFound && ctx.manner == Manner::Docker => {

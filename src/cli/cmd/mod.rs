@@ -15,6 +15,7 @@ mod export;
 mod history;
 mod image;
 mod image_mount;
+mod image_tree;
 mod images;
 mod info;
 mod inspect;
@@ -101,6 +102,7 @@ pub static ALL: &[&Def] = &[
     &diff::IMAGE,
     &image_mount::MOUNT,
     &image_mount::UNMOUNT,
+    &image_tree::DEF,
     &pull::DEF,
     &push::DEF,
     &login::LOGIN,
@@ -215,6 +217,21 @@ fn reclaimed(ui: &mut Ui, ctx: &Ctx, bytes: u64) {
     if ctx.manner == Manner::Docker {
         ui.line(format_args!("Total reclaimed space: {}", crate::model::units::human_size(bytes)));
     }
+}
+
+/// podman tells of an image that was made here as of one that came from elsewhere.
+fn copied(ui: &mut Ui, ctx: &Ctx, id: &crate::model::digest::Digest, quiet: bool) -> Result<(), Failure> {
+    if quiet || ctx.manner == Manner::Docker {
+        return Ok(());
+    }
+    let image = image_json(ctx.engine()?, id.as_str())?;
+    ui.note("Getting image source signatures");
+    for layer in image.pointer("/RootFS/Layers").and_then(serde_json::Value::as_array).into_iter().flatten() {
+        ui.note(format_args!("Copying blob {}", layer.as_str().unwrap_or_default()));
+    }
+    ui.note(format_args!("Copying config {id}"));
+    ui.note("Writing manifest to image destination");
+    Ok(())
 }
 
 /// The id of the container that was created last, for `--latest`.

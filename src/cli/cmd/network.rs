@@ -77,8 +77,8 @@ struct CreateArgs {
     #[arg(long)]
     ignore: bool,
     /// Name
-    #[arg(required = true, value_name = "NETWORK", hide = true)]
-    name: String,
+    #[arg(value_name = "NETWORK", hide = true)]
+    name: Option<String>,
 }
 
 /// Flags of `network ls`.
@@ -307,12 +307,18 @@ fn create(args: CreateArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     if let Some(other) = args.scope.filter(|s| !matches!(s.as_str(), "" | "local")) {
         return Err(Failure::new(format!("the scope {other:?} is not supported: there is no swarm")));
     }
+    // podman numbers those that have no name.
+    let unnamed = ctx.manner == Manner::Podman;
+    if args.name.is_none() && !unnamed {
+        return Err(Failure::new("'rcon network create' requires 1 argument")
+            .hint("See 'rcon network create --help' for more information"));
+    }
     let auxiliary = args.aux_address.iter().map(|text| auxiliary(text));
     let options = NetworkOptions {
         auxiliary: auxiliary.collect::<Result<_, _>>()?,
         no_ipv4: args.ipv4 == Some(false),
         attachable: args.attachable,
-        name: args.name,
+        name: args.name.unwrap_or_default(),
         driver: args.driver,
         subnets: args.subnet,
         gateways: args.gateway,

@@ -154,6 +154,9 @@ fn run(mut args: PsArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 
 fn list(args: &PsArgs, ctx: &Ctx, ui: &mut Ui) -> Result<(), Failure> {
     let format_wants_size = args.format.as_deref().is_some_and(|f| f.contains(".Size"));
+    if format_wants_size && !args.size && ctx.manner == Manner::Podman {
+        ui.warn("Size format requires --size option");
+    }
     let options = ListOptions {
         all: args.all,
         filters: args.filter.clone(),

@@ -17,7 +17,7 @@ struct PushArgs {
     /// No progress
     #[arg(short, long)]
     quiet: bool,
-    /// Pack the layers with gzip that go into a directory (dir:)
+    /// Pack the layers with gzip that go into a directory (dir:, oci:); in a registry they are always packed
     #[arg(long)]
     compress: bool,
     /// Packing of layers that the registry has not: gzip, zstd
@@ -107,9 +107,7 @@ fn run(args: PushArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         let (target, pushed) = done?;
         let tag = target.rsplit('/').next().and_then(|l| l.split_once(':')).map_or("", |(_, tag)| tag);
         if ctx.manner == Manner::Podman {
-            if !args.quiet {
-                ui.note("Writing manifest to image destination");
-            }
+            // Its progress has told all.
         } else if args.quiet {
             ui.line(&target);
         } else if pushed.size == 0 {

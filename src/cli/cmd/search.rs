@@ -90,7 +90,7 @@ fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     }
     if args.list_tags {
         let options = PullOptions { registry, ..PullOptions::default() };
-        let names = images::tags(&args.term, &options)?;
+        let names = images::tags(untagged(&args.term), &options)?;
         let rows: Vec<Data> = names
             .iter()
             .take(args.limit)
@@ -129,7 +129,11 @@ fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             let text = tame(&r.description);
             let ok = |yes: bool| if yes { "[OK]" } else { "" };
             Data::from(json!({
-                "Description": if whole { text } else { ellipsis(&text, WIDTH) },
+                "Description": match (whole, ctx.manner) {
+                    (true, _) => text,
+                    (false, Manner::Docker) => ellipsis(&text, WIDTH),
+                    (false, Manner::Podman) => dots(&text),
+                },
                 "Index": r.registry,
                 "IsAutomated": ok(r.is_automated),
                 "IsOfficial": ok(r.is_official),
@@ -141,6 +145,9 @@ fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             }))
         })
         .collect();
+    if rows.is_empty() && ctx.manner == Manner::Podman && style.is_plain() {
+        return Ok(Exit::OK);
+    }
     let layout = match (ctx.manner, args.compatible) {
         (Manner::Docker, _) => &LAYOUT,
         (Manner::Podman, false) => &PODMAN,
@@ -148,6 +155,23 @@ fn run(args: SearchArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     };
     listing::show(ui, layout, style, &rows)?;
     Ok(Exit::OK)
+}
+
+/// A term without the tag, of which a list of tags takes no notice.
+fn untagged(term: &str) -> &str {
+    match term.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') && name.contains('/') => name,
+        _ => term,
+    }
+}
+
+/// As [`ellipsis`], with podman's three dots behind as many characters.
+fn dots(text: &str) -> String {
+    if text.chars().count() < WIDTH {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(WIDTH - 1).collect();
+    format!("{cut}...")
 }
 
 enum Filter {

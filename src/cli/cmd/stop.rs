@@ -18,7 +18,7 @@ struct StopArgs {
     #[arg(short, long, value_name = "SIGNAL")]
     signal: Option<String>,
     /// For a shutdown: containers with a restart policy come back at the next boot
-    #[arg(long)]
+    #[arg(long, alias = "service")]
     shutdown: bool,
     /// What does not exist is no error
     #[arg(short, long)]

@@ -66,6 +66,12 @@ impl Ui {
         self.words = Some(words);
     }
 
+    /// A sentence as the program says it.
+    #[must_use]
+    pub fn said(&self, text: &str) -> String {
+        self.words.as_ref().map_or_else(|| text.to_owned(), |words| words.say(text))
+    }
+
     /// Whether the program is called podman.
     #[must_use]
     pub fn is_podman(&self) -> bool {

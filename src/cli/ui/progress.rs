@@ -121,10 +121,22 @@ impl Progress for PullProgress {
         self.say(&format!("{shown}: Pulling from {}", reference.repository));
     }
 
+    fn opened(&self) {
+        if self.podman {
+            self.say("Getting image source signatures");
+        }
+    }
+
+    fn config(&self, id: &Digest) {
+        if self.podman {
+            self.say(&format!("Copying config {id}"));
+            self.lock().end = vec!["Writing manifest to image destination".to_owned()];
+        }
+    }
+
     fn done(&self, reference: &ImageRef, digest: &Digest, up_to_date: bool) {
         let what = if up_to_date { "Image is up to date" } else { "Downloaded newer image" };
         if self.podman {
-            self.lock().end = vec!["Writing manifest to image destination".to_owned()];
             return;
         }
         let lines = [format!("Digest: {digest}"), format!("Status: {what} for {}", reference.familiar())];

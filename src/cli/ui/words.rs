@@ -9,7 +9,7 @@ mod table;
 /// What a sentence begins with that podman logs.
 pub(super) const LOGGED: &str = "log: ";
 
-use table::TABLE;
+use table::{TABLE, TYPES};
 
 /// Says errors again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +30,9 @@ impl Words {
     /// An error in podman's words.
     #[must_use]
     pub fn say(&self, message: &str) -> String {
+        if let Some(said) = self.template(message) {
+            return said;
+        }
         let own = |row: &&(&str, &str, &str)| row.0.is_empty() || self.is_called(row.0);
         for (_, from, to) in TABLE.iter().filter(own) {
             // The longest rest that fits, so that a name with a colon is taken whole.
@@ -41,6 +44,17 @@ impl Words {
             }
         }
         kernels(message)
+    }
+
+    /// The error of a template: podman names it after the command, and what the user gave stands within `{{range .}}`.
+    fn template(&self, message: &str) -> Option<String> {
+        let rest = message.strip_prefix("template parsing error: template: :1:")?;
+        let (column, rest) = rest.split_once(": executing \"\" at ")?;
+        let column = column.parse::<usize>().ok()? + "{{range .}}".len();
+        let name = self.command.rsplit(' ').next().unwrap_or_default();
+        let types = TYPES.iter().find(|(command, _)| *command == name);
+        let of = types.filter(|_| rest.contains(": can't evaluate field ")).map_or("", |(_, of)| of);
+        Some(format!("template: {name}:1:{column}: executing \"{name}\" at {rest}{of}"))
     }
 
     /// `rm` is `container rm`, too.
@@ -120,6 +134,16 @@ mod tests {
         assert_eq!(say("rmi", &["a"], "No such image: a:latest"), "a: image not known");
         assert_eq!(say("rmi", &["a:latest"], "No such image: a:latest"), "a:latest: image not known");
         assert_eq!(say("ps", &[], "what nobody knows"), "what nobody knows");
+    }
+
+    #[test]
+    fn errors_of_templates_are_podman_s() {
+        let told =
+            r#"template parsing error: template: :1:17: executing "" at <.No>: can't evaluate field No"#;
+        assert_eq!(
+            say("container stats", &[], told),
+            r#"template: stats:1:28: executing "stats" at <.No>: can't evaluate field No in type containers.containerStats"#
+        );
     }
 
     #[test]

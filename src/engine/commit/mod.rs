@@ -20,7 +20,7 @@ use crate::model::image::Image;
 use crate::model::reference::ImageName;
 use crate::monitor::client;
 use crate::storage::Store;
-use crate::storage::diff::TarOptions;
+use crate::storage::diff::{TarOptions, changes};
 use crate::storage::images::Document;
 use crate::storage::layers::{StagedLayer, wanted};
 
@@ -127,7 +127,12 @@ fn stage(ctx: &Context, store: &Store, spec: &ContainerSpec) -> Result<StagedLay
         .map_err(|e| Error::with_source(Kind::Internal, format!("creating {}", upper.display()), e))?;
     let upper = std::fs::File::open(&upper)
         .map_err(|e| Error::with_source(Kind::Internal, format!("opening {}", upper.display()), e))?;
-    let options = TarOptions { whiteouts: true, epoch: None, exclude: made_by_us(spec) };
+    let lowers: Vec<PathBuf> = spec.root.layers.iter().rev().map(|l| ctx.paths.layer_diff(l)).collect();
+    let hidden = super::diff::made_by_the_runtime(spec);
+    let idle = super::diff::untouched(&changes(upper.as_fd(), &lowers)?, &hidden);
+    let mut exclude = made_by_us(spec);
+    exclude.extend(idle.iter().filter_map(|p| p.strip_prefix("/").ok()).map(Path::to_owned));
+    let options = TarOptions { whiteouts: true, epoch: None, exclude };
     Ok(store.stage_diff(upper.as_fd(), &options, spec.root.layers.last())?)
 }
 

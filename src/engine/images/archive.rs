@@ -10,7 +10,8 @@ use super::interrupt::watched;
 use super::{By, Context, Error, Kind, Names, find_by};
 use crate::engine::commit::{changes, documents};
 use crate::engine::journal;
-use crate::image::archive::{self, Loaded, Saved, Target};
+use crate::image::archive::{self, Loaded, Packed, Saved, Target};
+use crate::image::push::Packing;
 use crate::image::{self, NoProgress, Progress, config, manifest};
 use crate::model::digest::Digest;
 use crate::model::image::{Image, Platform};
@@ -66,8 +67,11 @@ pub fn save(ctx: &Context, names: &[String], form: &ArchiveForm, out: &mut dyn W
     let target = match form {
         ArchiveForm::Docker => Target::Tar { docker: true, out },
         ArchiveForm::Oci => Target::Tar { docker: false, out },
-        ArchiveForm::OciDir(path) => Target::Layout(path),
-        ArchiveForm::DockerDir { path, compress } => Target::Dir { path, docker: true, compress: *compress },
+        ArchiveForm::OciDir(path) => Target::Layout(path, None),
+        ArchiveForm::DockerDir { path, compress } => {
+            let packed = compress.then_some(Packed { packing: Packing::Gzip, level: None });
+            Target::Dir { path, docker: true, packed }
+        }
     };
     archive::save(&store, &all, target).map_err(|e| Error::from(e).context("saving"))?;
     for saved in &all {

@@ -7,7 +7,8 @@ use std::io::{BufWriter, Write as _};
 use super::interrupt::watched;
 use super::{By, Context, Error, Kind, Names, find_by};
 use crate::engine::journal;
-use crate::image::archive::{self, Loaded, Saved};
+use crate::engine::progress::LayerState;
+use crate::image::archive::{self, Loaded, Packed, Saved};
 use crate::image::{self, Progress};
 use crate::model::digest::Digest;
 use crate::model::image::Platform;
@@ -50,6 +51,8 @@ pub(super) fn pull(
         platform: platform.as_ref(),
         only: from.name.as_deref(),
         nameless: nameless.as_ref(),
+        // podman pulls one image.
+        single: ctx.podman,
     };
     let context = |e: Error| e.context(format!("loading {}", from.path.display()));
     let loaded = watched(progress, |progress| match from.form {
@@ -71,9 +74,14 @@ pub(super) fn push(
     ctx: &Context,
     source: &str,
     to: &FilePlace,
-    (docker, compress): (bool, bool),
+    docker: bool,
+    packed: Option<Packed>,
     progress: &dyn Progress,
 ) -> Result<Digest, Error> {
+    if packed.is_some() && !matches!(to.form, FileForm::OciDir | FileForm::Dir) {
+        let why = "layers are not packed within an archive: pack the archive itself, or push to oci: or dir:";
+        return Err(Error::new(Kind::Unsupported, why));
+    }
     let store = ctx.store()?;
     let (image, by) = find_by(&Names::of(ctx), &store, source)?;
     let named = match &by {
@@ -91,12 +99,16 @@ pub(super) fn push(
     };
     let saved = [Saved { names, image, label }];
     let context = |e: Error| e.context(format!("writing {}", to.path.display()));
-    let digest =
-        watched(progress, |_| match archive::directory_target(to.form, &to.path, docker, compress) {
-            Some(target) => archive::save(&store, &saved, target),
-            None => tar(&store, &saved, to),
-        })
-        .map_err(context)?;
+    progress.opened();
+    let digest = watched(progress, |_| match archive::directory_target(to.form, &to.path, docker, packed) {
+        Some(target) => archive::save(&store, &saved, target),
+        None => tar(&store, &saved, to),
+    })
+    .map_err(context)?;
+    for layer in &saved[0].image.diff_ids {
+        progress.layer(layer, LayerState::Pushed);
+    }
+    progress.config(&saved[0].image.id);
     journal::image(ctx, "push", source, &saved[0].image.config.labels);
     Ok(digest)
 }

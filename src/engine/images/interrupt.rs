@@ -54,6 +54,14 @@ impl Progress for Watch<'_> {
         self.progress.layer(digest, state);
     }
 
+    fn opened(&self) {
+        self.progress.opened();
+    }
+
+    fn config(&self, id: &Digest) {
+        self.progress.config(id);
+    }
+
     fn done(&self, reference: &ImageRef, digest: &Digest, up_to_date: bool) {
         self.progress.done(reference, digest, up_to_date);
     }

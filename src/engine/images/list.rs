@@ -124,8 +124,8 @@ pub(super) struct ImageFilter {
     since: Option<jiff::Timestamp>,
     until: Option<jiff::Timestamp>,
     patterns: Vec<Pattern>,
-    /// podman: a pattern may fit the end of a name.
-    by_end: bool,
+    /// Called podman: a pattern may fit the end of a name, a digest be that of a manifest here.
+    podman: bool,
     paths: Paths,
 }
 
@@ -157,7 +157,7 @@ impl ImageFilter {
         };
         let given = references.iter().chain(filters.values("reference"));
         let patterns = given.map(|text| Pattern::new(text)).collect::<Result<_, _>>()?;
-        Ok(Self { before, since, until, patterns, by_end: ctx.podman, filters, paths: ctx.paths.clone() })
+        Ok(Self { before, since, until, patterns, podman: ctx.podman, filters, paths: ctx.paths.clone() })
     }
 
     pub(super) fn wants(&self, image: &Image, containers: usize) -> bool {
@@ -173,7 +173,8 @@ impl ImageFilter {
             "until" => self.until.is_some_and(|t| image.created.is_none_or(|c| c < t)),
             "id" => values.iter().any(|v| image.id.hex().starts_with(v.strip_prefix("sha256:").unwrap_or(v))),
             "digest" => values.iter().any(|v| {
-                image
+                let own = self.podman && image.manifest.as_str().starts_with(v.as_str());
+                own || image
                     .digests
                     .iter()
                     .any(|d| d.rsplit_once('@').is_some_and(|(_, d)| d.starts_with(v.as_str())))
@@ -184,7 +185,7 @@ impl ImageFilter {
     }
 
     fn wants_entry(&self, e: &ListEntry) -> bool {
-        self.patterns.is_empty() || self.patterns.iter().any(|p| p.fits(e, self.by_end))
+        self.patterns.is_empty() || self.patterns.iter().any(|p| p.fits(e, self.podman))
     }
 }
 
@@ -212,11 +213,11 @@ impl Pattern {
         Ok(Self(glob.compile_matcher()))
     }
 
-    fn fits(&self, e: &ListEntry, by_end: bool) -> bool {
+    fn fits(&self, e: &ListEntry, podman: bool) -> bool {
         let Some(repository) = &e.repository else { return false };
         let full = repository.parse::<ImageRef>().map_or_else(|_| repository.clone(), |r| r.name());
         let ends = full.match_indices('/').map(|(at, _)| full[at + 1..].to_owned()).collect::<Vec<_>>();
-        let ends = ends.into_iter().filter(|_| by_end);
+        let ends = ends.into_iter().filter(|_| podman);
         [repository.clone(), full.clone()].into_iter().chain(ends).any(|name| {
             self.0.is_match(&name)
                 || e.tag.as_ref().is_some_and(|t| self.0.is_match(format!("{name}:{t}")))

@@ -17,6 +17,7 @@ mod pull;
 mod push;
 mod rmi;
 mod tag;
+mod tree;
 
 use std::cell::OnceCell;
 
@@ -37,10 +38,11 @@ pub use mount::{MountedImage, mount, unmount};
 pub use prune::{PrunedImages, prune};
 pub(super) use pull::pull_again;
 pub use pull::{PullOptions, Pulled, pull, tags};
-pub(super) use push::search_registries;
+pub use push::search_registries;
 pub use push::{PushOptions, Stored, login, login_again, login_of, logout, push, repository, search};
 pub use rmi::{Removal, RmiOptions, rmi};
 pub use tag::{tag, untag};
+pub use tree::{ImageTree, LayerNode, tree};
 
 /// registries.conf and what belongs to it, read when first needed: a `run` of a qualified name reads nothing.
 struct Names {

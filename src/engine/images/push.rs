@@ -3,6 +3,7 @@
 use super::interrupt::watched;
 use super::{Context, Error, Kind, Names, files, find_by};
 use crate::engine::journal;
+use crate::image::archive::Packed;
 pub use crate::image::auth::Stored;
 use crate::image::auth::{self, Credentials};
 use crate::image::manifest::Form;
@@ -49,6 +50,15 @@ pub fn push(
         Some("zstd") => Some(Packing::Zstd),
         Some(other) => return Err(invalid("--compression-format", other, "gzip or zstd")),
     };
+    let levels = match packing {
+        Some(Packing::Zstd) => 1..=22,
+        _ => 0..=9,
+    };
+    if let Some(level) = options.level.filter(|level| !levels.contains(level)) {
+        let (least, most) = (levels.start(), levels.end());
+        let why = format!("invalid compression level: {level}: want {least} to {most}");
+        return Err(Error::new(Kind::Invalid, why));
+    }
     let form = match options.format.as_deref() {
         None => None,
         Some("oci") => Some(Form::Oci),
@@ -58,7 +68,10 @@ pub fn push(
     let target = match files::place(target.unwrap_or(source))? {
         Place::Files(to) => {
             let docker = form == Some(Form::Docker);
-            let digest = files::push(ctx, source, &to, (docker, options.compress), progress)?;
+            let asked = options.compress || options.level.is_some();
+            let packing = packing.or(asked.then_some(Packing::Gzip));
+            let packed = packing.map(|packing| Packed { packing, level: options.level });
+            let digest = files::push(ctx, source, &to, docker, packed, progress)?;
             return Ok((to.path.display().to_string(), Pushed { digest, size: 0 }));
         }
         Place::Store(name) => {
@@ -188,7 +201,8 @@ pub fn logout(key: Option<&str>, auth_file: Option<&str>) -> Result<Vec<String>,
 }
 
 /// The registries that short names are looked for in; none where the configuration cannot be read, which a pull tells.
-pub(in crate::engine) fn search_registries() -> Vec<String> {
+#[must_use]
+pub fn search_registries() -> Vec<String> {
     let names = Names::of_registries();
     let all = names.registries().map(|r| r.search().into_iter().map(str::to_owned).collect());
     all.unwrap_or_default()

@@ -91,6 +91,16 @@ fn by_id(
             user.id.short()
         )));
     }
+    // podman counts tags, and it is no matter of who uses the image.
+    if ctx.podman && image.names.len() > 1 && !options.force {
+        let names: Vec<String> = image.names.iter().map(|n| familiar(ctx, n)).collect();
+        let why = format!(
+            "conflict: unable to delete {} (must be forced) - image has more than one tag: {}",
+            image.id.hex(),
+            names.join(" ")
+        );
+        return Err(Error::new(Kind::Invalid, why));
+    }
     // Several tags of one repository go together.
     let repository = |name: &String| {
         let tagged = name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/'));

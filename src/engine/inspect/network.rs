@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::error::Error;
 use crate::model::container::{AttachmentState, ContainerSpec, Phase};
-use crate::model::network::{DEFAULT_NETWORK, NetworkModeSpec};
+use crate::model::network::{DEFAULT_NETWORK, NetworkMode, NetworkModeSpec};
 use crate::storage::Store;
 
 pub(super) fn settings(
@@ -17,22 +17,23 @@ pub(super) fn settings(
     let live: &[AttachmentState] = running.map(|r| r.network.as_slice()).unwrap_or_default();
     let mut networks = Map::new();
     for state in live {
-        networks.insert(state.network.clone(), endpoint(spec, state));
+        networks.insert(state.network.clone(), endpoint(spec, state, podman));
     }
     for wish in &spec.network.attachments {
         if !networks.contains_key(&wish.network) {
             let id = store.find_network(&wish.network).map(|n| n.id).unwrap_or_default();
-            networks.insert(wish.network.clone(), endpoint(spec, &empty(&wish.network, id, &wish.aliases)));
+            let state = empty(&wish.network, id, &wish.aliases);
+            networks.insert(wish.network.clone(), endpoint(spec, &state, podman));
         }
     }
-    match spec.network.mode {
-        NetworkModeSpec::None => {
-            networks.insert("none".to_owned(), endpoint(spec, &empty("none", String::new(), &[])));
-        }
-        NetworkModeSpec::Host => {
-            networks.insert("host".to_owned(), endpoint(spec, &empty("host", String::new(), &[])));
-        }
-        _ => {}
+    // To podman these are no networks; and who was disconnected from the last one is in none.
+    let alone = match spec.network.mode {
+        NetworkModeSpec::None if spec.options.network.mode == Some(NetworkMode::None) => Some("none"),
+        NetworkModeSpec::Host => Some("host"),
+        _ => None,
+    };
+    if let Some(name) = alone.filter(|_| !podman) {
+        networks.insert(name.to_owned(), endpoint(spec, &empty(name, String::new(), &[]), podman));
     }
     let first = live.iter().find(|a| a.network == DEFAULT_NETWORK);
     let key = running.map(|r| format!("/proc/{}/ns/net", r.init.pid)).unwrap_or_default();
@@ -121,7 +122,7 @@ fn endpoint_id(spec: &ContainerSpec, network: &str) -> String {
     format!("{}{index:04x}", &id[..id.len().saturating_sub(4)])
 }
 
-fn endpoint(spec: &ContainerSpec, state: &AttachmentState) -> Value {
+fn endpoint(spec: &ContainerSpec, state: &AttachmentState, podman: bool) -> Value {
     let wish = spec.network.attachments.iter().find(|a| a.network == state.network);
     let fixed = wish.filter(|a| a.ip.is_some() || a.ip6.is_some());
     let ipam = fixed.map_or(Value::Null, |a| {
@@ -141,10 +142,15 @@ fn endpoint(spec: &ContainerSpec, state: &AttachmentState) -> Value {
         dns_names.extend(state.aliases.iter().cloned());
         dns_names.push(spec.id.short().to_owned());
     }
+    // The short id answers, too; docker has it among the names of DNS.
+    let mut aliases = state.aliases.clone();
+    if podman && !aliases.iter().any(|a| a == spec.id.short()) {
+        aliases.push(spec.id.short().to_owned());
+    }
     let mut value = json!({
         "IPAMConfig": ipam,
         "Links": Value::Null,
-        "Aliases": if state.aliases.is_empty() { Value::Null } else { state.aliases.clone().into() },
+        "Aliases": if aliases.is_empty() { Value::Null } else { aliases.into() },
         "MacAddress": state.mac,
         "DriverOpts": Value::Null,
         "GwPriority": 0,

@@ -10,7 +10,7 @@ use super::super::view::Container;
 use super::super::{journal, lookup};
 use super::create::check_interface;
 use super::{MODES, find, mode};
-use crate::model::container::ContainerSpec;
+use crate::model::container::{ContainerSpec, Phase};
 use crate::model::id::ContainerId;
 use crate::model::network::{
     AttachmentRequest, AttachmentSpec, DEFAULT_NETWORK, Network, NetworkMode, NetworkModeSpec,
@@ -81,10 +81,15 @@ pub fn connect(ctx: &Context, network: &str, container: &str, options: &ConnectO
         _ => return Err(shares()),
     }
     if spec.network.attachments.iter().any(|a| a.network == network.name) {
-        return Err(Error::new(
-            Kind::Conflict,
-            format!("endpoint with name {} already exists in network {}", spec.name, network.name),
-        ));
+        // To podman it is a change of what is wished, while nothing is made of it.
+        if !ctx.podman || container.alive() || matches!(container.phase, Phase::Initialized(_)) {
+            let who = if ctx.podman { spec.id.as_str() } else { &spec.name };
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("endpoint with name {who} already exists in network {}", network.name),
+            ));
+        }
+        spec.network.attachments.retain(|a| a.network != network.name);
     }
     let attachment = attachment(&spec, &network.name, options)?;
     for (ip, v6) in [(options.ip.map(Into::into), false), (options.ip6.map(Into::into), true)] {
@@ -164,6 +169,10 @@ pub fn disconnect(ctx: &Context, network: &str, container: &str, force: bool) ->
             "cannot disconnect container from {mode} network - container was created in {mode} network mode"
         );
         return Err(Error::new(Kind::Invalid, text));
+    }
+    // podman looks for the container first.
+    if ctx.podman && !force {
+        Container::find(ctx, &store, container)?;
     }
     let network = match find(ctx, &store, network) {
         // It may have been removed while the container did not run.

@@ -68,7 +68,11 @@ const OPTIONS: &[&str] = &[
 /// # Errors
 /// A bad name, subnet, gateway or option; a name or subnet that is taken; no free subnet.
 pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error> {
-    let name = options.name.as_str();
+    let unnamed = match options.name.is_empty() && ctx.podman {
+        true => Some(free_name(ctx)?),
+        false => None,
+    };
+    let name = unnamed.as_deref().unwrap_or(&options.name);
     check_name("network name", name)?;
     if is_reserved(name) {
         return Err(Error::new(
@@ -128,6 +132,13 @@ pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error>
     Ok(network)
 }
 
+/// `podman1`, `podman2` and on: what podman calls a network that is given no name.
+fn free_name(ctx: &Context) -> Result<String, Error> {
+    let taken: Vec<String> = ctx.store()?.list_networks()?.into_iter().map(|n| n.name).collect();
+    let free = (1..).map(|n| format!("podman{n}")).find(|name| !taken.contains(name));
+    Ok(free.unwrap_or_default())
+}
+
 /// Refuses options that would do nothing; returns the bridge's name if one is asked for.
 fn check_options(options: &NetworkOptions) -> Result<Option<String>, Error> {
     let mut interface = options.interface.clone();
@@ -180,8 +191,18 @@ fn parse_subnets(podman: bool, options: &NetworkOptions) -> Result<Vec<Subnet>, 
             if podman { parse_within("subnet", text)? } else { parse_cidr("subnet", text)? };
         subnets.push(Subnet { address, prefix, gateway: None, range: None, auxiliary: Vec::new() });
     }
+    for (count, what) in [(options.gateways.len(), "gateways"), (options.ranges.len(), "ranges")] {
+        if podman && !subnets.is_empty() && count > subnets.len() {
+            return Err(Error::new(Kind::Invalid, format!("there are more {what} than subnets")));
+        }
+    }
     let of = |subnets: &mut Vec<Subnet>, ip: IpAddr, what: &str| -> Result<usize, Error> {
-        let text = format!("no matching subnet for {what} {ip}");
+        let mut text = format!("no matching subnet for {what} {ip}");
+        if let [only] = subnets.as_slice()
+            && podman
+        {
+            text = format!("{text}: there is {}/{}", only.address, only.prefix);
+        }
         let found = subnets.iter().position(|s| ipam::contains(s, ip));
         found.ok_or_else(|| Error::new(Kind::Invalid, text).hint("give its subnet with --subnet"))
     };
@@ -301,11 +322,13 @@ fn parse_range(text: &str) -> Result<(IpAddr, IpAddr), Error> {
         let (address, prefix) = parse_cidr("ip range", text)?;
         return Ok(ipam::span(address, prefix));
     };
-    let parse = |t: &str| {
-        t.parse::<IpAddr>()
-            .map_err(|_| Error::new(Kind::Invalid, format!("invalid ip range {text:?}: want FIRST-LAST")))
+    let parse = |t: &str, which: &str| {
+        t.parse::<IpAddr>().map_err(|_| {
+            let why = format!("invalid ip range {text:?}: its {which} {t:?} is no address");
+            Error::new(Kind::Invalid, why).hint("want FIRST-LAST")
+        })
     };
-    let (first, last) = (parse(first)?, parse(last)?);
+    let (first, last) = (parse(first, "start")?, parse(last, "end")?);
     if first.is_ipv4() != last.is_ipv4() || first > last {
         return Err(Error::new(
             Kind::Invalid,

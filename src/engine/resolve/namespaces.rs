@@ -87,7 +87,10 @@ pub(super) fn hostname(
         (NsMode::Host, _) | (_, NetworkModeSpec::Host) => inputs.world.hostname(),
         (NsMode::Container(id), _) => inputs.world.container(id)?.hostname,
         (_, NetworkModeSpec::Container(id)) => inputs.world.container(id.as_str())?.hostname,
-        _ if inputs.config.containers.name_as_hostname => inputs.name.replace('_', ""),
+        // The kernel has room for 64 bytes; names are of ASCII.
+        _ if inputs.config.containers.name_as_hostname => {
+            inputs.name.replace('_', "").chars().take(64).collect()
+        }
         _ => inputs.id.short().to_owned(),
     };
     Ok((name, domain))

@@ -154,7 +154,7 @@ fn remove_all(
             RemoveOptions { force: true, timeout: Some(0), depend: true, ..RemoveOptions::default() };
         let mut failed = None;
         rm::rm(ctx, &Selection::one(container.id.as_str()), &options, &mut |done| {
-            failed = done.result.err()
+            failed = done.result.err();
         })?;
         // Without its spec the usual way is barred: its record is all there is of it.
         if let Some(e) = failed {

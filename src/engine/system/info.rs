@@ -238,7 +238,7 @@ fn podman_host(ctx: &Context, host: &Facts) -> Value {
         // podman's users ask whether it is netavark or CNI, whose networks are of another kind.
         "networkBackend": if ctx.podman { "netavark" } else { "rcon" },
         "networkBackendInfo": {
-            "backend": "rcon",
+            "backend": if ctx.podman { "netavark" } else { "rcon" },
             "package": format!("rcon-{VERSION}"),
             "path": program,
             "version": VERSION,
@@ -286,6 +286,7 @@ fn podman_store(ctx: &Context, store: &Store, images: usize, counts: (usize, usi
         "graphRootAllocated": space.as_ref().map_or(0, |s| s.f_blocks * s.f_frsize),
         "graphRootUsed": space.as_ref().map_or(0, |s| (s.f_blocks - s.f_bfree) * s.f_frsize),
         "graphStatus": { "Native Overlay Diff": "true", "Supports d_type": "true" },
+        "imageCopyTmpDir": ctx.paths.tmp().display().to_string(),
         "imageStore": { "number": images },
         "runRoot": ctx.paths.run.display().to_string(),
         "transientStore": false,

@@ -47,6 +47,8 @@ pub struct From<'a> {
     pub only: Option<&'a str>,
     /// Name of an image that the archive has no name for.
     pub nameless: Option<&'a ImageRef>,
+    /// Several images are an error.
+    pub single: bool,
 }
 
 /// One image of the archive, its documents checked.
@@ -97,6 +99,7 @@ fn load_from(
     from: From<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<Loaded>, Error> {
+    progress.opened();
     let mut found = if archive.has("manifest.json") {
         let bytes = archive.document("manifest.json")?;
         match bytes.trim_ascii_start().first() {
@@ -114,6 +117,10 @@ fn load_from(
             Some(name) => format!("it holds no image {name:?}"),
             None => "it lists no image".to_owned(),
         };
+        return Err(Error::Invalid { what: "the archive".into(), why });
+    }
+    if from.single && found.len() > 1 {
+        let why = format!("it holds {} images, and one is to be named", found.len());
         return Err(Error::Invalid { what: "the archive".into(), why });
     }
     if let ([one], Some(name)) = (&mut found[..], from.nameless)
@@ -152,9 +159,15 @@ struct DockerEntry {
 fn docker(archive: &Archive, list: &[u8], only: Option<&str>) -> Result<Vec<Found>, Error> {
     let list: Vec<DockerEntry> = serde_json::from_slice(list)
         .map_err(|e| Error::Invalid { what: "manifest.json of the archive".into(), why: e.to_string() })?;
-    let mut found = list.into_iter().map(|e| docker_image(archive, e)).collect::<Result<_, _>>()?;
+    let mut found: Vec<Found> =
+        list.into_iter().map(|e| docker_image(archive, e)).collect::<Result<_, _>>()?;
     if let Some(name) = only {
+        let count = found.len();
         choose(&mut found, name)?;
+        if found.is_empty() {
+            let why = format!("it holds no image {name:?} among its {count}");
+            return Err(Error::Invalid { what: "the archive".into(), why });
+        }
     }
     Ok(found)
 }
@@ -212,6 +225,9 @@ fn put(store: &Store, archive: &Archive, found: Found, progress: &dyn Progress) 
     let pull = store.begin_pull(layers.clone(), &mut |_, _| !progress.cancelled())?;
     let missing: Vec<(&Wanted, &FoundLayer)> =
         layers.iter().zip(&found.layers).filter(|(w, _)| pull.missing().contains(w)).collect();
+    for layer in layers.iter().filter(|w| !pull.missing().contains(w)) {
+        progress.layer(&layer.diff_id, LayerState::Exists);
+    }
     let staged = unpack_all(store, archive, &pull, missing, progress)?;
     image.size = total_size(store, &layers, &staged)?;
     let manifest = match &found.manifest_document {
@@ -236,6 +252,7 @@ fn put(store: &Store, archive: &Archive, found: Found, progress: &dyn Progress) 
         .collect();
     let documents = [manifest, found.config_document];
     pull.publish(store, staged, Some((&image, &documents)), &blobs)?;
+    progress.config(&image.id);
     Ok(Loaded { image: store.image(&image.id)?, names: found.names })
 }
 

@@ -12,7 +12,7 @@ mod spool;
 
 pub use import::{Imported, import_layer};
 pub use load::{From, Loaded, load, load_directory};
-pub use save::{Saved, Target, directory_target, save};
+pub use save::{Packed, Saved, Target, directory_target, save};
 pub use spool::unpacked;
 
 use super::Error;

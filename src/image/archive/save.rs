@@ -10,8 +10,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::manifest::{
     DOCKER_CONFIG, DOCKER_LAYER, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER,
-    OCI_LAYER_GZIP, OCI_MANIFEST,
+    OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST,
 };
+use super::super::push::Packing;
 use super::sink::{Checked, DirSink, Sink, TarSink};
 use super::{Error, NAME, REF_NAME};
 use crate::model::digest::Digest;
@@ -41,17 +42,26 @@ pub enum Target<'a> {
         /// Stream.
         out: &'a mut dyn Write,
     },
-    /// An OCI layout; entries of other names that are there stay.
-    Layout(&'a Path),
+    /// An OCI layout, its layers packed or not; entries of other names that are there stay.
+    Layout(&'a Path, Option<Packed>),
     /// A directory with one image, its manifest docker's or OCI's.
     Dir {
         /// Directory.
         path: &'a Path,
         /// docker's media types.
         docker: bool,
-        /// Pack the layers with gzip.
-        compress: bool,
+        /// How the layers are packed.
+        packed: Option<Packed>,
     },
+}
+
+/// Layers are packed.
+#[derive(Debug, Clone, Copy)]
+pub struct Packed {
+    /// In which way.
+    pub packing: Packing,
+    /// How hard.
+    pub level: Option<i32>,
 }
 
 /// Writes images; gives the digest of the manifest of the last.
@@ -60,13 +70,16 @@ pub enum Target<'a> {
 /// A layer whose archive cannot be made again, or a target that cannot be written.
 pub fn save(store: &Store, images: &[Saved], target: Target<'_>) -> Result<Digest, Error> {
     match target {
-        Target::Tar { docker, out } => layout(store, images, &mut TarSink::new(out), docker, Vec::new()),
-        Target::Layout(path) => {
-            let other = entries_there(path, images);
-            layout(store, images, &mut DirSink::new(path.to_owned())?, false, other)
+        Target::Tar { docker, out } => {
+            layout(store, images, &mut TarSink::new(out), docker, Vec::new(), None)
         }
-        Target::Dir { path, docker, compress } => match images {
-            [one] => directory(store, &one.image, path, docker, compress),
+        Target::Layout(path, packed) => {
+            let other = entries_there(path, images);
+            let packed = packed.map(|p| (path, p));
+            layout(store, images, &mut DirSink::new(path.to_owned())?, false, other, packed)
+        }
+        Target::Dir { path, docker, packed } => match images {
+            [one] => directory(store, &one.image, path, docker, packed),
             _ => Err(Error::Invalid {
                 what: path.display().to_string(),
                 why: "a directory of this form holds one image".into(),
@@ -77,10 +90,15 @@ pub fn save(store: &Store, images: &[Saved], target: Target<'_>) -> Result<Diges
 
 /// The target of `form` at `path`; archives need a stream.
 #[must_use]
-pub fn directory_target(form: FileForm, path: &Path, docker: bool, compress: bool) -> Option<Target<'_>> {
+pub fn directory_target(
+    form: FileForm,
+    path: &Path,
+    docker: bool,
+    packed: Option<Packed>,
+) -> Option<Target<'_>> {
     match form {
-        FileForm::OciDir => Some(Target::Layout(path)),
-        FileForm::Dir => Some(Target::Dir { path, docker, compress }),
+        FileForm::OciDir => Some(Target::Layout(path, packed)),
+        FileForm::Dir => Some(Target::Dir { path, docker, packed }),
         FileForm::DockerArchive | FileForm::OciArchive => None,
     }
 }
@@ -91,16 +109,23 @@ fn layout(
     sink: &mut dyn Sink,
     docker: bool,
     mut index: Vec<Value>,
+    packing: Option<(&Path, Packed)>,
 ) -> Result<Digest, Error> {
     let (mut list, mut last) = (Vec::new(), Digest::sha256([0; 32]));
     for saved in images {
         let layers = layers(store, &saved.image)?;
+        let mut blobs = Vec::new();
         for layer in &layers {
-            put_layer(store, sink, layer, &path(&layer.diff_id))?;
+            blobs.push(match packing {
+                Some((dir, how)) => packed(store, &dir.join("blobs/sha256"), layer, how, false)?,
+                None => {
+                    put_layer(store, sink, layer, &path(&layer.diff_id))?;
+                    plain(layer, OCI_LAYER)
+                }
+            });
         }
         let config = config(store, &saved.image)?;
         sink.bytes(&path(&saved.image.id), &config)?;
-        let blobs: Vec<Blob> = layers.iter().map(|l| plain(l, OCI_LAYER)).collect();
         let manifest = manifest(&saved.image, &blobs, config.len(), false);
         last = Digest::sha256(Sha256::digest(&manifest).into());
         sink.bytes(&path(&last), &manifest)?;
@@ -127,15 +152,14 @@ fn directory(
     image: &Image,
     path: &Path,
     docker: bool,
-    compress: bool,
+    packing: Option<Packed>,
 ) -> Result<Digest, Error> {
     let sink: &mut dyn Sink = &mut DirSink::new(path.to_owned())?;
     let mut blobs = Vec::new();
     for layer in &layers(store, image)? {
-        blobs.push(match (compress, docker) {
-            (true, true) => packed(store, path, layer, DOCKER_LAYER_GZIP)?,
-            (true, false) => packed(store, path, layer, OCI_LAYER_GZIP)?,
-            (false, _) => {
+        blobs.push(match packing {
+            Some(how) => packed(store, path, layer, how, docker)?,
+            None => {
                 put_layer(store, sink, layer, layer.diff_id.hex())?;
                 plain(layer, if docker { DOCKER_LAYER } else { OCI_LAYER })
             }
@@ -185,15 +209,36 @@ fn plain(layer: &Layer, media_type: &'static str) -> Blob {
 }
 
 /// Packs a layer into a file of `dir`, whose name is known when it is done.
-fn packed(store: &Store, dir: &Path, layer: &Layer, media_type: &'static str) -> Result<Blob, Error> {
+fn packed(store: &Store, dir: &Path, layer: &Layer, packed: Packed, docker: bool) -> Result<Blob, Error> {
+    let media_type = match (packed.packing, docker) {
+        (Packing::Gzip, true) => DOCKER_LAYER_GZIP,
+        (Packing::Gzip, false) => OCI_LAYER_GZIP,
+        (Packing::Zstd, false) => OCI_LAYER_ZSTD,
+        (Packing::Zstd, true) => {
+            let why = "docker's form of a manifest has no word for zstd; use --format oci".to_owned();
+            return Err(Error::Invalid { what: "the compression".into(), why });
+        }
+    };
     let part = dir.join(format!("{}.part", layer.diff_id.hex()));
     let failed = |source| Error::Io { what: format!("writing {}", part.display()), source };
     let pack = || {
+        std::fs::create_dir_all(dir).map_err(failed)?;
         let mut file = BufWriter::with_capacity(128 << 10, File::create(&part).map_err(failed)?);
         let mut out = Checked { out: &mut file, hasher: Sha256::new(), size: 0 };
-        let mut gzip = GzEncoder::new(&mut out, flate2::Compression::default());
-        write_layer(store, layer, &mut gzip)?;
-        gzip.finish().map_err(failed)?;
+        match packed.packing {
+            Packing::Gzip => {
+                let level = packed.level.and_then(|l| u32::try_from(l).ok()).unwrap_or(6);
+                let mut gzip = GzEncoder::new(&mut out, flate2::Compression::new(level.min(9)));
+                write_layer(store, layer, &mut gzip)?;
+                gzip.finish().map_err(failed)?;
+            }
+            Packing::Zstd => {
+                let level = packed.level.unwrap_or(3);
+                let mut zstd = zstd::stream::write::Encoder::new(&mut out, level).map_err(failed)?;
+                write_layer(store, layer, &mut zstd)?;
+                zstd.finish().map_err(failed)?;
+            }
+        }
         let (digest, size) = (Digest::sha256(out.hasher.finalize().into()), out.size);
         file.flush().and_then(|()| std::fs::rename(&part, dir.join(digest.hex()))).map_err(failed)?;
         Ok(Blob { media_type, digest, size })

@@ -80,6 +80,7 @@ pub fn pull(store: &Store, request: &PullRequest<'_>, progress: &dyn Progress) -
         })
     })?;
     store.checkpoint()?;
+    progress.config(&pulled.image.id);
     progress.done(&pulled.reference, &pulled.digest, pulled.up_to_date);
     Ok(pulled)
 }

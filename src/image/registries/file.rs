@@ -22,10 +22,53 @@ struct Document {
     #[serde(default)]
     aliases: BTreeMap<String, String>,
     /// Version 1 of the format.
-    registries: Option<toml::Value>,
+    registries: Option<Old>,
 }
 
+/// What version 1 of the format had: lists of hosts.
 #[derive(Deserialize)]
+struct Old {
+    #[serde(default)]
+    search: Hosts,
+    #[serde(default)]
+    insecure: Hosts,
+    #[serde(default)]
+    block: Hosts,
+}
+
+#[derive(Default, Deserialize)]
+struct Hosts {
+    #[serde(default)]
+    registries: Vec<String>,
+}
+
+impl Document {
+    /// Puts what is said in version 1 into the words of version 2.
+    fn modern(&mut self) -> Result<(), String> {
+        let Some(Old { search, insecure, block }) = self.registries.take() else { return Ok(()) };
+        if self.unqualified_search_registries.is_some() || !self.registry.is_empty() {
+            return Err("it mixes [registries.search] and the like with the newer form \
+                        (unqualified-search-registries, [[registry]])"
+                .into());
+        }
+        let bare = |host: &String| host.trim_end_matches('/').to_owned();
+        self.unqualified_search_registries = Some(search.registries.iter().map(bare).collect());
+        let mut known: BTreeMap<String, Registry> = BTreeMap::new();
+        for (hosts, blocked) in [(insecure.registries, false), (block.registries, true)] {
+            for host in hosts.iter().map(bare) {
+                let entry = known
+                    .entry(host.clone())
+                    .or_insert_with(|| Registry { location: host, ..Registry::default() });
+                entry.blocked |= blocked;
+                entry.insecure |= !blocked;
+            }
+        }
+        self.registry = known.into_values().collect();
+        Ok(())
+    }
+}
+
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Registry {
     #[serde(default)]
@@ -64,12 +107,8 @@ pub(super) fn read(path: &Path) -> Result<Registries, Error> {
 /// Parses a document; `path` is for messages.
 pub(super) fn parse(text: &str, path: &Path) -> Result<Registries, Error> {
     let bad = |why: String| Error::File { path: path.to_owned(), why };
-    let doc: Document = toml::from_str(text).map_err(|e| bad(e.to_string().trim_end().to_owned()))?;
-    if doc.registries.is_some() {
-        return Err(bad("version 1 of the format ([registries.search] and the like) is not supported; \
-                        use unqualified-search-registries and [[registry]]"
-            .into()));
-    }
+    let mut doc: Document = toml::from_str(text).map_err(|e| bad(e.to_string().trim_end().to_owned()))?;
+    doc.modern().map_err(bad)?;
     for host in doc.unqualified_search_registries.iter().flatten() {
         if !format!("{host}/x").parse::<ImageName>().is_ok_and(|n| matches!(n, ImageName::Qualified(_))) {
             return Err(bad(format!("unqualified-search-registries: {host:?} is not a registry host")));

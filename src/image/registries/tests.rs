@@ -104,6 +104,17 @@ fn mirrors_come_first_and_mind_their_kind() {
 }
 
 #[test]
+fn the_old_form_is_read() {
+    let r = parse(
+        "[registries.search]\nregistries = ['a.test', 'b.test:5000/']\n[registries.insecure]\nregistries = ['b.test:5000']\n\
+         [registries.block]\nregistries = ['c.test']\n",
+    );
+    assert_eq!(r.search(), ["a.test", "b.test:5000"]);
+    assert!(r.insecure("b.test:5000") && !r.insecure("a.test"));
+    assert!(r.sources(&"c.test/x".parse().unwrap()).is_err());
+}
+
+#[test]
 fn blocked_names_the_file() {
     let r = parse("[[registry]]\nlocation = \"bad.test\"\nblocked = true");
     let e = r.sources(&"bad.test/x".parse().unwrap()).unwrap_err();
@@ -128,7 +139,7 @@ fn later_files_replace_parts() {
 #[test]
 fn mistakes_are_named() {
     for (text, want) in [
-        ("[registries.search]\nregistries = ['x']", "version 1"),
+        ("[[registry]]\nlocation = 'a.test'\n[registries.search]\nregistries = ['x']", "mixes"),
         ("[[registry]]\ninsecure = true", "needs prefix or location"),
         ("[[registry]]\nlocation = 'https://x'", "without http://"),
         ("[[registry]]\nprefix = 'a*b.test'", "only *.domain"),

@@ -125,7 +125,8 @@ fn unix_seconds(text: &str) -> Option<Option<Timestamp>> {
         return None;
     }
     let nanos: i32 = format!("{places:0<9}").parse().unwrap_or(0);
-    Some(whole.parse().ok().and_then(|s| Timestamp::new(s, nanos).ok()))
+    // What is beyond the last of our days is that day: whoever asks means "ever".
+    Some(whole.parse().ok().map(|s| Timestamp::new(s, nanos).unwrap_or(Timestamp::MAX)))
 }
 
 /// `2026-11-21`, `2026-11-21T10`, `…T10:05`, `…T10:05:07.5`.

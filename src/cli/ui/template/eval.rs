@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::parse::{Kind, Node, Operand, Pipeline};
-use super::{Data, TemplateError, funcs};
+use super::{Data, Place, TemplateError, funcs};
 
 /// A value, or the lack of one (`<no value>`).
 pub(super) type Val = Option<Value>;
@@ -12,6 +12,7 @@ pub(super) type Val = Option<Value>;
 pub(super) struct Eval<'a> {
     data: &'a Data,
     titles: bool,
+    podman: bool,
     variables: Vec<(String, Val)>,
     out: String,
 }
@@ -52,9 +53,9 @@ const OPEN: [&str; 23] = [
 ];
 
 /// How Go prints what is behind a field where the JSON alone does not tell: pointers and maps that are nil, durations.
-fn typed_text(pipeline: &Pipeline, value: &Value) -> Option<String> {
+fn typed_text(pipeline: &Pipeline, value: &Value, podman: bool) -> Option<String> {
     let [command] = pipeline.commands.as_slice() else { return None };
-    let [Operand::Field(path) | Operand::Variable(_, path)] = command.as_slice() else { return None };
+    let [Operand::Field(path, _) | Operand::Variable(_, path)] = command.as_slice() else { return None };
     let nil = || value.is_null();
     match path.last()?.as_str() {
         "Interval" | "Timeout" | "StartPeriod" | "StartInterval"
@@ -62,19 +63,35 @@ fn typed_text(pipeline: &Pipeline, value: &Value) -> Option<String> {
         {
             Some(funcs::go_duration(value.as_u64()?))
         }
-        "Health" | "Healthcheck" | "SizeRootFs" | "SizeRw" | "StopTimeout" | "Init" | "MemorySwappiness"
-        | "PidsLimit" | "BindOptions" | "VolumeOptions" | "TmpfsOptions" | "IPAMConfig" => {
-            nil().then(|| "<nil>".to_owned())
-        }
+        "Healthcheck" if value.is_object() => Some(health_check(value, podman)),
+        "Client" | "Health" | "Healthcheck" | "SizeRootFs" | "SizeRw" | "StopTimeout" | "Init"
+        | "MemorySwappiness" | "PidsLimit" | "BindOptions" | "VolumeOptions" | "TmpfsOptions"
+        | "IPAMConfig" => nil().then(|| "<nil>".to_owned()),
         "Labels" | "Options" | "Volumes" | "ExposedPorts" | "Sysctls" | "Tmpfs" | "DriverOpts"
         | "Annotations" | "StorageOpt" => nil().then(|| "map[]".to_owned()),
         _ => None,
     }
 }
 
+/// A health check as the structure that it is in Go; docker's and podman's have their fields in another order.
+fn health_check(value: &Value, podman: bool) -> String {
+    let fields = match podman {
+        true => ["StartPeriod", "StartInterval", "Interval", "Timeout"],
+        false => ["Interval", "Timeout", "StartPeriod", "StartInterval"],
+    };
+    let number = |key: &str| value.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let test = funcs::print(&value.get("Test").cloned());
+    let durations = fields.map(|key| funcs::go_duration(number(key)));
+    format!("{{{test} {} {}}}", durations.join(" "), number("Retries"))
+}
+
 impl<'a> Eval<'a> {
     pub(super) fn new(data: &'a Data, titles: bool) -> Self {
-        Self { data, titles, variables: Vec::new(), out: String::new() }
+        Self { data, titles, podman: false, variables: Vec::new(), out: String::new() }
+    }
+
+    pub(super) fn podmans(self, podman: bool) -> Self {
+        Self { podman, ..self }
     }
 
     pub(super) fn run(mut self, nodes: &[Node]) -> Result<String, TemplateError> {
@@ -91,7 +108,7 @@ impl<'a> Eval<'a> {
                 Node::Action(pipeline) => {
                     let value = self.pipeline(pipeline, dot)?;
                     if pipeline.variables.is_empty() {
-                        let typed = value.as_ref().and_then(|v| typed_text(pipeline, v));
+                        let typed = value.as_ref().and_then(|v| typed_text(pipeline, v, self.podman));
                         self.out.push_str(&typed.unwrap_or_else(|| funcs::print(&value)));
                     }
                 }
@@ -207,7 +224,7 @@ impl<'a> Eval<'a> {
             return self.operand(head, dot);
         }
         // A field with an argument is a table that is asked: `.Label "x"`.
-        if let Operand::Field(path) = head
+        if let Operand::Field(path, _) = head
             && let [name] = path.as_slice()
             && let Some(table) = self.data.lookups.get(name)
         {
@@ -259,9 +276,9 @@ impl<'a> Eval<'a> {
             Operand::Literal(value) => Ok(Some(value.clone())),
             Operand::Nil => Ok(None),
             Operand::Function(name) => funcs::call(name, Vec::new()),
-            Operand::Field(path) => match self.label(path, dot) {
+            Operand::Field(path, at) => match self.label(path, dot) {
                 Some(label) => Ok(Some(label)),
-                None => walk(dot, path),
+                None => walk(dot, path).map_err(|e| e.at(spell(word), *at)),
             },
             Operand::Variable(name, path) => match self.variables.iter().rev().find(|(n, _)| n == name) {
                 Some((_, value)) => walk(value.as_ref(), path),
@@ -279,7 +296,7 @@ impl<'a> Eval<'a> {
 
 fn spell(word: &Operand) -> String {
     match word {
-        Operand::Field(path) => format!(".{}", path.join(".")),
+        Operand::Field(path, _) => format!(".{}", path.join(".")),
         Operand::Variable(name, path) => format!("${name}.{}", path.join(".")),
         Operand::Literal(value) => value.to_string(),
         Operand::Nil => "nil".to_owned(),
@@ -333,6 +350,7 @@ fn walk(value: Option<&Value>, path: &[String]) -> Result<Val, TemplateError> {
                     }
                     None => {
                         return Err(TemplateError::Run {
+                            place: Place::default(),
                             message: format!("can't evaluate field {name}"),
                             known: map.keys().cloned().collect(),
                         });

@@ -16,8 +16,9 @@ pub(super) enum Piece {
 pub(super) enum Token {
     /// A function, keyword, `true`, `false` or `nil`.
     Word(String),
-    /// `.name`; an empty name is the dot itself. The flag tells that a space (or the start) is before it.
-    Field(String, bool),
+    /// `.name`; an empty name is the dot itself. The flag tells that a space (or the start) is before it, the number where
+    /// in the template it stands.
+    Field(String, bool, usize),
     /// `$name`.
     Variable(String),
     /// A number or quoted text.
@@ -57,6 +58,7 @@ pub(super) fn lex(text: &str) -> Result<Vec<Piece>, String> {
         }
         push_text(&mut pieces, plain);
         let comment = inner.trim_start();
+        let begin = text.len() - inner.len();
         let (body, tail) = if let Some(comment) = comment.strip_prefix("/*") {
             let end = comment.find("*/").ok_or("unclosed comment")?;
             let after = comment[end + 2..].trim_start_matches(' ');
@@ -76,7 +78,7 @@ pub(super) fn lex(text: &str) -> Result<Vec<Piece>, String> {
             None => (body, false),
         };
         trim_next = trim;
-        pieces.push(Piece::Action(tokens(body)?));
+        pieces.push(Piece::Action(tokens(body, begin)?));
         rest = tail;
     }
 }
@@ -105,7 +107,7 @@ fn action_end(text: &str) -> Result<usize, String> {
     Err(if quote.is_some() { "unterminated quoted string".into() } else { "unclosed action".into() })
 }
 
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
+fn tokens(text: &str, begin: usize) -> Result<Vec<Token>, String> {
     let mut tokens = Vec::new();
     let mut rest = text;
     let mut spaced = true;
@@ -115,7 +117,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             spaced = true;
             continue;
         }
-        let (token, tail) = token(c, rest, spaced)?;
+        let at = begin + text.len() - rest.len();
+        let (token, tail) = token(c, rest, spaced, at)?;
         tokens.push(token);
         rest = tail;
         spaced = false;
@@ -123,7 +126,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
     Ok(tokens)
 }
 
-fn token(c: char, rest: &str, spaced: bool) -> Result<(Token, &str), String> {
+fn token(c: char, rest: &str, spaced: bool, at: usize) -> Result<(Token, &str), String> {
     let word_end = |s: &str| s.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(s.len());
     let after = &rest[c.len_utf8()..];
     let digit_follows = after.starts_with(|c: char| c.is_ascii_digit());
@@ -137,7 +140,7 @@ fn token(c: char, rest: &str, spaced: bool) -> Result<(Token, &str), String> {
         '"' | '`' | '\'' => quoted(c, after)?,
         '.' if !digit_follows => {
             let end = word_end(after);
-            (Token::Field(after[..end].to_owned(), spaced), &after[end..])
+            (Token::Field(after[..end].to_owned(), spaced, at), &after[end..])
         }
         '$' => {
             let end = word_end(after);

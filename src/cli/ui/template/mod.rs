@@ -20,6 +20,26 @@ use serde_json::{Map, Value};
 
 use eval::Eval;
 
+/// Where in a template something is wrong, in the form of Go: `:1:2: executing "" at <.x>: `.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The words that are meant; none where the place is not known.
+    words: String,
+    /// Byte of the template at first, then of its line.
+    at: usize,
+    /// Line, from 1 on.
+    line: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.words.is_empty() {
+            true => Ok(()),
+            false => write!(f, ":{}:{}: executing \"\" at <{}>: ", self.line, self.at, self.words),
+        }
+    }
+}
+
 /// What is wrong with a template, or with its use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
@@ -27,8 +47,10 @@ pub enum TemplateError {
     #[error("template parsing error: template: :1: {0}")]
     Parse(String),
     /// It asks for what is not there.
-    #[error("template parsing error: template: {message}")]
+    #[error("template parsing error: template: {place}{message}")]
     Run {
+        /// Where.
+        place: Place,
         /// What.
         message: String,
         /// Fields that are there.
@@ -44,7 +66,27 @@ impl TemplateError {
     }
 
     fn run(message: impl Into<String>) -> Self {
-        Self::Run { message: message.into(), known: Vec::new() }
+        Self::Run { place: Place::default(), message: message.into(), known: Vec::new() }
+    }
+
+    /// Says which words are meant, and where they begin, if that was not said.
+    fn at(mut self, words: String, at: usize) -> Self {
+        if let Self::Run { place, .. } = &mut self
+            && place.words.is_empty()
+        {
+            *place = Place { words, at, line: 1 };
+        }
+        self
+    }
+
+    /// Counts the place in lines of the template.
+    fn in_lines(mut self, text: &str) -> Self {
+        if let Self::Run { place, .. } = &mut self {
+            let before = text.get(..place.at).unwrap_or_default();
+            place.line = 1 + before.matches('\n').count();
+            place.at -= before.rfind('\n').map_or(0, |newline| newline + 1);
+        }
+        self
     }
 }
 
@@ -63,6 +105,8 @@ impl From<TemplateError> for crate::cli::exit::Failure {
 /// A parsed template.
 #[derive(Debug, Clone)]
 pub struct Template {
+    text: String,
+    podman: bool,
     nodes: Vec<parse::Node>,
 }
 
@@ -89,7 +133,13 @@ impl Template {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let nodes =
             parse::parse(lex::lex(text).map_err(TemplateError::Parse)?).map_err(TemplateError::Parse)?;
-        Ok(Self { nodes })
+        Ok(Self { text: text.to_owned(), podman: false, nodes })
+    }
+
+    /// Whose order of fields a structure has that is printed whole.
+    #[must_use]
+    pub fn podmans(self, podman: bool) -> Self {
+        Self { podman, ..self }
     }
 
     /// The text for one value.
@@ -97,7 +147,7 @@ impl Template {
     /// # Errors
     /// A field that is not there, or a function used wrongly.
     pub fn execute(&self, data: &Data) -> Result<String, TemplateError> {
-        Eval::new(data, false).run(&self.nodes)
+        Eval::new(data, false).podmans(self.podman).run(&self.nodes).map_err(|e| e.in_lines(&self.text))
     }
 
     /// The text for a line of titles: functions hand their argument on as it is.
@@ -105,7 +155,7 @@ impl Template {
     /// # Errors
     /// As [`Template::execute`].
     pub fn execute_titles(&self, data: &Data) -> Result<String, TemplateError> {
-        Eval::new(data, true).run(&self.nodes)
+        Eval::new(data, true).run(&self.nodes).map_err(|e| e.in_lines(&self.text))
     }
 }
 

@@ -53,8 +53,8 @@ pub(super) struct Pipeline {
 /// A word of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Operand {
-    /// `.`, `.a.b`.
-    Field(Vec<String>),
+    /// `.`, `.a.b`; where Go says that it stands: at its second part, if it has one.
+    Field(Vec<String>, usize),
     /// `$x`, `$x.a`.
     Variable(String, Vec<String>),
     /// A constant.
@@ -230,10 +230,11 @@ fn operand(token: Token, tokens: &mut Tokens) -> Result<Operand, String> {
             _ => return Err(format!("function {word:?} not defined")),
         },
         Token::Literal(value) => Operand::Literal(value),
-        Token::Field(name, _) => {
+        Token::Field(name, _, at) => {
             let mut path = if name.is_empty() { Vec::new() } else { vec![name] };
+            let at = if let Some(Token::Field(_, false, second)) = tokens.peek() { *second } else { at };
             path.extend(fields(tokens));
-            Operand::Field(path)
+            Operand::Field(path, at)
         }
         Token::Variable(name) => Operand::Variable(name, fields(tokens)),
         Token::Open => {
@@ -249,8 +250,8 @@ fn operand(token: Token, tokens: &mut Tokens) -> Result<Operand, String> {
 /// Fields that follow without a space.
 fn fields(tokens: &mut Tokens) -> Vec<String> {
     let mut path = Vec::new();
-    while let Some(Token::Field(_, false)) = tokens.peek() {
-        if let Some(Token::Field(name, _)) = tokens.next() {
+    while let Some(Token::Field(_, false, _)) = tokens.peek() {
+        if let Some(Token::Field(name, ..)) = tokens.next() {
             path.push(name);
         }
     }

@@ -92,7 +92,7 @@ fn what_scripts_use() {
 
 #[test]
 fn unknown_fields_list_the_known_ones() {
-    let Err(TemplateError::Run { message, known }) = run("{{.Nope}}") else { panic!("an error") };
+    let Err(TemplateError::Run { message, known, .. }) = run("{{.Nope}}") else { panic!("an error") };
     assert!(message.contains("can't evaluate field Nope"), "{message}");
     assert!(known.contains(&"ID".to_owned()));
 }
@@ -153,4 +153,16 @@ fn durations_and_nils_print_as_in_go() {
     let line = Template::parse(template).expect("parses").execute(&Data::from(value)).expect("runs");
     assert_eq!(line, "1m30s 1.5ms 0s 90000000000 <nil> map[] [] map[80/tcp:{}]");
     assert_eq!(super::funcs::go_duration(3_723_004_000_000), "1h2m3.004s");
+}
+
+#[test]
+fn errors_say_where() {
+    for (template, place) in [
+        ("{{.Nope}}", ":1:2: executing \"\" at <.Nope>: "),
+        ("{{json .Nope.More}}", ":1:12: executing \"\" at <.Nope.More>: "),
+        ("a\nbc {{ .Nope }}", ":2:6: executing \"\" at <.Nope>: "),
+    ] {
+        let told = run(template).expect_err("a field that is not there").to_string();
+        assert!(told.contains(&format!("template: {place}can't evaluate field Nope")), "{told}");
+    }
 }

@@ -9,6 +9,12 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("stats", "No such container: {}", r#"unable to get list of containers: unable to look up container {0}: no container with name or ID "{0}" found: no such container"#),
     ("diff", "No such container: {}", "{0} not found: layer not known"),
     ("healthcheck run", "No such container: {}", r#"unable to look up {0} to perform a health check: no container with name or ID "{0}" found: no such container"#),
+    ("inspect", "no such pod: {}", r#"no such pod "{0}""#),
+    ("inspect", "no such artifact: {}", r#"no such artifact "{0}""#),
+    ("inspect", "get {}: no such volume", r#"no such volume "{0}""#),
+    ("", "the archive is invalid: it holds {} images, and one is to be named", "Unexpected tar manifest.json: expected 1 item, got {0}"),
+    ("", r#"the archive is invalid: it holds no image "@{}" among its {}"#, "Invalid source index @{0}, only {1} manifest items available"),
+    ("", r#"the archive is invalid: it holds no image "{}" among its {}"#, r#"Tag "{0}" not found"#),
     ("container inspect", "No such container: {}", r#"no such container "{0}""#),
     ("", "No such container: {}", r#"no container with name or ID "{0}" found: no such container"#),
     ("image diff", "No such image: {}", "{0} not found: {0}: image not known"),
@@ -25,12 +31,21 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("login", r#"logging into "{}": login attempt failed with status: 401 Unauthorized: {}"#, r#"logging into "{0}": {1}"#),
 
     ("events", r#"invalid time "{}": {}"#, r#"failed to parse event filters: unable to parse time "{0}": {1}"#),
+    ("", "{}ing {}: {}: authentication required", "{0}ing {1}: authentication required"),
+    ("", "{}ing {}: {}: authentication required ({})", "{0}ing {1}: authentication required: {3}"),
+
+    ("search", "searching {}: {}: TLS error: the other side does not speak TLS", r#"couldn't search registry "{0}": pinging container registry {0}: Get "https://{0}/v2/": http: server gave HTTP response to HTTPS client"#),
+    ("search", r#"invalid reference format: invalid image reference "{}/{}": "" is not a name: {}"#, r#"reference "{1}" must be a docker reference"#),
+
+    ("push", "invalid compression level: {}: {}", "writing blob: happened during read: gzip: invalid compression level: {0}"),
+    ("", "{}: no image for platform {}/{}; there are: {}", r#"{0}: no image found in manifest list for architecture "{2}", variant "", OS {1}"#),
+    ("", "{}: TLS error: invalid peer certificate: UnknownIssuer", "{0}: tls: failed to verify certificate: x509: certificate signed by unknown authority"),
 
     // What is in use, or taken.
     ("", "remove {}: volume is in use - [{}]", "volume {0} is being used by the following container(s): {1}: volume is being used"),
     ("", r#"conflict: unable to remove repository reference "{}" (must force) - container {} is using its referenced image {}"#, "image used by {1}: image is in use by a container: consider listing external containers and force-removing image"),
     ("", r#"Conflict. The container name "/{}" is already in use by container "{}". You have to remove (or rename) that container to be able to reuse that name."#, r#"creating container storage: the container name "{0}" is already in use by {1}. You have to remove that container to be able to reuse that name: that name is already in use, or use --replace to instruct Podman to do so."#),
-    ("", "endpoint with name {} already exists in network {}", r#"container {0} is already connected to network "{1}": network is already connected"#),
+    ("", "endpoint with name {} already exists in network {}", "container {0} is already connected to network {1}: network is already connected"),
     ("", "network with name {} already exists", "network name {0} already used: network already exists"),
     ("", r#"secret "{}" already exists"#, "{0}: secret name in use"),
     ("", "container ID file found, make sure the other container isn't running or delete {}", "container id file exists. Ensure another container is not using it or delete {0}"),
@@ -61,12 +76,12 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("attach", "You cannot attach to a stopped container, start it first", "you can only attach to running containers"),
     ("top", "container {} is not running", "top can only be used on running containers"),
     ("exec", "container {} is not running", "can only create exec sessions on running containers: container state improper"),
-    ("pause", "container {} is not running", "{0} is not running, can't pause: container state improper"),
+    ("pause", "container {} is {}, not running", r#""{1}" is not running, can't pause: container state improper"#),
     ("unpause", "container {} is not paused", r#""{0}" is not paused, can't unpause: container state improper"#),
     ("", "container {} is running and cannot be initialized", "container {0} has already been created in runtime: container state improper"),
     ("", "this container is using the 'none' log driver, cannot read logs: configured logging driver does not support reading", "this container is using the 'none' log driver, cannot read logs: this container is not logging output"),
 
-    ("exec", "starting the process: changing to the working directory {}: {}: No such file or directory (os error 2)", "crun: cannot chdir to {0}: OCI runtime attempted to invoke a command that was not found"),
+    ("exec", "starting the process: changing to the working directory {}: {}: No such file or directory (os error 2)", "crun: chdir to `{0}`: No such file or directory: OCI runtime attempted to invoke a command that was not found"),
 
     ("", "container {} is running or paused, refusing to clean up", "container {0} is running or paused, refusing to clean up: container state improper"),
 
@@ -107,6 +122,12 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", r#"invalid IP address "{}": want an IP address"#, r#""{0}" is not an ip address"#),
     ("", r#"invalid duration "{}": unknown unit "{}": want {}"#, r#"time: unknown unit "{1}" in duration "{0}""#),
     ("", r#"invalid subnet "{}": the prefix length does not fit"#, "invalid CIDR address: {0}"),
+    ("network create", "no matching subnet for gateway {}: there is {}", "gateway {0} not in subnet {1}"),
+    ("network create", "there are more gateways than subnets", "cannot set more gateways than subnets"),
+    ("network create", "there are more ranges than subnets", "cannot set more ranges than subnets"),
+    ("network create", r#"invalid ip range "{}": its start "{}" is no address"#, r#"range start ip "{1}" is not a ip address"#),
+    ("network create", r#"invalid ip range "{}": its end "{}" is no address"#, r#"range end ip "{1}" is not a ip address"#),
+    ("network create", r#"invalid argument "{}" for "--gateway" flag: {}"#, r#"invalid argument "{0}" for "--gateway" flag: invalid string being converted to IP address: {0}"#),
     ("", r#"network option "{}" is not supported"#, "unsupported bridge network option {0}"),
     ("", "sysctl '{}' is not allowed: the container uses the host's network namespace", "sysctl {0} can't be set since Network Namespace set to host: invalid argument"),
     ("", r#"invalid argument "{}" for "-a, --attach" flag: valid streams are STDIN, STDOUT and STDERR"#, r#"invalid stream "{0}" for --attach - must be one of stdin, stdout, or stderr: invalid argument"#),
@@ -132,7 +153,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", "device {} cannot be used: No such file or directory (os error 2)", "stat {0}: no such file or directory"),
     ("", "device {} cannot be used: no such file or directory", "stat {0}: no such file or directory"),
     ("", "opening the net namespace {}: open({}): No such file or directory", "faccessat {0}: no such file or directory"),
-    ("exec", r#"starting the process: changing to the working directory "{}": {}: No such file or directory"#, "crun: cannot chdir to {0}: No such file or directory: OCI runtime attempted to invoke a command that was not found"),
+    ("exec", r#"starting the process: changing to the working directory "{}": {}: No such file or directory"#, "crun: chdir to `{0}`: No such file or directory: OCI runtime attempted to invoke a command that was not found"),
     ("", "conflicting options: custom host-to-IP mapping and the network mode", "cannot set extra host entries when the container is joined to another containers network namespace: invalid configuration"),
     ("", "address {} of network {} is in use by {} ({})", "IPAM error: requested ip address {0} is already allocated to container ID {3}"),
     ("", "requested address {} is not in a subnet of network bridge ({})", "requested static ip {0} not in any subnet on network podman"),
@@ -145,7 +166,7 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("image rm", "'rcon {}' requires at least 1 argument", "image name or ID must be specified"),
     ("rmi", "'rcon {}' requires at least 1 argument", "image name or ID must be specified"),
     ("", r#"invalid secret "{},{}": {} is none of {}"#, "option {1} invalid: parsing secret"),
-    ("", "conflict: unable to delete {} (must be forced) - image is referenced in multiple repositories", r#"unable to delete image "{0}" by ID with more than one tag: please force removal"#),
+    ("", "conflict: unable to delete {} (must be forced) - image has more than one tag: {}", r#"unable to delete image "{0}" by ID with more than one tag ([{1}]): please force removal"#),
     ("", "{}: no image for platform linux/{}; there are: {}", r#"{0}: no image found in manifest list for architecture "{1}", variant "", OS linux"#),
     ("", "credential file is not accessible: {}: No such file or directory (os error 2)", "credential file is not accessible: faccessat {0}: no such file or directory"),
     ("", "reading CIDFile {}: No such file or directory (os error 2)", "reading CIDFile: open {0}: no such file or directory"),
@@ -188,4 +209,12 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("exec", "'rcon {}' requires at least 2 arguments", "must provide a non-empty command to start an exec session: invalid argument"),
     ("", "'rcon {}' requires at least 1 argument", "you must provide at least one name or id"),
     ("", "unknown command: rcon {}", "unrecognized command `podman {0}`"),
+];
+
+/// What podman calls the rows of a listing, for templates that ask for what they have not.
+#[rustfmt::skip]
+pub(super) const TYPES: &[(&str, &str)] = &[
+    ("stats", " in type containers.containerStats"),
+    ("ps", " in type containers.psReporter"),
+    ("images", " in type images.imageReporter"),
 ];
