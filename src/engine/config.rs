@@ -29,6 +29,8 @@ pub struct Config {
     pub podman: bool,
     /// `NOTIFY_SOCKET` of the caller.
     pub notify_socket: Option<String>,
+    /// The caller's `PATH`, for criu.
+    pub search_path: String,
     /// The caller's proxy variables, for `--http-proxy`.
     pub proxies: Vec<(String, String)>,
     /// All of the caller's variables, for `env_host`.
@@ -175,6 +177,10 @@ impl Config {
             root: PathBuf::from("/var/lib/rcon"),
             runroot: PathBuf::from("/run/rcon"),
             notify_socket: env.notify_socket.clone(),
+            search_path: env
+                .search_path
+                .clone()
+                .unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
             proxies: env.proxies.clone(),
             ..Self::default()
         };

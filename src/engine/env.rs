@@ -20,6 +20,8 @@ pub struct Env {
     pub podman_userns: Option<String>,
     /// `NOTIFY_SOCKET`: where `--sdnotify` reports.
     pub notify_socket: Option<String>,
+    /// `PATH`: where criu and what it calls are looked for.
+    pub search_path: Option<String>,
     /// `http_proxy`, `https_proxy`, `ftp_proxy`, `no_proxy`, `all_proxy` in both cases, as found.
     pub proxies: Vec<(String, String)>,
 }
@@ -34,6 +36,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("PODMAN_USERNS", "called podman: the user namespace of new containers, as --userns takes it"),
     ("NOTIFY_SOCKET", "where --sdnotify reports readiness"),
     ("HOME", "see XDG_CONFIG_HOME"),
+    ("PATH", "where criu is looked for, for container checkpoint and restore"),
     ("http_proxy, https_proxy, ftp_proxy, no_proxy, all_proxy", "handed on with --http-proxy; both cases"),
 ];
 
@@ -71,6 +74,7 @@ impl Env {
             config_home: path("XDG_CONFIG_HOME").or_else(|| path("HOME").map(|h| h.join(".config"))),
             podman_userns: text("PODMAN_USERNS"),
             notify_socket: text("NOTIFY_SOCKET"),
+            search_path: text("PATH"),
             proxies: PROXIES
                 .iter()
                 .filter_map(|n| Some(((*n).to_owned(), get(n)?.into_string().ok()?)))

@@ -14,7 +14,7 @@ use crate::model::mount::MountKind;
 use crate::model::network::Network;
 use crate::model::volume::Volume;
 use crate::monitor::client::{self, Ahead, SpawnRequest};
-use crate::monitor::proto::{BeginWish, Streams, TermSize};
+use crate::monitor::proto::{BeginWish, RestoreWish, Streams, TermSize};
 use crate::storage::Store;
 use crate::storage::container_rows::Summary;
 use crate::storage::containers::{Desired, Stored};
@@ -34,6 +34,8 @@ pub(super) struct Launch<'a> {
     pub(super) wait: bool,
     /// The caller deletes the record when the relay is over.
     pub(super) recorder: bool,
+    /// Made of a checkpoint.
+    pub(super) restore: Option<RestoreWish>,
     /// Started by the `run` that made it: only that one has descriptors to hand on.
     pub(super) fresh: bool,
 }
@@ -47,6 +49,7 @@ pub(super) fn launch(
 ) -> Result<(Running, Option<Attached>), Error> {
     let spec = what.spec;
     let streams = what.attach.map(|a| Streams { stdin: a.stdin, stdout: a.stdout, stderr: a.stderr });
+    let restoring = what.restore.is_some();
     let passthrough = spec.lifecycle.log.driver == "passthrough";
     let started = client::spawn(SpawnRequest {
         paths: &ctx.paths,
@@ -62,6 +65,7 @@ pub(super) fn launch(
         passthrough: if passthrough { Some(super::stdio::own()?) } else { None },
         recorder: what.recorder,
         wait: what.wait,
+        restore: what.restore,
         ahead: what.ahead,
         preserved: super::stdio::preserved(&if what.fresh { spec.process.preserved() } else { Vec::new() })?,
         notify_socket: spec.lifecycle.sdnotify.as_ref().and(ctx.config.notify_socket.clone()),
@@ -75,6 +79,13 @@ pub(super) fn launch(
             pidfile(spec.lifecycle.monitor_pidfile.as_deref(), started.running.monitor.pid)?;
             let attached = started.attached.map(|relay| Attached::main(spec.id.clone(), relay, what.attach));
             Ok((started.running, attached))
+        }
+        Err(e) if restoring => {
+            // It is what it was: the checkpoint is there still.
+            if let Err(e) = store.set_stored(&spec.id, &what.row.stored) {
+                tracing::warn!(container = %spec.id, "recording that it was not restored: {e}");
+            }
+            Err(named(store, e.into()))
         }
         Err(e) => Err(failed(ctx, store, what.row, named(store, e.into()))),
     }

@@ -8,6 +8,7 @@
 //! Not here: mounts, namespaces, packets (the monitor does them), tables and colours (the command line).
 
 pub mod attach;
+pub mod checkpoint;
 pub mod clone;
 pub mod commit;
 pub mod config;

@@ -36,6 +36,11 @@ fn freeze(ctx: &Context, container: &Container) -> Result<ContainerId, Error> {
     if matches!(container.phase, Phase::Paused(_)) {
         return Err(Error::new(Kind::Conflict, format!("container {id} is already paused")));
     }
+    if ctx.podman && container.phase.running().is_none() {
+        let text =
+            format!("\"{}\" is not running, can't pause: container state improper", container.phase.status());
+        return Err(Error::new(Kind::State, text));
+    }
     container.active()?;
     client::pause(&ctx.paths, id)?;
     journal::container(ctx, "pause", &container.row, &[]);

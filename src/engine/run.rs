@@ -102,6 +102,7 @@ fn with(
         ahead: ahead.take(),
         recorder: true,
         wait: false,
+        restore: None,
         fresh: true,
     };
     let launched = launch::launch(ctx, &store, run_dir, what);

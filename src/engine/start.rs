@@ -9,13 +9,14 @@ use super::launch::{self, Launch};
 use super::lookup;
 use super::select::{Done, Selection, targets};
 use super::view::Container;
-use crate::model::container::{ContainerSpec, Phase};
+use crate::model::container::{AttachmentState, ContainerSpec, Phase};
 use crate::model::id::ContainerId;
 use crate::model::lifecycle::RestartPolicy;
+use crate::monitor::proto::RestoreWish;
 use crate::monitor::teardown;
-use crate::storage::Store;
 use crate::storage::containers::{Desired, Stored};
 use crate::storage::volatile::RunDir;
+use crate::storage::{Store, checkpoints};
 
 /// Starts each container; one that runs already is no error. With filters, `--filter restart-policy=…` is what the boot
 /// unit uses.
@@ -65,6 +66,35 @@ pub(super) struct How<'a> {
     pub(super) wait: bool,
     /// Addresses that it had before a `restart`, by network.
     pub(super) addresses: &'a [(String, IpAddr)],
+    /// Its processes come from a checkpoint.
+    pub(super) restore: Option<&'a Restoring>,
+}
+
+/// A checkpoint to start from.
+pub(super) struct Restoring {
+    pub(super) wish: RestoreWish,
+    /// The networks as they were.
+    pub(super) network: Vec<AttachmentState>,
+    /// It must have its addresses again.
+    pub(super) addresses: bool,
+    /// And its interfaces theirs.
+    pub(super) macs: bool,
+}
+
+impl Restoring {
+    fn pin(&self, spec: &mut ContainerSpec) {
+        for wish in &mut spec.network.attachments {
+            let Some(was) = self.network.iter().find(|was| was.network == wish.network) else { continue };
+            if self.addresses {
+                wish.ip = was.ip.map(|(ip, _)| ip);
+                wish.ip6 = was.ip6.map(|(ip, _)| ip);
+            }
+            if self.macs {
+                wish.mac = Some(was.mac.clone());
+            }
+            wish.interface.clone_from(&was.interface);
+        }
+    }
 }
 
 /// Starts one container.
@@ -117,8 +147,11 @@ pub(super) fn spawn(
     container: &Container,
     how: How<'_>,
 ) -> Result<Option<Attached>, Error> {
-    let spec = container.spec(store)?;
+    let mut spec = container.spec(store)?;
     requirements(ctx, store, &spec)?;
+    if let Some(restoring) = how.restore {
+        restoring.pin(&mut spec);
+    }
     let mut networks = Vec::new();
     for attachment in &spec.network.attachments {
         networks.push(lookup::network(ctx, store, &attachment.network)?);
@@ -129,6 +162,9 @@ pub(super) fn spawn(
         for trouble in &teardown::sweep(&ctx.paths, &spec.id).troubles {
             tracing::warn!(container = %spec.id, "sweeping before the start: {trouble}");
         }
+    }
+    if how.restore.is_none() {
+        checkpoints::forget(&ctx.paths, &spec.id)?;
     }
     store.set_stored(&spec.id, &Stored::started_now()?)?;
     if how.attach.is_some() {
@@ -143,6 +179,7 @@ pub(super) fn spawn(
         ahead: None,
         recorder: false,
         wait: how.wait,
+        restore: how.restore.map(|r| r.wish.clone()),
         fresh: false,
     };
     let (_, attached) = launch::launch(ctx, store, run_dir, what)?;

@@ -6,6 +6,8 @@
 //! [`Hello`]; the monitor answers each request with one [`Reply`]. Attach and tty exec connections then turn
 //! into streams. What a monitor does not know it answers with [`Reply::Error`], naming its version.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::container::ContainerSpec;
@@ -124,6 +126,51 @@ pub struct Handoff {
     /// Make all, and wait for [`Request::Begin`] before the command is executed.
     #[serde(default)]
     pub wait: bool,
+    /// Its processes come from a checkpoint.
+    #[serde(default)]
+    pub restore: Option<RestoreWish>,
+}
+
+/// The checkpoint that a container is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RestoreWish {
+    /// Folder of criu's images.
+    pub images: PathBuf,
+    /// Folder of its log and statistics.
+    pub work: PathBuf,
+    /// PATH of criu.
+    pub path: String,
+    /// Established TCP connections are kept.
+    pub tcp_established: bool,
+    /// Established TCP connections are closed.
+    pub tcp_close: bool,
+    /// File locks are kept.
+    pub file_locks: bool,
+    /// It is told as a start (docker's `start --checkpoint`), not as a restore.
+    pub as_start: bool,
+}
+
+/// A checkpoint to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CheckpointWish {
+    /// Folder of criu's images.
+    pub images: PathBuf,
+    /// Folder of its log and statistics.
+    pub work: PathBuf,
+    /// PATH of criu.
+    pub path: String,
+    /// Images of a pre-checkpoint, relative to `images`.
+    pub parent: Option<PathBuf>,
+    /// Memory only; the container runs on.
+    pub pre: bool,
+    /// The container runs on.
+    pub leave_running: bool,
+    /// Established TCP connections are kept.
+    pub tcp_established: bool,
+    /// File locks are kept.
+    pub file_locks: bool,
+    /// With `--rm`, too, the record stays: the caller removes it.
+    pub keep_record: bool,
 }
 
 /// How an initialized container is started.
@@ -183,6 +230,8 @@ pub enum Request {
     Pause,
     /// Thaw.
     Unpause,
+    /// Write a checkpoint; answered by [`Reply::Done`] where the container runs on, else when its end is recorded.
+    Checkpoint(Box<CheckpointWish>),
     /// Answered when the condition holds.
     Wait(WaitFor),
     /// Change limits and restart policy.

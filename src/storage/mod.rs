@@ -8,6 +8,7 @@
 //! Not here: what an image's documents mean (`image`), when to write a phase (`engine`, `monitor`), which
 //! address to lease (`net`).
 
+pub mod checkpoints;
 mod commit;
 pub mod container_rows;
 pub mod containers;

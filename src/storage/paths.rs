@@ -71,6 +71,24 @@ impl Paths {
         named.map_or_else(|| self.log(&spec.id), |(_, path)| PathBuf::from(path))
     }
 
+    /// Files of its checkpoint: criu's logs and statistics, what goes into an archive.
+    #[must_use]
+    pub fn userdata(&self, id: &ContainerId) -> PathBuf {
+        self.container(id).join("userdata")
+    }
+
+    /// criu's images of its last checkpoint.
+    #[must_use]
+    pub fn checkpoint(&self, id: &ContainerId) -> PathBuf {
+        self.userdata(id).join("checkpoint")
+    }
+
+    /// criu's images of the memory that was written ahead.
+    #[must_use]
+    pub fn pre_checkpoint(&self, id: &ContainerId) -> PathBuf {
+        self.userdata(id).join("pre-checkpoint")
+    }
+
     /// Where an image is mounted on the host; on the volatile side, as a reboot takes mounts away.
     #[must_use]
     pub fn image_mount(&self, id: &Digest) -> PathBuf {

@@ -21,6 +21,7 @@ pub mod lock;
 pub mod memfd;
 pub mod memory;
 pub mod mount;
+pub mod mountinfo;
 pub mod netlink;
 pub mod nft;
 pub mod ns;

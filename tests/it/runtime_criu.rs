@@ -8,19 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::bundle::{bundle, create, run_detached, runtime, state};
-use crate::support::{Done, Sandbox, eventually, rcon_binary, wait_until};
-
-/// PATH with a criu that works here, if there is one.
-fn path() -> Option<String> {
-    let before = std::env::var("RCON_CRIU").map(|dir| format!("{dir}:")).unwrap_or_default();
-    let path = format!("{before}{}", std::env::var("PATH").expect("PATH"));
-    let done = Command::new("sh").args(["-c", "criu check"]).env("PATH", &path).output().expect("sh");
-    if done.status.success() {
-        return Some(path);
-    }
-    eprintln!("not tested: criu is not there, or does not work with this kernel");
-    None
-}
+use crate::support::{Done, Sandbox, criu_path as path, eventually, rcon_binary, wait_until};
 
 /// `rcon runtime` with criu in its PATH and streams that a checkpoint may have.
 fn with(s: &Sandbox, path: &str, words: &[&str]) -> Done {

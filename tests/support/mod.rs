@@ -30,6 +30,19 @@ pub fn rcon_binary() -> PathBuf {
     std::env::var_os("RCON").unwrap_or_else(|| env!("CARGO_BIN_EXE_rcon").into()).into()
 }
 
+/// PATH with a criu that works here, if there is one (`RCON_CRIU` names a folder with one that is not in PATH).
+#[must_use]
+pub fn criu_path() -> Option<String> {
+    let before = std::env::var("RCON_CRIU").map(|dir| format!("{dir}:")).unwrap_or_default();
+    let path = format!("{before}{}", std::env::var("PATH").expect("PATH"));
+    let done = Command::new("sh").args(["-c", "criu check"]).env("PATH", &path).output().expect("sh");
+    if done.status.success() {
+        return Some(path);
+    }
+    eprintln!("not tested: criu is not there, or does not work with this kernel");
+    None
+}
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// What a command printed and how it ended.

@@ -45,6 +45,11 @@ impl<'a> Each<'a> {
         self.exit = exit;
     }
 
+    /// A line beside the results.
+    pub(super) fn line(&mut self, line: impl fmt::Display) {
+        self.ui.line(line);
+    }
+
     /// A warning beside the result.
     pub(super) fn warn(&mut self, line: impl fmt::Display) {
         self.ui.warn(line);

@@ -2,6 +2,7 @@
 
 mod archive;
 mod attach;
+mod checkpoint;
 mod commit;
 mod completion;
 mod container;
@@ -85,6 +86,8 @@ pub static ALL: &[&Def] = &[
     &update::DEF,
     &wait::DEF,
     &container::INIT,
+    &checkpoint::CHECKPOINT,
+    &checkpoint::RESTORE,
     &container::MOUNT,
     &container::UNMOUNT,
     &container::HEALTH,

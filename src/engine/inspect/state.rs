@@ -1,11 +1,14 @@
 //! `State`: what the container is doing.
 
+use std::path::PathBuf;
+
 use serde_json::{Value, json};
 
 use crate::engine::context::Context;
 use crate::model::container::{ContainerSpec, Exited, Health, Phase, Running};
 use crate::model::id::ContainerId;
 use crate::monitor::client;
+use crate::storage::checkpoints;
 
 /// Go's zero time, which docker shows for "never".
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -40,10 +43,25 @@ pub(super) fn state(ctx: &Context, phase: &Phase, spec: &ContainerSpec) -> Value
         }
         Phase::Created | Phase::Removing => {}
     }
+    checkpoint(ctx, spec, &mut value);
     if let Some(health) = health(phase, spec) {
         value["Health"] = health;
     }
     value
+}
+
+/// podman's: what is kept of a checkpoint. What cannot be read is as if it were not there.
+fn checkpoint(ctx: &Context, spec: &ContainerSpec, value: &mut Value) {
+    let kept = checkpoints::read(&ctx.paths, &spec.id).unwrap_or_default();
+    let time = |at: Option<jiff::Timestamp>| at.map_or_else(|| NEVER.to_owned(), |at| at.to_string());
+    let path = |p: Option<PathBuf>| p.map(|p| p.display().to_string()).unwrap_or_default();
+    value["Checkpointed"] = kept.written.is_some().into();
+    value["CheckpointedAt"] = time(kept.written).into();
+    value["Restored"] = kept.restored.is_some().into();
+    value["RestoredAt"] = time(kept.restored).into();
+    value["CheckpointPath"] = path(kept.images).into();
+    value["CheckpointLog"] = path(kept.dump_log).into();
+    value["RestoreLog"] = path(kept.restore_log).into();
 }
 
 fn running(ctx: &Context, r: &Running, spec: &ContainerSpec, value: &mut Value) {

@@ -4,8 +4,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::super::proto::{
-    BeginWish, ConnectWish, ExecInfo, Hello, Reply, Request, StopWish, Streams, TermSize, UpdateWish,
-    VERSION, WaitFor,
+    BeginWish, CheckpointWish, ConnectWish, ExecInfo, Hello, Reply, Request, StopWish, Streams, TermSize,
+    UpdateWish, VERSION, WaitFor,
 };
 use super::super::wire::{self, WireError};
 use super::{Attached, ClientError};
@@ -110,6 +110,17 @@ pub fn pause(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
 /// It does not run or is not paused.
 pub fn unpause(paths: &Paths, id: &ContainerId) -> Result<(), ClientError> {
     done(paths, id, Request::Unpause)
+}
+
+/// Writes a checkpoint. Where the container does not run on, its end is recorded when this returns.
+///
+/// # Errors
+/// It does not run, or cannot be checkpointed: it runs on then.
+pub fn checkpoint(paths: &Paths, id: &ContainerId, wish: CheckpointWish) -> Result<(), ClientError> {
+    match ask(paths, id, Request::Checkpoint(Box::new(wish)))? {
+        Reply::Done | Reply::Exited(_) => Ok(()),
+        other => Err(unexpected(id, &other)),
+    }
 }
 
 /// Waits for a condition. Health conditions return an [`Exited`] of code 0 when they hold; `None` where the

@@ -7,8 +7,8 @@ mod relay;
 mod spawn;
 
 pub use ask::{
-    Removal, attach, begin, connect, disconnect, exec_inspect, execs, health_run, kill, kill_exec,
-    network_changed, pause, remove, renamed, resize, status, stop, unpause, update, wait,
+    Removal, attach, begin, checkpoint, connect, disconnect, exec_inspect, execs, health_run, kill,
+    kill_exec, network_changed, pause, remove, renamed, resize, status, stop, unpause, update, wait,
 };
 pub use exec::{ExecOutcome, ExecStarted, ExecStdio, ExecWait, exec};
 pub use relay::{Attached, Ended, Ending, Relay};

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::super::main::{ARGUMENT, NETWORK};
-use super::super::proto::{Announce, Handoff, Reply, Streams, TermSize, VERSION};
+use super::super::proto::{Announce, Handoff, Reply, RestoreWish, Streams, TermSize, VERSION};
 use super::super::wire;
 use super::{Attached, ClientError};
 use crate::model::container::{ContainerSpec, Running};
@@ -47,6 +47,8 @@ pub struct SpawnRequest<'a> {
     pub notify_socket: Option<String>,
     /// Make all and wait before the command is executed, until [`super::begin`].
     pub wait: bool,
+    /// Make it of a checkpoint.
+    pub restore: Option<RestoreWish>,
     /// The caller deletes the record at the end, when the relay says [`super::Ended::Ending`].
     pub recorder: bool,
     /// A monitor that was started ahead; `None` starts one now.
@@ -156,6 +158,7 @@ impl Ahead {
             notify_socket: request.notify_socket.clone(),
             recorder: request.recorder,
             wait: request.wait,
+            restore: request.restore.clone(),
         };
         let mut fds: Vec<BorrowedFd<'_>> = vec![request.run_dir.lock()];
         fds.extend(request.passthrough.iter().flatten().map(AsFd::as_fd));

@@ -15,6 +15,7 @@ mod links;
 mod marks;
 mod network;
 mod passwd;
+mod restore;
 mod root;
 mod sources;
 mod start;
@@ -208,6 +209,9 @@ impl Start<'_> {
         checkpoint(&self.world.paths, "leases");
         let files = self.write_files(&root, &user)?;
         checkpoint(&self.world.paths, "files");
-        self.start_process(root, user, sources, files)
+        match &self.handoff.restore {
+            Some(wish) => self.restore_process(wish, root, user, sources, files),
+            None => self.start_process(root, user, sources, files),
+        }
     }
 }

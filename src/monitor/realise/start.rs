@@ -7,7 +7,7 @@ use super::facts::{self, Joined};
 use super::files::Files;
 use super::sources::Sources;
 use super::{Process, Start, Stdio, checkpoint, network};
-use crate::model::container::{Phase, Running};
+use crate::model::container::{Phase, ProcessIdentity, Running};
 use crate::model::namespace::{NsMode, UserNsMode};
 use crate::monitor::proto::{Failure, FailureKind};
 use crate::runtime::cdi;
@@ -21,9 +21,25 @@ use crate::runtime::user::User;
 use crate::sys::{fd, process, root, tty, visit};
 
 /// The container's ends of its stdio, while it is made.
-struct Ends {
+pub(super) struct Ends {
     theirs: Option<[OwnedFd; 3]>,
     ours: Stdio,
+}
+
+impl Ends {
+    /// Theirs, where there are pipes, and ours.
+    pub(super) fn split(self) -> (Option<[OwnedFd; 3]>, Stdio) {
+        (self.theirs, self.ours)
+    }
+}
+
+/// What a container is going to be.
+pub(super) struct Planned {
+    pub(super) document: oci_spec::runtime::Spec,
+    /// Its cgroup's path, empty for none.
+    pub(super) cgroup: String,
+    /// Namespaces of others, held until they are joined.
+    pub(super) joined: Joined,
 }
 
 impl Start<'_> {
@@ -35,39 +51,9 @@ impl Start<'_> {
         files: Files,
     ) -> Result<(Process, Running), Failure> {
         let spec = &self.handoff.spec;
-        let joined = self.join(&mut sources)?;
         let manager = Manager::detect().map_err(|e| Failure::internal("looking at the cgroups", &e))?;
-        let host = facts::host(spec, &spec.process.rlimits, manager.layout(), self.world.oom_score_adj)?;
         let owner = super::on_host(self.world.ids.as_ref(), user.uid, user.gid);
-        let resolved = ResolvedFacts {
-            rootfs: PathBuf::from("/"),
-            user,
-            files,
-            join: joined.paths.clone(),
-            shm: sources.iter().any(|(at, _)| at == "/dev/shm").then(|| PathBuf::from("/dev/shm")),
-            sources: sources.iter().map(|(at, _)| (at.clone(), PathBuf::from("/"))).collect(),
-            devices: facts::devices(spec)?,
-            blocks: facts::blocks(&spec.resources)?,
-            cgroup: facts::cgroup_path(spec),
-        };
-        let mut document = oci::build(spec, &host, &resolved)
-            .map_err(|e| Failure::of(FailureKind::Invalid, "putting the container's plan together", &e))?;
-        let names: Vec<&str> =
-            spec.devices.iter().map(|d| d.host.as_str()).filter(|d| cdi::is_name(d)).collect();
-        let dirs: Vec<PathBuf> = spec.cdi_dirs.iter().map(PathBuf::from).collect();
-        cdi::inject(&mut document, &names, &dirs)
-            .map_err(|e| Failure::of(FailureKind::NotFound, "adding devices", &e))?;
-        self.world.links = self.link_variables()?;
-        if let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut()) {
-            env.extend(super::secret_variables(&self.world.paths, spec)?);
-            super::add_unset(env, &self.world.links);
-        }
-        if self.world.notify.as_ref().is_some_and(|n| n.fd().is_some())
-            && let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut())
-        {
-            env.push(format!("NOTIFY_SOCKET={}", crate::monitor::notify::INSIDE));
-        }
-        self.write_config(&mut document)?;
+        let Planned { document, cgroup, joined } = self.plan(&manager, user, &mut sources, files)?;
         let filter = seccomp::for_container(
             &spec.security.seccomp,
             &spec.process.capabilities,
@@ -80,7 +66,7 @@ impl Start<'_> {
             self.world.id.as_str(),
         )
         .map_err(|e| Failure::of(FailureKind::Unsupported, "sharing out the cache", &e))?;
-        self.make_cgroup(&manager, &resolved.cgroup, &document)?;
+        self.make_cgroup(&manager, &cgroup, &document)?;
         checkpoint(&self.world.paths, "cgroup");
         let ends = self.stdio(owner)?;
         let preserved = at_numbers(&spec.process.preserved(), &self.given.preserved);
@@ -120,6 +106,49 @@ impl Start<'_> {
         Ok(made)
     }
 
+    /// What is to be made: the OCI document, with all that had to be looked up for it.
+    pub(super) fn plan(
+        &mut self,
+        manager: &Manager,
+        user: User,
+        sources: &mut Sources,
+        files: Files,
+    ) -> Result<Planned, Failure> {
+        let spec = &self.handoff.spec;
+        let joined = self.join(sources)?;
+        let host = facts::host(spec, &spec.process.rlimits, manager.layout(), self.world.oom_score_adj)?;
+        let resolved = ResolvedFacts {
+            rootfs: PathBuf::from("/"),
+            user,
+            files,
+            join: joined.paths.clone(),
+            shm: sources.iter().any(|(at, _)| at == "/dev/shm").then(|| PathBuf::from("/dev/shm")),
+            sources: sources.iter().map(|(at, _)| (at.clone(), PathBuf::from("/"))).collect(),
+            devices: facts::devices(spec)?,
+            blocks: facts::blocks(&spec.resources)?,
+            cgroup: facts::cgroup_path(spec),
+        };
+        let mut document = oci::build(spec, &host, &resolved)
+            .map_err(|e| Failure::of(FailureKind::Invalid, "putting the container's plan together", &e))?;
+        let names: Vec<&str> =
+            spec.devices.iter().map(|d| d.host.as_str()).filter(|d| cdi::is_name(d)).collect();
+        let dirs: Vec<PathBuf> = spec.cdi_dirs.iter().map(PathBuf::from).collect();
+        cdi::inject(&mut document, &names, &dirs)
+            .map_err(|e| Failure::of(FailureKind::NotFound, "adding devices", &e))?;
+        self.world.links = self.link_variables()?;
+        if let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut()) {
+            env.extend(super::secret_variables(&self.world.paths, spec)?);
+            super::add_unset(env, &self.world.links);
+        }
+        if self.world.notify.as_ref().is_some_and(|n| n.fd().is_some())
+            && let Some(env) = document.process_mut().as_mut().and_then(|p| p.env_mut().as_mut())
+        {
+            env.push(format!("NOTIFY_SOCKET={}", crate::monitor::notify::INSIDE));
+        }
+        self.write_config(&mut document)?;
+        Ok(Planned { document, cgroup: resolved.cgroup, joined })
+    }
+
     /// Namespaces of others, and the shared memory that belongs to a shared IPC namespace.
     fn join(&mut self, sources: &mut Sources) -> Result<Joined, Failure> {
         let spec = &self.handoff.spec;
@@ -144,7 +173,7 @@ impl Start<'_> {
         Ok(joined)
     }
 
-    fn make_cgroup(
+    pub(super) fn make_cgroup(
         &mut self,
         manager: &Manager,
         path: &str,
@@ -165,7 +194,7 @@ impl Start<'_> {
     }
 
     /// Pipes for the process. They belong to its user, so that it may open /dev/stdout again by name.
-    fn stdio(&self, (uid, gid): (u32, u32)) -> Result<Ends, Failure> {
+    pub(super) fn stdio(&self, (uid, gid): (u32, u32)) -> Result<Ends, Failure> {
         let spec = &self.handoff.spec.process;
         if spec.tty || self.given.stdio.is_some() {
             return Ok(Ends { theirs: None, ours: Stdio::default() });
@@ -220,8 +249,16 @@ impl Start<'_> {
             }
             stdio.console = console;
         }
+        Ok((self.running(init)?, stdio))
+    }
+
+    /// The running details of its first process.
+    pub(super) fn running(
+        &self,
+        init: Result<ProcessIdentity, crate::sys::Error>,
+    ) -> Result<Running, Failure> {
         let failed = |e| Failure::internal("reading the identity of the container's process", &e);
-        let running = Running {
+        Ok(Running {
             init: init.map_err(failed)?,
             monitor: process::identity(process::pid()).map_err(failed)?,
             started: jiff::Timestamp::now(),
@@ -230,8 +267,7 @@ impl Start<'_> {
             cgroup: self.world.cgroup.as_ref().map(|c| c.path().to_owned()).unwrap_or_default(),
             health: crate::monitor::health::Checker::of(&self.handoff.spec).map(|c| c.health().clone()),
             restarts: self.handoff.restarts,
-        };
-        Ok((running, stdio))
+        })
     }
 
     /// Writes the state; with a gate, waits there first.
@@ -248,7 +284,11 @@ impl Start<'_> {
     }
 
     /// `poststart` runs now; what it needs to run when the process has ended is kept for `poststop`.
-    fn hooks_of_life(&mut self, document: &oci_spec::runtime::Spec, pid: i32) -> Result<(), Failure> {
+    pub(super) fn hooks_of_life(
+        &mut self,
+        document: &oci_spec::runtime::Spec,
+        pid: i32,
+    ) -> Result<(), Failure> {
         let id = self.world.id.clone();
         let bundle = self.bundle();
         let state = |status, pid| hooks::state_json(id.as_str(), status, pid, &bundle, document);

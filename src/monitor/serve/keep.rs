@@ -26,6 +26,8 @@ pub(in crate::monitor) struct Keep {
     pub(in crate::monitor) on_unhealthy: crate::model::lifecycle::HealthAction,
     /// Who started it deletes the record.
     pub(in crate::monitor) recorder: bool,
+    /// The event of its beginning: `start` or `restore`.
+    pub(in crate::monitor) began_as: &'static str,
 }
 
 impl Keep {
@@ -54,6 +56,10 @@ impl Keep {
             remove_image: spec.root.image_id.clone().filter(|_| life.remove_image),
             on_unhealthy: life.health_on_failure,
             recorder: handoff.recorder && life.auto_remove,
+            began_as: match &handoff.restore {
+                Some(restore) if !restore.as_start => "restore",
+                _ => "start",
+            },
         }
     }
 }

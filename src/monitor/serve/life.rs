@@ -9,6 +9,7 @@ use crate::monitor::proto::{CHUNK, Handoff, Kind, Recorded, Reply, VERSION};
 use crate::monitor::realise::{Given, Start, checkpoint};
 use crate::monitor::restart::Next;
 use crate::monitor::{finish, note, teardown, wire};
+use crate::storage::checkpoints;
 use crate::sys::event::wait_readable;
 
 /// How long processes that outlived the main one may take to die and let their pipes go.
@@ -57,6 +58,8 @@ impl Server {
             Ok(None) => return,
             // podman: its time was up, whatever the signal made of it.
             Ok(Some(_)) if self.timed_out => -1,
+            // Its processes were killed when all was written: nothing has failed.
+            Ok(Some(_)) if self.checkpointed => 0,
             Ok(Some(status)) => status.code(),
             Err(_) => 255,
         };
@@ -259,6 +262,7 @@ impl Server {
             notify_socket: None,
             recorder: false,
             wait: false,
+            restore: None,
             spec,
         };
         let start = Start {
@@ -269,6 +273,10 @@ impl Server {
             gate: None,
         };
         let (process, running) = start.run()?;
+        self.keep.began_as = "start";
+        if let Err(e) = checkpoints::forget(&self.world.paths, &self.world.id) {
+            self.note(&e.to_string());
+        }
         self.checker = crate::monitor::health::Checker::of(&handoff.spec);
         self.running = running;
         if let Err(e) = self.adopt(process) {

@@ -2,8 +2,9 @@
 //! timer but the timeout of its wait.
 //!
 //! `clients` are the connections, `requests` what they ask, `streams` the main process's stdio, `execs` further
-//! processes, `probes` the health check, `life` stop, end and restart, `clock` what is due by time. Each file adds methods to [`Server`].
+//! processes, `probes` the health check, `life` stop, end and restart, `checkpoint` what its name says, `clock` what is due by time. Each file adds methods to [`Server`].
 
+mod checkpoint;
 mod clients;
 mod clock;
 mod execs;
@@ -89,6 +90,8 @@ pub(super) struct Server {
     by_user: bool,
     /// `--timeout` ended it.
     timed_out: bool,
+    /// Its processes have ended because they are in a checkpoint.
+    checkpointed: bool,
     removing: bool,
     last: Option<Exited>,
     oom: Option<OomWatch>,
@@ -173,6 +176,7 @@ impl Server {
             stopped: false,
             by_user: false,
             timed_out: false,
+            checkpointed: false,
             removing: false,
             last: None,
             oom: None,

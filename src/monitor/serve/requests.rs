@@ -111,6 +111,7 @@ impl Server {
             Request::Kill { signal, all, exec } => self.kill(slot, signal, all, exec.as_deref()),
             Request::Pause => self.pause(),
             Request::Unpause => self.unpause(),
+            Request::Checkpoint(wish) => self.checkpoint(slot, &wish),
             Request::Wait(until) => Ok(self.wait(slot, until)),
             Request::Update(wish) => self.update(&wish),
             Request::Status => Ok(Some(Reply::Status(Box::new(self.phase())))),

@@ -26,7 +26,7 @@ impl Server {
     /// The container runs: its networks and volumes are in use.
     pub(super) fn tell_start(&self) {
         let mut all = self.surroundings("connect", "mount");
-        all.push(self.own_event("start", &[]));
+        all.push(self.own_event(self.keep.began_as, &[]));
         self.append(&all);
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Error, Layout};
 use crate::sys::cgroup as sys;
+use crate::sys::mountinfo;
 
 /// Controllers of v1 by the name of their directory; `systemd` is the named hierarchy.
 const V1: &[&str] = &[
@@ -124,7 +125,7 @@ fn from_mount_table(table: &str) -> Hierarchies {
     let mut out = Hierarchies::default();
     for line in table.lines() {
         let Some((left, right)) = line.split_once(" - ") else { continue };
-        let Some(mount) = left.split(' ').nth(4).map(unescape) else { continue };
+        let Some(mount) = left.split(' ').nth(4).map(mountinfo::unescape) else { continue };
         let mut words = right.split(' ');
         let (kind, options) = (words.next(), words.nth(1).unwrap_or_default());
         match kind {
@@ -143,25 +144,6 @@ fn from_mount_table(table: &str) -> Hierarchies {
         }
     }
     out
-}
-
-/// mountinfo writes space, tab, newline and backslash in octal.
-fn unescape(field: &str) -> PathBuf {
-    let mut out = String::with_capacity(field.len());
-    let mut rest = field;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let code = rest.get(at + 1..at + 4).and_then(|o| u8::from_str_radix(o, 8).ok());
-        let Some(code) = code else {
-            out.push('\\');
-            rest = &rest[at + 1..];
-            continue;
-        };
-        out.push(char::from(code));
-        rest = &rest[at + 4..];
-    }
-    out.push_str(rest);
-    out.into()
 }
 
 /// Makes a directory and those above it, down from the mount. Says whether the last one is new.

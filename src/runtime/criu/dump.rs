@@ -9,6 +9,7 @@ use oci_spec::runtime::Spec;
 use super::rpc::{Message, Notice, Request, Worker};
 use super::{DESCRIPTORS, Options, external_mounts, external_namespaces, field, folder};
 use crate::runtime::Error;
+use crate::runtime::cgroup::Cgroup;
 use crate::runtime::manage::delete;
 use crate::runtime::state::{Container, Status, Store};
 use crate::sys::atomic::{self, Durability};
@@ -60,34 +61,12 @@ pub fn dump(store: &Store, id: &str, dump: &Dump, mut status: Option<OwnedFd>) -
             return Err(Error::refused(format!("a container that is {word} cannot be checkpointed")));
         }
     }
-    let parent = parent(dump)?;
-    std::fs::create_dir_all(&dump.options.images)
-        .map_err(|e| crate::sys::Error::from_io("mkdir", dump.options.images.display().to_string(), &e))?;
-    let images = folder(&dump.options.images, true)?;
-    let work = dump.options.work.as_deref().map(|w| folder(w, true)).transpose()?;
     let spec = container.spec()?;
-    let mut options = dump.options.common(&images, work.as_ref(), LOG);
-    Options::config_file(&spec, &mut options);
+    let mut asked = Asked::new(dump, container.state.init.pid)?;
+    Options::config_file(&spec, &mut asked.options);
     let root = container.state.rootfs.display().to_string();
-    options
-        .number(field::PID, container.state.init.pid.into())
-        .bytes(field::ROOT, root.as_bytes())
-        .flag(field::LEAVE_RUNNING, dump.leave_running)
-        .flag(field::TCP_SKIP_IN_FLIGHT, dump.tcp_skip_in_flight)
-        .flag(field::LINK_REMAP, dump.link_remap);
-    if let Some(parent) = parent {
-        options.bytes(field::PARENT_IMG, parent.as_bytes()).flag(field::TRACK_MEM, true);
-    } else if dump.pre_dump {
-        options.flag(field::TRACK_MEM, true);
-    }
-    if let Some(server) = &dump.page_server {
-        let mut inside = Message::default();
-        inside.bytes(1, server.address.as_bytes()).number(2, server.port.into());
-        options.inside(field::PAGE_SERVER, &inside);
-    }
-    describe(&container, &spec, dump, &mut options)?;
-    let mut worker = Worker::start(&[])?;
-    let kind = if dump.pre_dump { Request::PreDump } else { Request::Dump };
+    asked.options.bytes(field::ROOT, root.as_bytes());
+    describe(&container, &spec, dump, &mut asked.options)?;
     let told = |notice: Notice<'_>| {
         if let Some(listener) = status.take_if(|_| notice.script == "status-ready")
             && let Err(e) = fd::write(&listener, &[0])
@@ -97,12 +76,72 @@ pub fn dump(store: &Store, id: &str, dump: &Dump, mut status: Option<OwnedFd>) -
         }
         Ok(())
     };
-    worker.ask(kind, &options, told).map_err(|e| dump.options.explained(LOG, e))?;
-    drop(worker);
+    asked.ask(dump, told)?;
     if dump.leave_running || dump.pre_dump {
         return Ok(());
     }
     delete::destroy(container)
+}
+
+/// A request for a dump, and the folders that it names by descriptors.
+pub(super) struct Asked {
+    pub(super) options: Message,
+    _folders: (OwnedFd, Option<OwnedFd>),
+}
+
+impl Asked {
+    /// What is the same for every container.
+    pub(super) fn new(dump: &Dump, pid: i32) -> Result<Self, Error> {
+        let parent = parent(dump)?;
+        std::fs::create_dir_all(&dump.options.images).map_err(|e| {
+            crate::sys::Error::from_io("mkdir", dump.options.images.display().to_string(), &e)
+        })?;
+        let images = folder(&dump.options.images, true)?;
+        let work = dump.options.work.as_deref().map(|w| folder(w, true)).transpose()?;
+        let mut options = dump.options.common(&images, work.as_ref(), LOG);
+        options
+            .number(field::PID, pid.into())
+            .flag(field::LEAVE_RUNNING, dump.leave_running)
+            .flag(field::TCP_SKIP_IN_FLIGHT, dump.tcp_skip_in_flight)
+            .flag(field::LINK_REMAP, dump.link_remap);
+        if let Some(parent) = parent {
+            options.bytes(field::PARENT_IMG, parent.as_bytes()).flag(field::TRACK_MEM, true);
+        } else if dump.pre_dump {
+            options.flag(field::TRACK_MEM, true);
+        }
+        if let Some(server) = &dump.page_server {
+            let mut inside = Message::default();
+            inside.bytes(1, server.address.as_bytes()).number(2, server.port.into());
+            options.inside(field::PAGE_SERVER, &inside);
+        }
+        Ok(Self { options, _folders: (images, work) })
+    }
+
+    /// Has criu do it.
+    pub(super) fn ask(
+        &self,
+        dump: &Dump,
+        told: impl FnMut(Notice<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut worker = Worker::start(&[], dump.options.path.as_deref())?;
+        let kind = if dump.pre_dump { Request::PreDump } else { Request::Dump };
+        worker.ask(kind, &self.options, told).map(drop).map_err(|e| dump.options.explained(LOG, e))
+    }
+}
+
+/// The cgroup that criu freezes.
+pub(super) fn freezer(cgroup: &Cgroup, options: &mut Message) {
+    let directories = cgroup.directories();
+    let freezer = directories.iter().find(|(c, _)| c.is_empty() || c.split(',').any(|c| c == "freezer"));
+    if let Some((_, directory)) = freezer {
+        options.bytes(field::FREEZE_CGROUP, directory.as_bytes());
+    }
+}
+
+/// Keeps the links of the first three descriptors with the images.
+pub(super) fn keep_descriptors(dump: &Dump, links: &[String; 3]) -> Result<(), Error> {
+    let file = dump.options.images.join(DESCRIPTORS);
+    Ok(atomic::write(&file, serde_json::json!(links).to_string().as_bytes(), 0o600, Durability::None)?)
 }
 
 /// Relative to the images, and there.
@@ -129,11 +168,7 @@ fn describe(container: &Container, spec: &Spec, dump: &Dump, options: &mut Messa
     }
     let cgroup = container.cgroup()?;
     if let Some(cgroup) = &cgroup {
-        let directories = cgroup.directories();
-        let freezer = directories.iter().find(|(c, _)| c.is_empty() || c.split(',').any(|c| c == "freezer"));
-        if let Some((_, directory)) = freezer {
-            options.bytes(field::FREEZE_CGROUP, directory.as_bytes());
-        }
+        freezer(cgroup, options);
     }
     if dump.pre_dump {
         return Ok(());
@@ -152,12 +187,9 @@ fn describe(container: &Container, spec: &Spec, dump: &Dump, options: &mut Messa
         let path = device.path().display().to_string();
         options.pair(field::EXT_MNT, &path, &path);
     }
-    let links: Vec<String> = (0..3)
-        .map(|n| std::fs::read_link(format!("/proc/{pid}/fd/{n}")).unwrap_or_default().display().to_string())
-        .collect();
-    let file = dump.options.images.join(DESCRIPTORS);
-    atomic::write(&file, serde_json::json!(links).to_string().as_bytes(), 0o600, Durability::None)?;
-    Ok(())
+    let link =
+        |n| std::fs::read_link(format!("/proc/{pid}/fd/{n}")).unwrap_or_default().display().to_string();
+    keep_descriptors(dump, &std::array::from_fn(link))
 }
 
 /// Masked paths that are there, and whether each is a directory.

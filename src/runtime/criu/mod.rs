@@ -1,11 +1,14 @@
 //! Checkpoint and restore of a container by criu, with runc's options and its images: what one of the two has
 //! written the other can read. criu does the work; we tell it what of the container is not the container's own.
 //!
-//! The conversation is in `rpc`, the two ways in `dump` and `restore`.
+//! The conversation is in `rpc`, the two ways in `dump` and `restore`; `held` is both ways for a monitor, whose
+//! containers are of mounts that have no path.
 
 pub mod dump;
+pub mod held;
 pub mod restore;
 mod rpc;
+pub mod stats;
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -51,6 +54,7 @@ mod field {
     pub(super) const LAZY_PAGES: u32 = 48;
     pub(super) const ORPHAN_PTS_MASTER: u32 = 50;
     pub(super) const CONFIG_FILE: u32 = 51;
+    pub(super) const TCP_CLOSE: u32 = 52;
     pub(super) const LSM_PROFILE: u32 = 53;
     pub(super) const LSM_MOUNT_CONTEXT: u32 = 63;
 }
@@ -78,6 +82,10 @@ pub struct Options {
     pub empty_network: bool,
     /// Memory stays where it is until it is used.
     pub lazy_pages: bool,
+    /// At a restore, established TCP connections are closed.
+    pub tcp_close: bool,
+    /// PATH of criu and of what it calls, where that is not ours.
+    pub path: Option<String>,
 }
 
 /// What criu does about cgroups.
@@ -109,6 +117,7 @@ impl Options {
             .flag(field::SHELL_JOB, self.shell_job)
             .flag(field::FILE_LOCKS, self.file_locks)
             .flag(field::AUTO_DEDUP, self.auto_dedup)
+            .flag(field::TCP_CLOSE, self.tcp_close)
             .flag(field::LAZY_PAGES, self.lazy_pages);
         if let Some(work) = work {
             m.number(field::WORK_DIR_FD, work.as_raw_fd().into());
@@ -129,20 +138,27 @@ impl Options {
         }
     }
 
-    /// The first line of criu's log that says what went wrong, and where the rest is.
+    /// The lines of criu's log that say what went wrong, and where the rest is.
     fn explained(&self, log: &str, error: Error) -> Error {
         let file = self.work.as_ref().unwrap_or(&self.images).join(log);
         let text = fd::read_file(&file).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        // One that is no error: it does not stop there.
-        let line =
-            text.lines().rfind(|l| l.contains("Error") && !l.contains("rlimit") && !l.contains("FAILED"));
-        match line {
-            Some(line) => Error::refused(format!("{error}: {} (more in {})", line.trim(), file.display())),
-            None => error,
+        // Those that are no errors: it does not stop there.
+        let told = |l: &&str| l.contains("Error") && !l.contains(NO_MATTER) && !l.contains("FAILED");
+        let mut lines: Vec<&str> = text.lines().rev().filter(told).take(2).map(str::trim).collect();
+        lines.reverse();
+        if lines.is_empty() {
+            return error;
         }
+        // What it answers is one of these lines, or less.
+        let text = error.to_string();
+        let head = if text.starts_with("criu failed") { "criu failed" } else { &text };
+        Error::refused(format!("{head}: {} (more in {})", lines.join("; "), file.display()))
     }
 }
+
+/// What criu calls an error where its own limit of open files stays as it is.
+const NO_MATTER: &str = "Can't setup RLIMIT_NOFILE";
 
 impl CgroupMode {
     /// criu's number.

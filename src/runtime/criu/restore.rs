@@ -30,7 +30,7 @@ pub struct Restore {
     pub lsm_mount_context: Option<String>,
 }
 
-const LOG: &str = "restore.log";
+pub(super) const LOG: &str = "restore.log";
 
 /// A container that runs again.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub fn restore(making: &Making<'_>, wish: &Restore) -> Result<Restored, Error> {
     let shares = bundle.spec.linux().as_ref().and_then(|l| l.intel_rdt().as_ref());
     // criu and what it makes have the groups of their parent.
     let groups = Groups::joined(rdt::check(shares)?, shares, making.id, process::pid())?;
-    let mut worker = Worker::start(&extra)?;
+    let mut worker = Worker::start(&extra, wish.options.path.as_deref())?;
     if let Some(cgroup) = &cgroup {
         enter(cgroup, &worker, &mut options)?;
     }
@@ -153,7 +153,7 @@ impl Drop for BoundRoot {
 }
 
 /// Mount points that a start would make, but for those on a tmpfs, whose files are in the images.
-fn make_places(spec: &Spec, rootfs: &Path) -> Result<(), Error> {
+pub(super) fn make_places(spec: &Spec, rootfs: &Path) -> Result<(), Error> {
     let root = Root::open_host(rootfs)?;
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     let on_tmpfs = |m: &Mount| {
@@ -196,7 +196,7 @@ fn open_namespaces(spec: &Spec, options: &mut Message) -> Result<Vec<OwnedFd>, E
     Ok(out)
 }
 
-fn inherit(options: &mut Message, key: &str, number: i32) {
+pub(super) fn inherit(options: &mut Message, key: &str, number: i32) {
     let mut one = Message::default();
     one.bytes(1, key.as_bytes()).number(2, number.into());
     options.inside(field::INHERIT_FD, &one);
@@ -233,7 +233,7 @@ fn describe(
 }
 
 /// criu works in the container's cgroup, and so does all that it makes.
-fn enter(cgroup: &Cgroup, worker: &Worker, options: &mut Message) -> Result<(), Error> {
+pub(super) fn enter(cgroup: &Cgroup, worker: &Worker, options: &mut Message) -> Result<(), Error> {
     cgroup.attach(worker.pid())?;
     let text = fd::read_file(Path::new(&format!("/proc/{}/cgroup", worker.pid())))?;
     for line in String::from_utf8_lossy(&text).lines() {

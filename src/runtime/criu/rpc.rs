@@ -65,13 +65,13 @@ impl Message {
 }
 
 /// One field of a message that was read.
-enum Value<'a> {
+pub(super) enum Value<'a> {
     Number(u64),
     Bytes(&'a [u8]),
 }
 
 /// The fields of a message, as far as they can be read.
-fn fields(mut bytes: &[u8]) -> Vec<(u64, Value<'_>)> {
+pub(super) fn fields(mut bytes: &[u8]) -> Vec<(u64, Value<'_>)> {
     let mut out = Vec::new();
     while let Some((key, rest)) = varint(bytes) {
         let (value, rest) = match key & 7 {
@@ -169,12 +169,15 @@ pub(super) struct Worker {
 pub(super) const FIRST_EXTRA: i32 = 4;
 
 impl Worker {
-    /// Starts one; `extra` are its descriptors from [`FIRST_EXTRA`].
-    pub(super) fn start(extra: &[BorrowedFd<'_>]) -> Result<Self, Error> {
-        let program = find()?;
+    /// Starts one; `extra` are its descriptors from [`FIRST_EXTRA`], `path` its PATH if that is not ours.
+    pub(super) fn start(extra: &[BorrowedFd<'_>], path: Option<&str>) -> Result<Self, Error> {
+        let program = find(path)?;
         let (ours, theirs) = socket::pair(socket::Kind::SeqPacket)?;
         let argv = Strings::new(["criu", "swrk", "3"])?;
-        let env = Strings::environment()?;
+        let env = match path {
+            Some(path) => Strings::new([format!("PATH={path}")])?,
+            None => Strings::environment()?,
+        };
         let child = process::clone(&CloneArgs::default(), || {
             let first = FIRST_EXTRA + i32::try_from(extra.len()).unwrap_or(0);
             let placed = (|| {
@@ -254,16 +257,17 @@ impl Drop for Worker {
 
 fn failed(answer: &Answer) -> Error {
     let why = match (answer.message.is_empty(), answer.errno) {
-        (false, _) => answer.message.clone(),
-        (true, 0) => "it does not say why".to_owned(),
-        (true, errno) => std::io::Error::from_raw_os_error(errno).to_string(),
+        (false, _) if !answer.message.contains(super::NO_MATTER) => answer.message.trim().to_owned(),
+        (_, 0) => "it does not say why".to_owned(),
+        (_, errno) => std::io::Error::from_raw_os_error(errno).to_string(),
     };
     Error::refused(format!("criu failed: {why}"))
 }
 
-/// criu in the caller's PATH.
-fn find() -> Result<CString, Error> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+/// criu in this PATH, or in ours.
+fn find(path: Option<&str>) -> Result<CString, Error> {
+    let path = path.map(Into::into).or_else(|| std::env::var_os("PATH"));
+    let path = path.unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
     let found = std::env::split_paths(&path).map(|dir| dir.join("criu")).find(|p| p.is_file());
     let found = found.ok_or_else(|| Error::refused("criu is not installed: there is none in PATH"))?;
     Ok(fd::c_path(&found)?)

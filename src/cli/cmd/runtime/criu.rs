@@ -130,6 +130,8 @@ impl Common {
             },
             empty_network: self.empty_ns.contains(&Empty::Network),
             lazy_pages: self.lazy_pages,
+            tcp_close: false,
+            path: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 #[rustfmt::skip]
 pub(super) const TABLE: &[(&str, &str, &str)] = &[
     // What is not there.
+    ("container restore", "No such container: {}", "no such container or image: {0}"),
     ("rm", "No such container: {}", r#"no container with ID or name "{0}" found: no such container"#),
     ("top", "No such container: {}", r#"unable to look up requested container: no container with name or ID "{0}" found: no such container"#),
     ("stats", "No such container: {}", r#"unable to get list of containers: unable to look up container {0}: no container with name or ID "{0}" found: no such container"#),
@@ -69,6 +70,10 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", "subnet {} clashes with the route {}", "subnet {0} is already used on the host or by another config"),
     ("", "host port {}/{} is published twice, for container ports {} and {}", "conflicting port mappings for host port {0} (protocol {1})"),
     ("", "Duplicate mount point: {}", "{0}: duplicate mount destination"),
+
+    // Checkpoints.
+    ("container checkpoint", "container {} is {}, cannot checkpoint", r#""{1}" is not running, cannot checkpoint: container state improper"#),
+    ("container checkpoint", "writing the checkpoint: {}", "writing the checkpoint: {0}: failed: exit status 1"),
 
     // States that do not fit.
     ("", r#"cannot remove container "/{}": container is paused: unpause and stop the container before removing or force remove"#, "cannot remove container {0} as it is paused - running or paused containers cannot be removed without force: container state improper"),

@@ -1,0 +1,164 @@
+//! Containers that are checkpointed and restored by criu. Where criu is not there, or does not work with this kernel, a
+//! test says so and ends.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{Done, Sandbox, criu_path, eventually, wait_until};
+
+/// rcon with criu in its PATH.
+struct Criu {
+    sandbox: Sandbox,
+    path: String,
+}
+
+impl Criu {
+    fn new(name: &str) -> Option<Self> {
+        let path = criu_path()?;
+        Some(Self { sandbox: Sandbox::with_images(name, &["busybox"]), path })
+    }
+
+    fn rcon(&self, words: &[&str]) -> Done {
+        let mut command = self.sandbox.command();
+        command.args(words).env("PATH", &self.path);
+        self.sandbox.finish(command)
+    }
+
+    fn state(&self, name: &str) -> Value {
+        let text = self.rcon(&["inspect", "-f", "{{json .State}}", name]);
+        serde_json::from_str(text.ok()).expect("a state")
+    }
+
+    /// How far a container of [`COUNT`] is.
+    fn count(&self, name: &str) -> u32 {
+        self.rcon(&["exec", name, "cat", "/tmp/count"]).stdout.trim().parse().unwrap_or(0)
+    }
+
+    /// The same when it is some way on.
+    fn beyond(&self, name: &str, number: u32) -> u32 {
+        wait_until(|| Some(self.count(name)).filter(|n| *n > number))
+    }
+}
+
+/// Counts in memory, and tells how far it is.
+const COUNT: &str = "i=0; while :; do i=$((i+1)); echo $i >/tmp/count; sleep 0.05; done";
+
+#[test]
+fn a_container_goes_on_where_it_was_with_its_address() {
+    let Some(c) = Criu::new("ckpt-on") else { return };
+    c.rcon(&["network", "create", "net"]).ok();
+    let run = ["run", "-d", "--name", "on", "--network", "net", "-p", "18080:80", "--hostname", "h"];
+    c.rcon(&[&run[..], &["-v", "vol:/data", "--shm-size", "1m", "busybox", "sh", "-c", COUNT]].concat()).ok();
+    c.rcon(&["exec", "on", "sh", "-c", "echo shared >/dev/shm/x; echo kept >/data/y"]).ok();
+    c.beyond("on", 3);
+    let where_it_is = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.MacAddress}}{{end}}";
+    let before = c.rcon(&["inspect", "-f", where_it_is, "on"]).ok().to_owned();
+    assert_eq!(c.state("on")["Checkpointed"], false);
+    // A copy first, while it runs on.
+    assert_eq!(c.rcon(&["container", "checkpoint", "--leave-running", "on"]).ok(), "on");
+    let last = c.count("on");
+    let last = c.beyond("on", last);
+    c.rcon(&["container", "checkpoint", "--keep", "on"]).ok();
+    let state = c.state("on");
+    assert_eq!((&state["Status"], &state["ExitCode"]), (&"exited".into(), &0.into()), "{state}");
+    assert_eq!((&state["Checkpointed"], &state["Restored"]), (&true.into(), &false.into()));
+    assert!(state["CheckpointPath"].as_str().is_some_and(|p| p.ends_with("userdata/checkpoint")), "{state}");
+    assert!(state["CheckpointLog"].as_str().is_some_and(|p| p.ends_with("userdata/dump.log")), "{state}");
+    let errors = c.rcon(&["container", "checkpoint", "on"]);
+    assert!(errors.fails(1).contains("is exited, cannot checkpoint"), "{errors:?}");
+    assert_eq!(c.rcon(&["container", "restore", "on"]).ok(), "on");
+    let now = c.beyond("on", last);
+    assert!(now < last + 1000, "it has not begun anew");
+    assert_eq!(c.rcon(&["inspect", "-f", where_it_is, "on"]).ok(), before);
+    assert_eq!(
+        c.rcon(&["exec", "on", "cat", "/dev/shm/x", "/data/y", "/etc/hostname"]).ok(),
+        "shared\nkept\nh"
+    );
+    assert_eq!(c.rcon(&["port", "on"]).ok().lines().next(), Some("80/tcp -> 0.0.0.0:18080"));
+    let state = c.state("on");
+    assert_eq!((&state["Checkpointed"], &state["Restored"]), (&false.into(), &true.into()), "{state}");
+    assert_eq!(state["CheckpointPath"], "", "without --keep it is gone: {state}");
+    let told = c.rcon(&["events", "--since", "10m", "--until", "0s", "--format", "{{.Action}}"]);
+    let told: Vec<&str> =
+        told.ok().lines().filter(|l| ["checkpoint", "restore", "start"].contains(l)).collect();
+    assert_eq!(told, ["start", "checkpoint", "checkpoint", "restore"]);
+    // A plain start knows nothing of it any more.
+    c.rcon(&["stop", "-t", "0", "on"]).ok();
+    c.rcon(&["start", "on"]).ok();
+    assert_eq!(c.state("on")["Restored"], false);
+    let none = c.rcon(&["container", "restore", "on"]);
+    assert!(none.fails(1).contains("is running or paused, cannot restore"), "{none:?}");
+    c.rcon(&["rm", "-f", "on"]).ok();
+    c.rcon(&["volume", "rm", "vol"]).ok();
+}
+
+/// `attach` as a user calls it.
+fn on_a_terminal(like: &Command, name: &str) -> Command {
+    let mut command = Command::new("script");
+    command.args(["-qec", &format!("{} attach {name}", like.get_program().display()), "/dev/null"]);
+    for (key, value) in like.get_envs() {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
+    }
+    command
+}
+
+#[test]
+fn streams_and_terminals_go_on_too() {
+    let Some(c) = Criu::new("ckpt-io") else { return };
+    let script = "echo ready; read x; echo got $x; sleep 1000";
+    for (name, flags) in [("pipe", "-i"), ("term", "-it")] {
+        c.rcon(&["run", "-d", flags, "--network", "none", "--name", name, "busybox", "sh", "-c", script])
+            .ok();
+        eventually("it reads", || c.rcon(&["logs", name]).stdout.contains("ready"));
+        c.rcon(&["container", "checkpoint", name]).ok();
+        c.rcon(&["container", "restore", name]).ok();
+        let attach = c.sandbox.command();
+        let mut command = if name == "term" { on_a_terminal(&attach, name) } else { attach };
+        if name == "pipe" {
+            command.args(["attach", name]);
+        }
+        let mut attached = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it starts");
+        attached.stdin.as_mut().expect("a pipe").write_all(b"word\n").expect("it reads");
+        eventually("it has read", || c.rcon(&["logs", name]).stdout.contains("got word"));
+        // Its monitor is its parent again: it ends with it.
+        c.rcon(&["kill", name]).ok();
+        assert_eq!(c.state(name)["ExitCode"], 137);
+        attached.wait().expect("it ends with its container");
+        c.rcon(&["rm", name]).ok();
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_runs_on() {
+    let Some(c) = Criu::new("ckpt-no") else { return };
+    c.rcon(&["run", "-d", "--rm", "--network", "none", "--name", "rm", "busybox", "sleep", "1000"]).ok();
+    let refused = c.rcon(&["container", "checkpoint", "rm"]);
+    assert!(refused.fails(1).contains("started with '--rm' unless '--export' is used"), "{refused:?}");
+    c.rcon(&["run", "-d", "--init", "--network", "none", "--name", "init", "busybox", "sleep", "1000"]).ok();
+    let refused = c.rcon(&["container", "checkpoint", "init"]);
+    assert!(refused.fails(1).contains("(--init)"), "{refused:?}");
+    c.rcon(&["run", "-d", "--network", "none", "--name", "x", "busybox", "sleep", "1000"]).ok();
+    c.rcon(&["exec", "-d", "x", "sleep", "1000"]).ok();
+    let refused = c.rcon(&["container", "checkpoint", "x"]);
+    assert!(refused.fails(1).contains("exec"), "{refused:?}");
+    // criu itself refuses: the address of a connection is not ours to keep without being told so.
+    let listen = "nc -l -p 80 & sleep 0.3; nc 127.0.0.1 80 & wait";
+    c.rcon(&["run", "-d", "-i", "--network", "none", "--name", "tcp", "busybox", "sh", "-c", listen]).ok();
+    let connected = || c.rcon(&["exec", "tcp", "cat", "/proc/net/tcp"]).stdout.contains(" 01 ");
+    eventually("they are connected", connected);
+    let refused = c.rcon(&["container", "checkpoint", "tcp"]);
+    assert!(refused.fails(1).contains("dump.log"), "{refused:?}");
+    for name in ["rm", "init", "x", "tcp"] {
+        assert_eq!(c.state(name)["Status"], "running", "{name}");
+    }
+    c.rcon(&["stop", "-t", "0", "init"]).ok();
+    let none = c.rcon(&["container", "restore", "init"]);
+    assert!(none.fails(1).contains("a complete checkpoint for this container cannot be found"), "{none:?}");
+    assert!(c.rcon(&["container", "restore", "nobody"]).fails(1).contains("nobody"));
+    c.rcon(&["rm", "-f", "-t", "0", "rm", "init", "x", "tcp"]).ok();
+}
