@@ -147,8 +147,8 @@ fn what_cannot_be_is_refused_and_runs_on() {
     let refused = c.rcon(&["container", "checkpoint", "x"]);
     assert!(refused.fails(1).contains("exec"), "{refused:?}");
     // criu itself refuses: the address of a connection is not ours to keep without being told so.
-    let listen = "nc -l -p 80 & sleep 0.3; nc 127.0.0.1 80 & wait";
-    c.rcon(&["run", "-d", "-i", "--network", "none", "--name", "tcp", "busybox", "sh", "-c", listen]).ok();
+    let listen = "sleep 1000 | nc -l -p 80 & sleep 0.3; sleep 1000 | nc 127.0.0.1 80";
+    c.rcon(&["run", "-d", "--network", "none", "--name", "tcp", "busybox", "sh", "-c", listen]).ok();
     let connected = || c.rcon(&["exec", "tcp", "cat", "/proc/net/tcp"]).stdout.contains(" 01 ");
     eventually("they are connected", connected);
     let refused = c.rcon(&["container", "checkpoint", "tcp"]);
