@@ -1,11 +1,12 @@
 //! What is remembered of a container's checkpoint and of its restore, beside criu's files: when, where the logs are,
 //! which addresses it had. A file of the container's folder, so that it goes with it; a plain start forgets it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::error::{Error, Result};
+use super::pull::Staging;
 use super::{Paths, file};
 use crate::model::container::AttachmentState;
 use crate::model::id::ContainerId;
@@ -38,6 +39,34 @@ fn place(paths: &Paths, id: &ContainerId) -> PathBuf {
 /// The file is there and cannot be read.
 pub fn read(paths: &Paths, id: &ContainerId) -> Result<Checkpoint> {
     Ok(file::read_json(&place(paths, id))?.unwrap_or_default())
+}
+
+/// The unpacked archive of a checkpoint before it is a container's; deleted when dropped.
+#[derive(Debug)]
+pub struct Staged(Staging);
+
+/// An empty one.
+///
+/// # Errors
+/// The file system refuses.
+pub fn stage(paths: &Paths) -> Result<Staged> {
+    Staging::new(paths, "checkpoint").map(Staged)
+}
+
+impl Staged {
+    /// Its folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Moves it to where it is to stay.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn settle(self, to: &Path) -> Result<()> {
+        self.0.settle(to)
+    }
 }
 
 /// Remembers it.

@@ -162,3 +162,58 @@ fn what_cannot_be_is_refused_and_runs_on() {
     assert!(c.rcon(&["container", "restore", "nobody"]).fails(1).contains("nobody"));
     c.rcon(&["rm", "-f", "-t", "0", "rm", "init", "x", "tcp"]).ok();
 }
+
+#[test]
+fn an_archive_becomes_a_container_on_another_root() {
+    let Some(c) = Criu::new("ckpt-export") else { return };
+    let archive = c.sandbox.dir().join("a.tar.zst").display().to_string();
+    let run = ["run", "-d", "--rm", "--name", "go", "-v", "data:/data", "-v", "/anon", "-p", "18081:80"];
+    c.rcon(&[&run[..], &["busybox", "sh", "-c", COUNT]].concat()).ok();
+    c.rcon(&["exec", "go", "sh", "-c", "echo d >/data/f; echo a >/anon/f; echo n >/new; rm /etc/group"]).ok();
+    let last = c.beyond("go", 3);
+    let refused = c.rcon(&["container", "checkpoint", "-e", &archive, "-c", "lz4", "go"]);
+    assert!(refused.stderr.contains("Please select one from: gzip, none, zstd"), "{refused:?}");
+    c.rcon(&["container", "checkpoint", "-e", &archive, "go"]).ok();
+    assert_eq!(c.rcon(&["ps", "-aq"]).ok(), "", "with --rm it is gone");
+    let taken = c.rcon(&["container", "restore", "-i", &archive]);
+    assert!(taken.fails(1).contains("volume with name data already exists"), "{taken:?}");
+    assert_eq!(c.rcon(&["ps", "-aq"]).ok(), "", "nothing is left of the attempt");
+    assert_eq!(c.rcon(&["volume", "ls", "-q"]).ok(), "data");
+    // Another machine: another root, with the image.
+    let place = |name: &str| c.sandbox.dir().join(name).display().to_string();
+    let (root, runroot) = (place("root2"), place("run2"));
+    let there = |words: &[&str]| c.rcon(&[&["--root", &root, "--runroot", &runroot], words].concat());
+    there(&["pull", "-q", "busybox"]).ok();
+    // Its subnet is that of the first root here.
+    let refused = there(&["container", "restore", "-i", &archive]);
+    assert!(refused.fails(1).contains("--ignore-static-ip"), "{refused:?}");
+    assert_eq!(there(&["volume", "ls", "-q"]).ok(), "", "nothing is left of the attempt");
+    let id = there(&["container", "restore", "--ignore-static-ip", "-i", &archive]).ok().to_owned();
+    assert_eq!(there(&["ps", "-q", "--no-trunc"]).ok(), id);
+    let count = || there(&["exec", "go", "cat", "/tmp/count"]).stdout.trim().parse().unwrap_or(0);
+    let now = wait_until(|| Some(count()).filter(|n| *n > last));
+    assert!(now < last + 1000, "it has not begun anew");
+    assert_eq!(there(&["exec", "go", "cat", "/data/f", "/anon/f", "/new"]).ok(), "d\na\nn");
+    there(&["exec", "go", "ls", "/etc/group"]).fails(1);
+    // Once more beside it, with another name and port.
+    let again = ["container", "restore", "-i", &archive, "-n", "go2", "-p", "18082:80", "--ignore-volumes"];
+    there(&again).ok();
+    assert_eq!(there(&["port", "go2"]).ok().lines().next(), Some("80/tcp -> 0.0.0.0:18082"));
+    let none = there(&["container", "restore", "-i", &archive]);
+    assert!(none.fails(1).contains("exists already"), "{none:?}");
+    there(&["rm", "-f", "-t", "0", "go", "go2"]).ok();
+    assert_eq!(there(&["ps", "-aq"]).ok(), "");
+    // Without the changes of the root file system and of volumes.
+    let bare =
+        ["container", "restore", "--ignore-static-ip", "-i", &archive, "--ignore-rootfs", "--ignore-volumes"];
+    there(&bare).ok();
+    there(&["exec", "go", "ls", "/etc/group"]).ok();
+    there(&["rm", "-f", "-t", "0", "go"]).ok();
+    there(&["volume", "rm", "data"]).ok();
+    c.rcon(&["volume", "rm", "data"]).ok();
+    // What is no archive of ours.
+    let other = place("x.tar");
+    std::fs::write(&other, vec![0; 1024]).expect("x.tar");
+    let refused = c.rcon(&["container", "restore", "-i", &other]);
+    assert!(refused.fails(1).contains("no checkpoint that rcon exported"), "{refused:?}");
+}

@@ -1,5 +1,6 @@
 //! `rcon container checkpoint` and `rcon container restore`, podman's.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::{Map, Value, json};
@@ -8,11 +9,13 @@ use super::each::Each;
 use crate::cli::Ctx;
 use crate::cli::args::select::{SelectArgs, selection};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::Outcome;
+use crate::cli::exit::{Failure, Outcome};
 use crate::cli::ui::Ui;
+use crate::cli::ui::progress::PullProgress;
 use crate::engine::Done;
 use crate::engine::checkpoint::restore::RestoreOptions;
-use crate::engine::checkpoint::{self as engine, CheckpointOptions, Report};
+use crate::engine::checkpoint::{self as engine, CheckpointOptions, Export, ImportOptions, Report};
+use crate::model::network::PortRequest;
 
 /// Flags of `container checkpoint`.
 #[derive(clap::Args)]
@@ -41,6 +44,18 @@ struct CheckpointArgs {
     /// Do not write again what was written ahead
     #[arg(long)]
     with_previous: bool,
+    /// Write an archive too, of which another machine can make the container
+    #[arg(short, long, value_name = "FILE")]
+    export: Option<PathBuf>,
+    /// Pack the archive: none, gzip, zstd (default)
+    #[arg(short, long, value_name = "ALGORITHM")]
+    compress: Option<String>,
+    /// Leave the changes of the root file system out of the archive
+    #[arg(long)]
+    ignore_rootfs: bool,
+    /// Leave the content of volumes out of the archive
+    #[arg(long)]
+    ignore_volumes: bool,
     /// Print what criu counted, as JSON
     #[arg(long)]
     print_stats: bool,
@@ -76,6 +91,27 @@ struct RestoreArgs {
     /// Take a new MAC address
     #[arg(long)]
     ignore_static_mac: bool,
+    /// Make the container of the archive of a checkpoint
+    #[arg(short, long, value_name = "FILE")]
+    import: Option<PathBuf>,
+    /// The archive of its pre-checkpoint
+    #[arg(long, value_name = "FILE")]
+    import_previous: Option<PathBuf>,
+    /// With --import: another name, and another id
+    #[arg(short, long, value_name = "NAME")]
+    name: Option<String>,
+    /// With --import: publish these ports instead
+    #[arg(short, long, value_name = "[[IP:]PORT:]PORT[/PROTOCOL]")]
+    publish: Vec<PortRequest>,
+    /// With --import: without the changes of the root file system
+    #[arg(long)]
+    ignore_rootfs: bool,
+    /// With --import: without the content of volumes
+    #[arg(long)]
+    ignore_volumes: bool,
+    /// Restore it into a pod
+    #[arg(long, value_name = "POD", hide = true)]
+    pod: Option<String>,
     /// Print what criu counted, as JSON
     #[arg(long)]
     print_stats: bool,
@@ -101,10 +137,37 @@ pub(super) const RESTORE: Def = def!(
     "Run containers again from their checkpoints"
 );
 
-fn checkpoint(args: CheckpointArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+/// What goes into an archive; flags about it make no sense without one.
+fn export(args: &CheckpointArgs) -> Result<Option<(PathBuf, Export)>, Failure> {
+    let compression = args.compress.as_deref().map(str::parse).transpose()?;
+    if args.pre_checkpoint && args.leave_running {
+        return Err(Failure::usage("--leave-running cannot be used with --pre-checkpoint"));
+    }
+    let Some(file) = args.export.clone() else {
+        let flags = [
+            (compression.is_some(), "compress"),
+            (args.ignore_rootfs, "ignore-rootfs"),
+            (args.ignore_volumes, "ignore-volumes"),
+        ];
+        return match flags.into_iter().find(|(given, _)| *given) {
+            Some((_, flag)) => Err(Failure::usage(format!("--{flag} can only be used with --export"))),
+            None => Ok(None),
+        };
+    };
+    let export = Export {
+        compression: compression.unwrap_or_default(),
+        ignore_rootfs: args.ignore_rootfs,
+        ignore_volumes: args.ignore_volumes,
+    };
+    Ok(Some((file, export)))
+}
+
+fn checkpoint(mut args: CheckpointArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let export = export(&args)?;
     let choice = SelectArgs { all: args.all, latest: args.latest, ..SelectArgs::default() };
-    let which = selection(args.containers, choice, false, "container checkpoint")?;
+    let which = selection(std::mem::take(&mut args.containers), choice, false, "container checkpoint")?;
     let options = CheckpointOptions {
+        export,
         keep: args.keep,
         leave_running: args.leave_running,
         tcp_established: args.tcp_established,
@@ -118,8 +181,9 @@ fn checkpoint(args: CheckpointArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
 }
 
 fn restore(args: RestoreArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
-    let choice = SelectArgs { all: args.all, latest: args.latest, ..SelectArgs::default() };
-    let which = selection(args.containers, choice, false, "container restore")?;
+    if let Some(pod) = args.pod {
+        return Err(Failure::usage(format!("--pod {pod} is not supported: pods are not there yet")));
+    }
     let options = RestoreOptions {
         keep: args.keep,
         tcp_established: args.tcp_established,
@@ -128,9 +192,48 @@ fn restore(args: RestoreArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         ignore_static_ip: args.ignore_static_ip,
         ignore_static_mac: args.ignore_static_mac,
     };
+    let import = ImportOptions {
+        name: args.name,
+        publish: args.publish,
+        ignore_rootfs: args.ignore_rootfs,
+        ignore_volumes: args.ignore_volumes,
+        previous: args.import_previous,
+    };
+    if import.name.is_some() && options.tcp_established {
+        return Err(Failure::usage("--tcp-established cannot be used with --name"));
+    }
+    if let Some(file) = &args.import {
+        if args.all || args.latest || !args.containers.is_empty() {
+            return Err(Failure::usage("--import takes no containers: one is made of the archive"));
+        }
+        let mut told = Told::new(ui, "restore", args.print_stats);
+        let progress = PullProgress::new(false).speaking(ctx.manner);
+        let done = engine::import(ctx.engine()?, file, &import, &options, &progress);
+        progress.finish();
+        let report = done?;
+        told.take(Done { given: report.id.to_string(), result: Ok(report) });
+        return told.end();
+    }
+    only_with_import(&import)?;
+    let choice = SelectArgs { all: args.all, latest: args.latest, ..SelectArgs::default() };
+    let which = selection(args.containers, choice, false, "container restore")?;
     let mut told = Told::new(ui, "restore", args.print_stats);
     engine::restore::restore(ctx.engine()?, &which, &options, &mut |done| told.take(done))?;
     told.end()
+}
+
+fn only_with_import(import: &ImportOptions) -> Result<(), Failure> {
+    let flags = [
+        (import.name.is_some(), "name"),
+        (!import.publish.is_empty(), "publish"),
+        (import.ignore_rootfs, "ignore-rootfs"),
+        (import.ignore_volumes, "ignore-volumes"),
+        (import.previous.is_some(), "import-previous"),
+    ];
+    match flags.into_iter().find(|(given, _)| *given) {
+        Some((_, flag)) => Err(Failure::usage(format!("--{flag} can only be used with --import"))),
+        None => Ok(()),
+    }
 }
 
 /// Prints what was named, or with `--print-stats` one document at the end.

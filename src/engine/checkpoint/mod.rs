@@ -4,6 +4,8 @@
 //!
 //! What is in the folder `userdata` is named as podman names it.
 
+pub mod archive;
+pub mod import;
 pub mod restore;
 
 use std::path::{Path, PathBuf};
@@ -11,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::error::{Error, Kind};
-use super::journal;
 use super::select::{Done, Selection, targets};
 use super::view::Container;
+use super::{journal, rm};
 use crate::model::container::Phase;
 use crate::model::id::ContainerId;
 use crate::monitor::client;
@@ -22,6 +24,8 @@ use crate::runtime::criu::stats;
 use crate::storage::{Store, checkpoints, tree};
 
 pub use crate::runtime::criu::stats::Statistics;
+pub use archive::{Compression, Export};
+pub use import::{ImportOptions, import};
 
 /// How to checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,6 +42,8 @@ pub struct CheckpointOptions {
     pub pre: bool,
     /// `--with-previous`: what was written ahead is not written again.
     pub with_previous: bool,
+    /// `--export`: an archive of it, and what goes into that.
+    pub export: Option<(PathBuf, Export)>,
 }
 
 /// A checkpoint that was written, or a container that was restored.
@@ -79,7 +85,7 @@ fn allowed() -> Result<(), Error> {
 
 fn one(
     ctx: &Context,
-    _store: &Store,
+    store: &Store,
     container: &Container,
     options: &CheckpointOptions,
 ) -> Result<Report, Error> {
@@ -89,10 +95,15 @@ fn one(
         let text = format!("container {id} is {}, cannot checkpoint", container.phase.status());
         return Err(Error::new(Kind::State, text));
     }
-    if container.row.auto_remove && !options.leave_running && !options.pre {
+    let ends = !options.leave_running && !options.pre;
+    if container.row.auto_remove && ends && options.export.is_none() {
         let text =
             "cannot checkpoint containers that have been started with '--rm' unless '--export' is used";
         return Err(Error::new(Kind::Invalid, text));
+    }
+    let spec = container.spec(store)?;
+    if options.export.is_some() {
+        archive::check(&spec)?;
     }
     let (work, images) = (paths.userdata(id), paths.checkpoint(id));
     let ahead = paths.pre_checkpoint(id);
@@ -111,13 +122,20 @@ fn one(
         leave_running: options.leave_running,
         tcp_established: options.tcp_established,
         file_locks: options.file_locks,
-        keep_record: false,
+        keep_record: true,
     };
     let begun = Instant::now();
     client::checkpoint(paths, id, wish)?;
     let took = begun.elapsed();
     journal::container(ctx, "checkpoint", &container.row, &[]);
     let statistics = stats::read(&work.join(stats::DUMP));
+    if let Some((file, export)) = &options.export {
+        archive::write_file(ctx, store, &spec, (export, options.pre), file)?;
+    }
+    if container.row.auto_remove && ends {
+        rm::remove_record(ctx, store, &container.row, true)?;
+        return Ok(Report { id: id.clone(), took, statistics });
+    }
     if !options.keep && !options.pre {
         clean(&work, &["dump.log", stats::DUMP]);
         let mut kept = checkpoints::read(paths, id)?;

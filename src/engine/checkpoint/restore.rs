@@ -55,7 +55,7 @@ pub fn restore(
 /// File of criu without which there is no checkpoint.
 const INVENTORY: &str = "inventory.img";
 
-fn one(
+pub(super) fn one(
     ctx: &Context,
     store: &Store,
     container: &Container,

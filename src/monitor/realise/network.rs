@@ -46,7 +46,11 @@ impl Start<'_> {
                     IpAddr::V4(_) => attachment.ip.map(IpAddr::V4),
                     IpAddr::V6(_) => attachment.ip6.map(IpAddr::V6),
                 };
-                let ip = self.lease_one(&network, subnet, fixed, attachment)?;
+                let ip = self.lease_one(&network, subnet, fixed, attachment);
+                let ip = ip.map_err(|failure| match &self.handoff.restore {
+                    Some(_) => failure.hint("restore it with any address that is free: --ignore-static-ip"),
+                    None => failure,
+                })?;
                 self.world.addresses.push((network.name.clone(), ip));
             }
         }
