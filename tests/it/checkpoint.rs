@@ -217,3 +217,42 @@ fn an_archive_becomes_a_container_on_another_root() {
     let refused = c.rcon(&["container", "restore", "-i", &other]);
     assert!(refused.fails(1).contains("no checkpoint that rcon exported"), "{refused:?}");
 }
+
+#[test]
+fn checkpoints_have_names_as_docker_s() {
+    let Some(c) = Criu::new("ckpt-named") else { return };
+    c.rcon(&["run", "-d", "--name", "c", "--network", "none", "busybox", "sh", "-c", COUNT]).ok();
+    let first = c.beyond("c", 3);
+    let create = |words: &[&str]| c.rcon(&[&["checkpoint", "create"], words].concat());
+    assert_eq!(create(&["--leave-running", "c", "one"]).ok(), "one");
+    let taken = create(&["c", "one"]);
+    assert!(taken.fails(1).contains("checkpoint with name one already exists"), "{taken:?}");
+    c.beyond("c", first + 20);
+    let elsewhere = c.sandbox.dir().join("elsewhere").display().to_string();
+    create(&["--checkpoint-dir", &elsewhere, "c", "two"]).ok();
+    assert_eq!(c.state("c")["Status"], "exited");
+    assert_eq!(c.rcon(&["checkpoint", "ls", "c"]).ok(), "CHECKPOINT NAME\none");
+    assert_eq!(
+        c.rcon(&["checkpoint", "ls", "--checkpoint-dir", &elsewhere, "c"]).ok(),
+        "CHECKPOINT NAME\ntwo"
+    );
+    let none = c.rcon(&["start", "--checkpoint", "two", "c"]);
+    assert!(none.fails(1).contains("checkpoint two does not exist for container c"), "{none:?}");
+    // As often as one likes, each time from where it was.
+    for _ in 0..2 {
+        assert_eq!(c.rcon(&["start", "--checkpoint", "one", "c"]).ok(), "c");
+        let now = c.beyond("c", first);
+        assert!(now < first + 20, "{now} of {first}");
+        c.rcon(&["kill", "c"]).ok();
+    }
+    c.rcon(&["start", "--checkpoint", "two", "--checkpoint-dir", &elsewhere, "c"]).ok();
+    c.beyond("c", first + 20);
+    let runs = c.rcon(&["start", "--checkpoint", "one", "c"]);
+    assert!(runs.fails(1).contains("it is running"), "{runs:?}");
+    c.rcon(&["checkpoint", "rm", "c", "one"]).ok();
+    c.rcon(&["checkpoint", "rm", "c", "one"]).fails(1);
+    assert_eq!(c.rcon(&["checkpoint", "ls", "c"]).ok(), "CHECKPOINT NAME");
+    let told = c.rcon(&["events", "--since", "10m", "--until", "0s", "--format", "{{.Action}}"]);
+    assert!(!told.ok().contains("restore"), "to docker it is a start: {told:?}");
+    c.rcon(&["rm", "-f", "c"]).ok();
+}

@@ -3,6 +3,7 @@
 mod archive;
 mod attach;
 mod checkpoint;
+mod checkpoint_named;
 mod commit;
 mod completion;
 mod container;
@@ -88,6 +89,9 @@ pub static ALL: &[&Def] = &[
     &container::INIT,
     &checkpoint::CHECKPOINT,
     &checkpoint::RESTORE,
+    &checkpoint_named::CREATE,
+    &checkpoint_named::LS,
+    &checkpoint_named::RM,
     &container::MOUNT,
     &container::UNMOUNT,
     &container::HEALTH,

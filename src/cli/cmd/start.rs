@@ -1,10 +1,12 @@
 //! `rcon start`.
 
+use std::path::PathBuf;
+
 use super::each::Each;
 use crate::cli::Ctx;
 use crate::cli::args::select::{SelectArgs, selection};
 use crate::cli::def::{Def, Section, def};
-use crate::cli::exit::{Failure, Manner, Outcome};
+use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::relay;
 use crate::cli::ui::Ui;
 use crate::engine::attach::AttachOptions;
@@ -31,6 +33,12 @@ struct StartArgs {
     /// Start the container created last
     #[arg(short, long)]
     latest: bool,
+    /// Start from this checkpoint (of checkpoint create)
+    #[arg(long, value_name = "NAME")]
+    checkpoint: Option<String>,
+    /// Folder of checkpoints, if not the container's own
+    #[arg(long, value_name = "DIR", requires = "checkpoint")]
+    checkpoint_dir: Option<PathBuf>,
     /// Start those that match
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
@@ -62,6 +70,19 @@ fn run(args: StartArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         size: relay::terminal_size(),
     };
     let choice = SelectArgs { all: args.all, latest: args.latest, filter: args.filter, cidfile: Vec::new() };
+    if let Some(checkpoint) = &args.checkpoint {
+        let [name] = args.containers.as_slice() else {
+            return Err(Failure::new("you cannot restore multiple containers at once"));
+        };
+        let which = (checkpoint.as_str(), args.checkpoint_dir.as_deref());
+        let attach = attached.then_some(&options);
+        let (_, streams) = crate::engine::checkpoint::named::start(ctx.engine()?, name, which, attach)?;
+        let Some(streams) = streams else {
+            ui.line(name);
+            return Ok(Exit::OK);
+        };
+        return relay::relay(streams, ui);
+    }
     if attached && !choice.latest {
         let [name] = args.containers.as_slice() else {
             return Err(Failure::new("you cannot start and attach multiple containers at once"));

@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod import;
+pub mod named;
 pub mod restore;
 
 use std::path::{Path, PathBuf};
@@ -89,12 +90,8 @@ fn one(
     container: &Container,
     options: &CheckpointOptions,
 ) -> Result<Report, Error> {
-    allowed()?;
     let (id, paths) = (container.id(), &ctx.paths);
-    if !matches!(container.phase, Phase::Running(_)) {
-        let text = format!("container {id} is {}, cannot checkpoint", container.phase.status());
-        return Err(Error::new(Kind::State, text));
-    }
+    runs(container)?;
     let ends = !options.leave_running && !options.pre;
     if container.row.auto_remove && ends && options.export.is_none() {
         let text =
@@ -112,22 +109,15 @@ fn one(
         return Err(Error::new(Kind::NotFound, text).hint("make one first: container checkpoint -P"));
     }
     let images = if options.pre { ahead } else { images };
-    empty(&work, &images)?;
     let wish = CheckpointWish {
-        images: images.clone(),
-        work: work.clone(),
-        path: ctx.config.search_path.clone(),
         parent: options.with_previous.then(|| PathBuf::from("../pre-checkpoint")),
         pre: options.pre,
         leave_running: options.leave_running,
         tcp_established: options.tcp_established,
         file_locks: options.file_locks,
-        keep_record: true,
+        ..CheckpointWish::default()
     };
-    let begun = Instant::now();
-    client::checkpoint(paths, id, wish)?;
-    let took = begun.elapsed();
-    journal::container(ctx, "checkpoint", &container.row, &[]);
+    let took = dump(ctx, container, &work, &images, wish)?;
     let statistics = stats::read(&work.join(stats::DUMP));
     if let Some((file, export)) = &options.export {
         archive::write_file(ctx, store, &spec, (export, options.pre), file)?;
@@ -143,6 +133,39 @@ fn one(
         checkpoints::write(paths, id, &kept)?;
     }
     Ok(Report { id: id.clone(), took, statistics })
+}
+
+fn runs(container: &Container) -> Result<(), Error> {
+    if matches!(container.phase, Phase::Running(_)) {
+        return Ok(());
+    }
+    let text = format!("container {} is {}, cannot checkpoint", container.id(), container.phase.status());
+    Err(Error::new(Kind::State, text))
+}
+
+/// Has the monitor write a checkpoint into an empty folder. Where the container was to end its end is recorded then, and the
+/// record is there. Returns how long it took.
+fn dump(
+    ctx: &Context,
+    container: &Container,
+    work: &Path,
+    images: &Path,
+    wish: CheckpointWish,
+) -> Result<Duration, Error> {
+    allowed()?;
+    runs(container)?;
+    empty(work, images)?;
+    let wish = CheckpointWish {
+        images: images.to_owned(),
+        work: work.to_owned(),
+        path: ctx.config.search_path.clone(),
+        keep_record: true,
+        ..wish
+    };
+    let begun = Instant::now();
+    client::checkpoint(&ctx.paths, container.id(), wish)?;
+    journal::container(ctx, "checkpoint", &container.row, &[]);
+    Ok(begun.elapsed())
 }
 
 /// The folder of the files of a checkpoint, and an empty one for its images.

@@ -44,6 +44,7 @@ pub fn restore(
     let fits = |c: &Container| {
         matches!(c.phase, Phase::Exited(_))
             && checkpoints::read(&ctx.paths, c.id()).is_ok_and(|kept| kept.written.is_some())
+            && ctx.paths.checkpoint(c.id()).join(INVENTORY).exists()
     };
     for target in targets(ctx, &store, which, fits)? {
         let result = target.found.and_then(|c| one(ctx, &store, &c, options));
@@ -53,7 +54,7 @@ pub fn restore(
 }
 
 /// File of criu without which there is no checkpoint.
-const INVENTORY: &str = "inventory.img";
+pub(super) const INVENTORY: &str = "inventory.img";
 
 pub(super) fn one(
     ctx: &Context,
