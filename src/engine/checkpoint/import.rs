@@ -213,7 +213,6 @@ fn volumes(
             anonymous,
             labels: volume.labels.clone(),
             options: volume.options.clone(),
-            needs_copy_up: false,
         };
         if let Err(e) = store.create_volume(&new) {
             return Err((made, e.into()));

@@ -9,7 +9,6 @@ use super::{files, find, is_reserved};
 use crate::model::id::check_name;
 use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
 use crate::net::ipam;
-use crate::storage::Store;
 
 /// What `network create` is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
