@@ -73,6 +73,9 @@ pub struct ContainerSpec {
     /// Kernel parameters.
     #[serde(default)]
     pub sysctls: Vec<(String, String)>,
+    /// Kernel parameters that nobody asked for and docker sets: `inspect` does not show them.
+    #[serde(default)]
+    pub unasked_sysctls: Vec<(String, String)>,
     /// Life.
     pub lifecycle: LifecycleSpec,
     /// Labels, image's and own.

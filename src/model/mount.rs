@@ -50,6 +50,9 @@ pub struct MountOptions {
     pub read_only: Option<bool>,
     /// `shared`, `rshared`, `slave`, `rslave`, `private`, `rprivate`, `unbindable`, `runbindable`.
     pub propagation: Option<String>,
+    /// Whether a read-only mount makes those below it read-only, too (`bind-recursive=readonly|writable`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only_below: Option<bool>,
     /// `bind` instead of `rbind` (`bind-nonrecursive`).
     pub non_recursive: bool,
     /// `nodev`/`dev`, `noexec`/`exec`, `nosuid`/`suid`, `noatime`, …: as mount(8) spells them.
@@ -106,6 +109,9 @@ pub struct MountSpec {
     pub target: String,
     /// Read-only.
     pub read_only: bool,
+    /// What is mounted below a read-only mount is read-only, too: docker's default, podman's not.
+    #[serde(default)]
+    pub read_only_below: bool,
     /// Recursive bind.
     pub recursive: bool,
     /// Propagation, `rprivate` by default.

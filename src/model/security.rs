@@ -30,6 +30,9 @@ pub struct SecurityOptions {
     pub proc_opts: Vec<String>,
     /// `--security-opt systempaths=unconfined`.
     pub systempaths_unconfined: bool,
+    /// `--security-opt writable-cgroups`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub writable_cgroups: bool,
 }
 
 /// Which seccomp policy.
@@ -65,6 +68,9 @@ pub struct SecuritySpec {
     pub masked_paths: Vec<String>,
     /// Paths read-only in the container.
     pub readonly_paths: Vec<String>,
+    /// The container's cgroups are writable in it.
+    #[serde(default)]
+    pub writable_cgroups: bool,
     /// Options of the proc mount (`hidepid=2`, `subset=pid`).
     #[serde(default)]
     pub proc_opts: Vec<String>,
@@ -105,9 +111,13 @@ impl SecurityOptions {
             ("no-new-privileges", None | Some("true")) => self.no_new_privileges = true,
             ("no-new-privileges", Some("false")) => self.no_new_privileges = false,
             ("no-new-privileges", Some(_)) => return Err(bad("want true or false")),
+            ("writable-cgroups", None | Some("true")) => self.writable_cgroups = true,
+            ("writable-cgroups", Some("false")) => self.writable_cgroups = false,
+            ("writable-cgroups", Some(_)) => return Err(bad("want true or false")),
             (_, None | Some("")) => {
                 return Err(bad("want KEY=VALUE with one of seccomp, apparmor, label, mask, unmask, \
-                                proc-opts, systempaths, no-new-privileges"));
+                                proc-opts, systempaths, no-new-privileges, \
+                                writable-cgroups"));
             }
             ("seccomp", Some("unconfined")) => self.seccomp = Some(SeccompChoice::Unconfined),
             ("seccomp", Some("builtin" | "default")) => self.seccomp = Some(SeccompChoice::Default),

@@ -187,7 +187,7 @@ fn linux(spec: &ContainerSpec, host: &HostFacts, facts: &ResolvedFacts) -> Resul
         .set_resources(Some(resources::with_devices(spec, facts)?))
         .set_cgroups_path(Some(PathBuf::from(&facts.cgroup)).filter(|_| !facts.cgroup.is_empty()))
         .set_devices(Some(facts.devices.iter().map(device).collect()))
-        .set_sysctl(Some(spec.sysctls.iter().cloned().collect()))
+        .set_sysctl(Some(spec.sysctls.iter().chain(&spec.unasked_sysctls).cloned().collect()))
         .set_masked_paths(Some(masked(&spec.security.masked_paths, host.cpus)))
         .set_readonly_paths(Some(spec.security.readonly_paths.clone()))
         .set_rootfs_propagation(mounts::root_propagation(spec))

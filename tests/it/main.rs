@@ -11,6 +11,7 @@ mod cli;
 mod confinement;
 mod crash;
 mod create_flags;
+mod docker_defaults;
 mod docker_suite;
 mod docker_ways;
 mod engine_attacks;

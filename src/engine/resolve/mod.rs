@@ -28,6 +28,7 @@ use crate::model::container::{ContainerSpec, RootQuota, RootSpec};
 use crate::model::create::CreateOptions;
 use crate::model::id::ContainerId;
 use crate::model::image::Image;
+use crate::model::namespace::NsMode;
 use crate::model::security::DeviceRequest;
 use crate::model::units::ByteSize;
 
@@ -95,11 +96,16 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
     let network = network::resolve(inputs, &image_config, &mut warnings)?;
     let (hostname, domainname) = namespaces::hostname(inputs, &namespaces, &network)?;
     let security = security::resolve(inputs, &mut warnings)?;
+    if security.writable_cgroups && namespaces.cgroup != NsMode::Private {
+        let why = "--security-opt writable-cgroups needs a cgroup namespace of the container's own";
+        return Err(invalid(why).hint("leave out --cgroupns, or say private"));
+    }
     let mut process = process::resolve(inputs, &image_config, &hostname, &mut warnings)?;
     let systemd = systemd::resolve(o.systemd.as_deref(), &mut process)?;
     let resources = limits::resolve(&o.resources, inputs, &mut warnings)?;
     let devices = devices(inputs)?;
     let sysctls = sysctl::resolve(inputs, &namespaces, &network)?;
+    let unasked_sysctls = sysctl::unasked(inputs, &namespaces, &network, &sysctls);
     let lifecycle = lifecycle::resolve(inputs, &image_config, systemd)?;
     let spec = ContainerSpec {
         version: ContainerSpec::VERSION,
@@ -137,6 +143,7 @@ pub fn resolve(inputs: &Inputs<'_>) -> Result<Resolved, Error> {
             .is_none_or(|c| c != "disabled"),
         security,
         sysctls,
+        unasked_sysctls,
         lifecycle,
         labels: labels(&image_config.labels, &o.labels),
         annotations: annotations(inputs)?,

@@ -55,7 +55,7 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Mounts
     let configured: Vec<MountRequest> = configured.collect::<Result<_, _>>()?;
     let mut taken: Vec<String> = Vec::new();
     for request in &o.mounts {
-        let target = target(request)?;
+        let target = target(request, inputs.config.podman)?;
         if request.kind != MountKind::Glob {
             if taken.contains(&target) {
                 return Err(invalid(format!("Duplicate mount point: {target}")));
@@ -73,7 +73,7 @@ pub(super) fn resolve(inputs: &Inputs<'_>, image: &ImageConfig) -> Result<Mounts
     }
     // An anonymous volume gives way to what another container has there, as the image's volumes do.
     for request in o.mounts.iter().filter(|r| is_anonymous(r)).chain(&configured) {
-        let target = target(request)?;
+        let target = target(request, inputs.config.podman)?;
         if !out.mounts.iter().any(|m| m.target == target) {
             one(inputs, request, target, &mut out)?;
         }
@@ -103,8 +103,11 @@ pub(super) fn clean(path: &str) -> String {
     format!("/{}", parts.join("/"))
 }
 
-fn target(request: &MountRequest) -> Result<String, Error> {
+fn target(request: &MountRequest, podman: bool) -> Result<String, Error> {
     let given = &request.target;
+    let alone = request.kind == MountKind::Volume && request.source.is_none();
+    let rooted = format!("/{given}");
+    let given = if alone && !podman { &rooted } else { given };
     if !given.starts_with('/') {
         return Err(invalid(format!("invalid mount path: '{given}' mount path must be absolute")));
     }
@@ -123,6 +126,10 @@ fn target(request: &MountRequest) -> Result<String, Error> {
 
 fn one(inputs: &Inputs<'_>, request: &MountRequest, target: String, out: &mut Mounts) -> Result<(), Error> {
     let mut spec = base(request, target);
+    if matches!(request.kind, MountKind::Bind | MountKind::Volume) {
+        spec.read_only_below =
+            spec.read_only && request.options.read_only_below.unwrap_or(!inputs.config.podman);
+    }
     match request.kind {
         MountKind::Bind => bind(inputs, request, spec, out)?,
         MountKind::Volume => volume(inputs, request, spec, out)?,
@@ -161,6 +168,7 @@ fn one(inputs: &Inputs<'_>, request: &MountRequest, target: String, out: &mut Mo
 fn base(request: &MountRequest, target: String) -> MountSpec {
     let MountOptions {
         read_only,
+        read_only_below: _,
         propagation,
         non_recursive,
         flags,
@@ -189,6 +197,7 @@ fn base(request: &MountRequest, target: String) -> MountSpec {
         source: String::new(),
         target,
         read_only: read_only.unwrap_or(false),
+        read_only_below: false,
         recursive: !non_recursive,
         propagation: propagation.clone().unwrap_or_else(|| "rprivate".to_owned()),
         flags: flags.clone(),
@@ -372,7 +381,10 @@ fn from(inputs: &Inputs<'_>, text: &str, own: usize, out: &mut Mounts) -> Result
         // What the owner may only read, a borrower may not write.
         let read_only = read_only.unwrap_or(false) || mount.read_only;
         // The volume stays its owner's: `rm -v` of the borrower leaves it alone, and its image fills nothing.
-        out.mounts.push(MountSpec { read_only, anonymous: false, copy_up: false, give: false, ..mount });
+        let read_only_below = mount.read_only_below || read_only && !inputs.config.podman;
+        let own =
+            MountSpec { read_only, read_only_below, anonymous: false, copy_up: false, give: false, ..mount };
+        out.mounts.push(own);
     }
     Ok(())
 }
@@ -399,7 +411,7 @@ fn image_volumes(inputs: &Inputs<'_>, image: &ImageConfig, out: &mut Mounts) -> 
                 ..MountOptions::default()
             },
         };
-        let target = target(&request)?;
+        let target = target(&request, inputs.config.podman)?;
         if out.mounts.iter().any(|m| m.target == target) {
             continue;
         }

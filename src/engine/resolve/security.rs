@@ -16,6 +16,7 @@ pub(super) fn resolve(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Result
         unmask,
         proc_opts,
         systempaths_unconfined,
+        writable_cgroups,
     } = &inputs.options.security;
     let privileged = inputs.options.process.privileged;
     let open = privileged || *systempaths_unconfined;
@@ -42,6 +43,7 @@ pub(super) fn resolve(inputs: &Inputs<'_>, warnings: &mut Vec<String>) -> Result
             mask_list(defaults::MASKED_PATHS, mask, unmask)
         },
         readonly_paths: if open { Vec::new() } else { mask_list(defaults::READONLY_PATHS, &[], unmask) },
+        writable_cgroups: *writable_cgroups,
         proc_opts: proc_opts.clone(),
         as_typed: as_typed(&inputs.options.security),
     })
@@ -177,6 +179,9 @@ fn as_typed(options: &SecurityOptions) -> Vec<String> {
     }
     if options.systempaths_unconfined {
         all.push("systempaths=unconfined".to_owned());
+    }
+    if options.writable_cgroups {
+        all.push("writable-cgroups=true".to_owned());
     }
     all
 }

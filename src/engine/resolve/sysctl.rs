@@ -2,7 +2,7 @@
 
 use super::{Inputs, invalid};
 use crate::engine::error::Error;
-use crate::model::namespace::{NamespaceSpec, NsMode};
+use crate::model::namespace::{NamespaceSpec, NsMode, UserNsMode};
 use crate::model::network::{NetworkModeSpec, NetworkSpec};
 
 const IPC: &[&str] = &[
@@ -52,4 +52,25 @@ pub(super) fn resolve(
         all.insert(key.clone(), value.clone());
     }
     Ok(all.into_iter().collect())
+}
+
+/// What docker sets in a network namespace of the container's own: who is not root there may listen at any port, and
+/// ping. podman sets what containers.conf says.
+pub(super) fn unasked(
+    inputs: &Inputs<'_>,
+    namespaces: &NamespaceSpec,
+    network: &NetworkSpec,
+    asked: &[(String, String)],
+) -> Vec<(String, String)> {
+    let own = matches!(network.mode, NetworkModeSpec::Bridge | NetworkModeSpec::None);
+    if inputs.config.podman || !own {
+        return Vec::new();
+    }
+    let mut all = vec![("net.ipv4.ip_unprivileged_port_start", "0")];
+    // In another user namespace not all of the groups exist.
+    if namespaces.user == UserNsMode::Host {
+        all.push(("net.ipv4.ping_group_range", "0 2147483647"));
+    }
+    let is_asked = |key: &str| asked.iter().any(|(k, _)| k.replace('/', ".") == key);
+    all.into_iter().filter(|(k, _)| !is_asked(k)).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
 }

@@ -94,9 +94,13 @@ fn set_option(mount: &mut MountRequest, field: &str, key: &str, value: Option<&s
             .map_err(|_| format!("unexpected key '{key}' in '{field}'"))?,
         "bind-nonrecursive" => options.non_recursive = on()?,
         "bind-recursive" => match value {
-            Some("enabled" | "writable") => options.non_recursive = false,
+            Some("enabled") => options.non_recursive = false,
             Some("disabled") => options.non_recursive = true,
-            _ => return Err(format!("invalid value for {key}: want enabled, disabled or writable")),
+            Some("writable") => options.read_only_below = Some(false),
+            Some("readonly") => options.read_only_below = Some(true),
+            _ => {
+                return Err(format!("invalid value for {key}: want enabled, disabled, writable or readonly"));
+            }
         },
         "consistency" => {}
         "relabel" => {
@@ -180,6 +184,14 @@ fn check(mount: &mut MountRequest, text: &str) -> Result<(), ParseError> {
         _ => {}
     }
     let o = &mount.options;
+    if o.read_only_below == Some(true) && o.read_only != Some(true) {
+        return bad("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction");
+    }
+    if o.read_only_below == Some(true) && o.propagation.as_deref() != Some("rprivate") {
+        return bad(
+            "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction",
+        );
+    }
     if mount.kind != MountKind::Volume
         && (o.volume_driver.is_some() || !o.volume_labels.is_empty() || !o.volume_opts.is_empty())
     {

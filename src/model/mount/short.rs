@@ -51,7 +51,9 @@ impl MountRequest {
             [source, target, options] => (Some(*source), *target, *options),
             _ => return Err(bad("want [SOURCE:]TARGET[:OPTIONS]")),
         };
-        check_target("volume specification", text, target)?;
+        // docker takes a relative one that stands alone from the root on, podman refuses it: who resolves it knows.
+        let rooted = if source.is_none() { format!("/{target}") } else { target.to_owned() };
+        check_target("volume specification", text, &rooted)?;
         let (kind, source) = match source {
             None => (MountKind::Volume, None),
             Some("") => return Err(bad("empty section between colons")),

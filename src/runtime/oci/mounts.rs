@@ -72,7 +72,8 @@ fn system(spec: &ContainerSpec, host: &HostFacts, facts: &ResolvedFacts) -> Vec<
     out.push(mount("/dev/pts", "devpts", "devpts", devpts(&spec.namespaces.user)));
     out.push(sys(spec));
     if host.cgroups != Layout::None {
-        let writable = spec.security.privileged || (spec.systemd && owns(&spec.namespaces.cgroup));
+        let writable = spec.security.privileged
+            || (spec.systemd || spec.security.writable_cgroups) && owns(&spec.namespaces.cgroup);
         let access = if writable { "rw" } else { "ro" };
         let options = words(&[access, "nosuid", "noexec", "nodev", "relatime"]);
         out.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", options));
@@ -191,6 +192,7 @@ fn user_mount(m: &MountSpec, facts: &ResolvedFacts) -> Result<oci::Mount, Error>
         source,
         target,
         read_only,
+        read_only_below,
         recursive,
         propagation,
         flags,
@@ -205,7 +207,11 @@ fn user_mount(m: &MountSpec, facts: &ResolvedFacts) -> Result<oci::Mount, Error>
     } = m;
     let prepared = facts.sources.iter().find(|(t, _)| t == target).map(|(_, s)| s.to_string_lossy());
     let mut options = Vec::with_capacity(flags.len() + 4);
-    let access = if *read_only { "ro" } else { "rw" };
+    let access = match (*read_only, *read_only_below) {
+        (true, true) => "rro",
+        (true, false) => "ro",
+        (false, _) => "rw",
+    };
     let (kind, source) = match kind {
         MountKind::Tmpfs => ("tmpfs", "tmpfs".into()),
         MountKind::Ramfs => ("ramfs", "ramfs".into()),

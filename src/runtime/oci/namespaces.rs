@@ -92,7 +92,7 @@ pub(super) fn check_sysctls(spec: &ContainerSpec) -> Result<(), Error> {
         "kernel.sem_next_id",
         "kernel.shm_next_id",
     ];
-    for (key, _) in &spec.sysctls {
+    for (key, _) in spec.sysctls.iter().chain(&spec.unasked_sysctls) {
         let dotted = key.replace('/', ".");
         let refuse = |why| Err(Error::Sysctl { key: key.clone(), why });
         if dotted.split('.').any(|part| part.is_empty()) {

@@ -70,6 +70,7 @@ fn spec() -> ContainerSpec {
         cgroup_parent: String::new(),
         cgroups: true,
         security: SecuritySpec {
+            writable_cgroups: false,
             privileged: false,
             seccomp: SeccompChoice::Default,
             apparmor: Some("p".into()),
@@ -80,6 +81,7 @@ fn spec() -> ContainerSpec {
             as_typed: Vec::new(),
         },
         sysctls: Vec::new(),
+        unasked_sysctls: Vec::new(),
         lifecycle: LifecycleSpec {
             auto_remove: false,
             remove_image: false,
@@ -153,6 +155,7 @@ fn options(spec: &oci::Spec, target: &str) -> Vec<String> {
 
 fn mount(kind: MountKind, source: &str, target: &str) -> MountSpec {
     MountSpec {
+        read_only_below: false,
         kind,
         name: None,
         source: source.into(),
