@@ -193,6 +193,7 @@ mod tests {
             ("vol:/data", MountKind::Volume, some("vol"), "/data"),
             ("/a:/data", MountKind::Bind, some("/a"), "/data"),
             ("./a:/data:ro", MountKind::Bind, some("./a"), "/data"),
+            ("data", MountKind::Volume, None, "data"),
             (".:/data", MountKind::Bind, some("."), "/data"),
             ("/a:/data:ro,z,rshared", MountKind::Bind, some("/a"), "/data"),
         ] {
@@ -200,7 +201,7 @@ mod tests {
         }
         for text in [
             "",
-            "data",
+            "..",
             "vol:data",
             "/:/:ro",
             "/a:/",
