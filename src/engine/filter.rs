@@ -143,6 +143,7 @@ impl ContainerFilter {
                     | "removing"
                     | "exited"
                     | "stopped"
+                    | "stopping"
                     | "dead"
                     | "unknown"
             ) {
@@ -338,6 +339,7 @@ fn status_is(phase: &Phase, word: &str) -> bool {
     match word {
         "stopped" => phase.status() == "exited",
         "configured" => phase.status() == "created",
+        "stopping" => phase.podmans_status() == word,
         _ => phase.status() == word,
     }
 }

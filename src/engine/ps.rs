@@ -232,7 +232,7 @@ fn listing(
     let health = row.has_health.then(|| health_word(&phase, true).to_owned());
     Ok(ContainerListing {
         status: status(&phase, health.as_deref(), now),
-        state: phase.status(),
+        state: if podman { phase.podmans_status() } else { phase.status() },
         // A container of docker's that does not run has no ports, one of podman's has those that were chosen for it.
         ports: match running {
             Some(running) => running.ports.clone(),

@@ -321,6 +321,9 @@ pub struct Running {
     /// Starts by the restart policy since the last start by a user.
     #[serde(default)]
     pub restarts: u32,
+    /// It was asked to end, and has not yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopping: bool,
 }
 
 /// One attachment in force.
@@ -412,6 +415,15 @@ impl Phase {
             Self::Restarting(_) => "restarting",
             Self::Exited(_) => "exited",
             Self::Removing => "removing",
+        }
+    }
+
+    /// podman's word for the state: docker's, but for `stopping`.
+    #[must_use]
+    pub fn podmans_status(&self) -> &'static str {
+        match self {
+            Self::Running(r) if r.stopping => "stopping",
+            other => other.status(),
         }
     }
 

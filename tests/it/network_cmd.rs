@@ -61,7 +61,7 @@ fn containers_of_a_network_find_each_other_by_name() {
     run(&s, "other", &["--network", "n2"]);
     let ip = inspect(&s, "web", "{{.NetworkSettings.Networks.n1.IPAddress}}");
     let short = inspect(&s, "web", "{{slice .Id 0 12}}");
-    for name in ["web", "www", "WEB", "web.n1", &short] {
+    for name in ["web", "www", "WEB", "web.n1", "web.dns.podman", &short] {
         let done = s.rcon(["exec", "client", "nslookup", name]);
         assert!(done.stdout.contains(&ip), "{name}: {} {}", done.stdout, done.stderr);
     }

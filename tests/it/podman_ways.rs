@@ -2,7 +2,7 @@
 //! an image, what its prune and its filters mean.
 
 use crate::podman_manner::{called, podman};
-use crate::support::Sandbox;
+use crate::support::{Sandbox, eventually};
 
 #[test]
 fn namespaces_and_hosts_are_as_containers_conf_says_unless_a_flag_does() {
@@ -350,4 +350,22 @@ fn copies_events_and_volumes_have_podman_s_rules() {
     assert!(none.fails(125).contains("cannot read events with the \"none\" backend"), "{}", none.stderr);
     let since = podman(&s, &["events", "--since", "the dawn"]);
     assert!(since.fails(125).contains("failed to parse event filters"), "{}", since.stderr);
+}
+
+#[test]
+fn who_was_asked_to_stop_is_stopping() {
+    let s = Sandbox::with_images("pw-stopping", &["busybox"]);
+    let deaf = "trap 'touch /asked' TERM; while ! test -e /go; do sleep 0.05; done";
+    s.rcon(["run", "-d", "--name", "c", "--network", "none", "busybox", "sh", "-c", deaf]).ok();
+    let mut stop = s.command();
+    let mut stop = stop.args(["stop", "-t", "60", "c"]).stdout(std::process::Stdio::null()).spawn().expect("rcon");
+    eventually("it is asked", || s.rcon(["exec", "c", "test", "-e", "/asked"]).code == 0);
+    let state = ["inspect", "--format", "{{.State.Status}}", "c"];
+    assert_eq!(podman(&s, &state).ok(), "stopping");
+    assert_eq!(s.rcon(state).ok(), "running");
+    let listed = podman(&s, &["ps", "--filter", "status=stopping", "--format", "{{.Names}} {{.State}}"]);
+    assert_eq!(listed.ok(), "c stopping");
+    s.rcon(["exec", "c", "touch", "/go"]).ok();
+    assert!(stop.wait().expect("rcon ends").success());
+    assert_eq!(podman(&s, &state).ok(), "exited");
 }

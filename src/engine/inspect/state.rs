@@ -15,7 +15,7 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 
 pub(super) fn state(ctx: &Context, phase: &Phase, spec: &ContainerSpec) -> Value {
     let mut value = json!({
-        "Status": phase.status(),
+        "Status": if ctx.podman { phase.podmans_status() } else { phase.status() },
         "Running": matches!(phase, Phase::Running(_) | Phase::Paused(_) | Phase::Restarting(_)),
         "Paused": matches!(phase, Phase::Paused(_)),
         "Restarting": matches!(phase, Phase::Restarting(_)),

@@ -267,6 +267,7 @@ impl Start<'_> {
             cgroup: self.world.cgroup.as_ref().map(|c| c.path().to_owned()).unwrap_or_default(),
             health: crate::monitor::health::Checker::of(&self.handoff.spec).map(|c| c.health().clone()),
             restarts: self.handoff.restarts,
+            stopping: false,
         })
     }
 

@@ -31,6 +31,8 @@ impl Server {
         // It may have ended already; its pidfd tells.
         let _gone = process.pidfd.signal(signal);
         self.thaw();
+        self.running.stopping = true;
+        self.publish();
         self.kill_at = u64::try_from(timeout).ok().map(|t| Instant::now() + Duration::from_secs(t));
     }
 
@@ -75,6 +77,7 @@ impl Server {
             // As the runtime specification has it: told, and life goes on.
             self.note(&e.to_string());
         }
+        self.running.stopping = false;
         let ran = self.began.elapsed();
         let oom = self.world.cgroup.as_ref().is_some_and(|c| c.oom_kills().is_ok_and(|n| n > 0));
         let next = self.restart.ended(code, ran, self.stopped);
