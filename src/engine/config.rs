@@ -72,6 +72,8 @@ pub struct ContainersConfig {
     pub log_path: Option<PathBuf>,
     /// `log_driver`.
     pub log_driver: Option<String>,
+    /// `log_tag`: the tag in the journal.
+    pub log_tag: Option<String>,
     /// `log_size_max`, bytes.
     pub log_size_max: Option<u64>,
     /// `pids_limit`.

@@ -267,6 +267,17 @@ pub struct Network {
     pub file: Option<std::path::PathBuf>,
 }
 
+/// Option of a network through which its containers have no default route.
+pub const NO_DEFAULT_ROUTE: &str = "no_default_route";
+
+impl Network {
+    /// Whether a container's default route may lead through it.
+    #[must_use]
+    pub fn leads_out(&self) -> bool {
+        !self.internal && !self.options.iter().any(|(k, v)| k == NO_DEFAULT_ROUTE && v == "true")
+    }
+}
+
 /// A route of a network's containers (`network create --route`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {

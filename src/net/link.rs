@@ -122,7 +122,7 @@ fn configure(batch: &mut Batch, attachment: &Attachment, index: i32, routed: &mu
         let Some(subnet) = super::plan::subnet_of(&attachment.network, ip) else { continue };
         rtnl::add_address(batch, index, ip, subnet.prefix);
         let routed = if ip.is_ipv4() { &mut routed.0 } else { &mut routed.1 };
-        if let (Some(gateway), false, false) = (subnet.gateway, *routed, attachment.network.internal) {
+        if let (Some(gateway), false, true) = (subnet.gateway, *routed, attachment.network.leads_out()) {
             rtnl::add_default_route(batch, index, gateway);
             *routed = true;
         }

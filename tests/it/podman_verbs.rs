@@ -255,6 +255,35 @@ fn podman_s_networks_need_no_name_and_know_short_ids() {
     }
     s.rcon(["network", "prune", "-f", "--filter", "until=5000000000000"]).ok();
     assert_eq!(podman(&s, &["network", "ls", "-q"]).ok(), "podman", "all are older than that");
+    // A network through which no default route leads: that of another one is taken, in whatever order they come.
+    s.rcon(["network", "create", "-o", "no_default_route=1", "side"]).ok();
+    s.rcon(["network", "create", "main"]).ok();
+    assert_eq!(s.rcon(["network", "inspect", "-f", "{{.Options.no_default_route}}", "side"]).ok(), "true");
+    let routes = |network: &str| {
+        s.rcon(["run", "--rm", "--network", network, "busybox", "ip", "route"])
+            .ok()
+            .matches("default")
+            .count()
+    };
+    assert_eq!((routes("side"), routes("main")), (0, 1));
+    s.rcon([
+        "run",
+        "-d",
+        "--name",
+        "two",
+        "--network",
+        "side",
+        "--network",
+        "main",
+        "busybox",
+        "sleep",
+        "1000",
+    ])
+    .ok();
+    assert!(s.rcon(["exec", "two", "ip", "route"]).ok().contains("default via"), "the other's");
+    s.rcon(["network", "disconnect", "main", "two"]).ok();
+    assert!(!s.rcon(["exec", "two", "ip", "route"]).ok().contains("default"), "it does not lead out");
+    s.rcon(["rm", "-f", "-t", "0", "two"]).ok();
     s.rcon(["volume", "create", "--label", "hello.world=x", "v"]).ok();
     assert_eq!(s.rcon(["volume", "ls", "-q", "--filter", "label=hello*"]).ok(), "v");
     assert_eq!(s.rcon(["volume", "ls", "-q", "--filter", "label=*word"]).ok(), "");
@@ -333,6 +362,16 @@ fn layers_go_packed_into_a_layout_and_are_shown_as_a_tree() {
     std::fs::write(&conf, "[containers]\ncontainer_name_as_hostname = true\n").expect("a file");
     let long = "n".repeat(100);
     let module = format!("--module={}", conf.display());
+    let tags = s.dir().join("tags.conf");
+    std::fs::write(&tags, "[containers]\nlog_tag = \"mine\"\n").expect("a file");
+    let create = |name: &str, opt: &str| {
+        let tags = format!("--module={}", tags.display());
+        podman(&s, &[&tags, "create", "--name", name, "--log-driver", "journald", "--log-opt", opt, &pulled])
+    };
+    create("j", "max-size=10k").ok();
+    create("k", "tag=theirs").ok();
+    let tag = |name: &str| s.inspect(name, "{{.HostConfig.LogConfig.Config.tag}}");
+    assert_eq!((tag("j"), tag("k")), ("mine".to_owned(), "theirs".to_owned()));
     let run = [&module, "run", "--rm", "--network", "none", "--name", &long, &pulled, "hostname"];
     assert_eq!(s.rcon(run).ok(), "n".repeat(64));
 }

@@ -67,7 +67,7 @@ struct CreateArgs {
     /// Route for its containers
     #[arg(long, value_name = "DESTINATION,GATEWAY[,METRIC]")]
     route: Vec<String>,
-    /// Options: mtu, com.docker.network.bridge.name, com.docker.network.bridge.enable_icc
+    /// Options: mtu, no_default_route, com.docker.network.bridge.name, com.docker.network.bridge.enable_icc
     #[arg(short, long, value_name = "KEY=VALUE")]
     opt: Vec<String>,
     /// Set a label

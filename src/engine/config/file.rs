@@ -74,6 +74,7 @@ struct Containers {
     log_driver: Option<String>,
     log_path: Option<PathBuf>,
     log_size_max: Option<i64>,
+    log_tag: Option<String>,
     netns: Option<String>,
     pidns: Option<String>,
     ipcns: Option<String>,
@@ -236,6 +237,7 @@ fn apply_containers(config: &mut Config, path: &Path, file: Containers) -> Resul
     c.label = file.label.or(c.label);
     c.log_driver = file.log_driver.filter(|d| !d.is_empty()).or(c.log_driver.take());
     c.log_path = file.log_path.filter(|p| !p.as_os_str().is_empty()).or(c.log_path.take());
+    c.log_tag = file.log_tag.filter(|t| !t.is_empty()).or(c.log_tag.take());
     if let Some(size) = file.log_size_max {
         // -1 is "no limit", which we store as 0.
         c.log_size_max = Some(u64::try_from(size).unwrap_or(0));

@@ -7,7 +7,7 @@ use super::super::error::{Error, Kind};
 use super::super::{journal, random};
 use super::{files, find, is_reserved};
 use crate::model::id::check_name;
-use crate::model::network::{DEFAULT_NETWORK, Network, Route, Subnet};
+use crate::model::network::{DEFAULT_NETWORK, NO_DEFAULT_ROUTE, Network, Route, Subnet};
 use crate::net::ipam;
 
 /// What `network create` is asked for.
@@ -60,6 +60,7 @@ const OPTIONS: &[&str] = &[
     "com.docker.network.bridge.enable_icc",
     "icc",
     "isolate",
+    NO_DEFAULT_ROUTE,
     HOST_BINDING,
 ];
 
@@ -117,7 +118,7 @@ pub fn create(ctx: &Context, options: &NetworkOptions) -> Result<Network, Error>
             dns_enabled: !options.disable_dns,
             dns_servers: options.dns.clone(),
             routes: routes.clone(),
-            options: options.options.clone(),
+            options: options.options.iter().map(spelled).collect(),
             labels: options.labels.clone(),
             created: jiff::Timestamp::now(),
             file: files::place(ctx.network_config_dir.as_deref(), name),
@@ -153,6 +154,8 @@ fn check_options(options: &NetworkOptions) -> Result<Option<String>, Error> {
             "com.docker.network.bridge.enable_icc" | "icc" => {
                 value.parse::<bool>().map_err(|_| bad("want true or false"))?;
             }
+            NO_DEFAULT_ROUTE if matches!(value.as_str(), "true" | "1" | "false" | "0") => {}
+            NO_DEFAULT_ROUTE => return Err(bad("want true or false")),
             HOST_BINDING => {
                 value.parse::<std::net::Ipv4Addr>().map_err(|_| bad("want an IPv4 address"))?;
             }
@@ -170,6 +173,16 @@ fn check_options(options: &NetworkOptions) -> Result<Option<String>, Error> {
         check_interface(name)?;
     }
     Ok(interface)
+}
+
+/// As podman shows it, `true` for `1`.
+fn spelled((key, value): &(String, String)) -> (String, String) {
+    let value = match (key.as_str(), value.as_str()) {
+        (NO_DEFAULT_ROUTE, "1") => "true",
+        (NO_DEFAULT_ROUTE, "0") => "false",
+        (_, value) => value,
+    };
+    (key.clone(), value.to_owned())
 }
 
 /// What the kernel takes for the name of an interface.

@@ -66,7 +66,7 @@ pub(super) fn resolve(
         health,
         health_on_failure: *health_on_failure,
         health_log: health::log(health_log, inputs)?,
-        log: in_log_path(logs(driver.as_deref(), log_opts, inputs.config.containers.log_size_max)?, inputs),
+        log: as_configured(logs(driver.as_deref(), log_opts, inputs)?, inputs),
         no_events: inputs.config.engine.no_events,
         sdnotify: sdnotify.clone(),
         // Known to `create`, which fills them in.
@@ -75,8 +75,15 @@ pub(super) fn resolve(
     })
 }
 
-/// Puts the log below `log_path` of containers.conf, unless the caller named a file.
-fn in_log_path(mut log: LogSpec, inputs: &Inputs<'_>) -> LogSpec {
+/// Puts the log below `log_path` of containers.conf, and `log_tag` on what goes into the journal, unless the caller said
+/// otherwise.
+fn as_configured(mut log: LogSpec, inputs: &Inputs<'_>) -> LogSpec {
+    if let Some(tag) = &inputs.config.containers.log_tag
+        && log.driver == "journald"
+        && !log.options.iter().any(|(key, _)| key == "tag")
+    {
+        log.options.push(("tag".to_owned(), tag.clone()));
+    }
     if let Some(dir) = &inputs.config.containers.log_path
         && log.driver == "k8s-file"
         && !log.options.iter().any(|(key, _)| key == "path")
@@ -87,7 +94,7 @@ fn in_log_path(mut log: LogSpec, inputs: &Inputs<'_>) -> LogSpec {
     log
 }
 
-fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>) -> Result<LogSpec, Error> {
+fn logs(driver: Option<&str>, opts: &[(String, String)], inputs: &Inputs<'_>) -> Result<LogSpec, Error> {
     let driver = match driver {
         None | Some("" | "json-file") => "json-file",
         Some(d @ ("k8s-file" | "none" | "passthrough" | "journald")) => d,
@@ -105,7 +112,7 @@ fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>
     };
     let mut spec = LogSpec {
         driver: driver.to_owned(),
-        max_size: configured.unwrap_or(LOG_SIZE),
+        max_size: inputs.config.containers.log_size_max.unwrap_or(LOG_SIZE),
         max_file: LOG_FILES,
         options: opts.to_vec(),
     };
@@ -114,6 +121,10 @@ fn logs(driver: Option<&str>, opts: &[(String, String)], configured: Option<u64>
             "max-size" | "size" if matches!(driver, "json-file" | "k8s-file") => {
                 // docker writes -1 for "no limit".
                 spec.max_size = if value == "-1" { 0 } else { parse_decimal_size(value)? };
+            }
+            // The journal keeps to its own sizes; podman takes the option all the same.
+            "max-size" if driver == "journald" && inputs.config.podman => {
+                parse_decimal_size(value)?;
             }
             "max-file" if matches!(driver, "json-file" | "k8s-file") => {
                 spec.max_file = value.parse().ok().filter(|n| *n > 0).ok_or_else(|| {

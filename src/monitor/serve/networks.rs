@@ -159,7 +159,7 @@ impl Server {
             applied.networks.retain(|n| n.name != network);
             // Published ports move to what is left, as does the way out.
             let open =
-                |a: &&AttachmentState| applied.networks.iter().any(|n| n.name == a.network && !n.internal);
+                |a: &&AttachmentState| applied.networks.iter().any(|n| n.name == a.network && n.leads_out());
             let next = applied.attachments.iter().find(open).map(|a| net::route(netns.as_fd(), a));
             let moved = next.unwrap_or(Ok(())).and_then(|()| net::ensure(applied));
             moved.map_err(|e| Failure::internal("setting the network up", &e))?;
