@@ -256,3 +256,29 @@ fn checkpoints_have_names_as_docker_s() {
     assert!(!told.ok().contains("restore"), "to docker it is a start: {told:?}");
     c.rcon(&["rm", "-f", "c"]).ok();
 }
+
+#[test]
+fn an_image_of_a_checkpoint_becomes_containers() {
+    let Some(c) = Criu::new("ckpt-image") else { return };
+    c.rcon(&["run", "-d", "--name", "c", "--network", "none", "busybox", "sh", "-c", COUNT]).ok();
+    c.rcon(&["exec", "c", "sh", "-c", "echo n >/new"]).ok();
+    let last = c.beyond("c", 3);
+    c.rcon(&["container", "checkpoint", "--create-image", "saved", "c"]).ok();
+    let annotation = "{{index .Annotations \"io.podman.annotations.checkpoint.name\"}}";
+    assert_eq!(c.rcon(&["image", "inspect", "-f", annotation, "saved"]).ok(), "c");
+    c.rcon(&["rm", "c"]).ok();
+    for name in ["a", "b"] {
+        c.rcon(&["container", "restore", "-n", name, "saved"]).ok();
+        let now = c.beyond(name, last);
+        assert!(now < last + 1000, "it has not begun anew");
+        assert_eq!(c.rcon(&["exec", name, "cat", "/new"]).ok(), "n");
+    }
+    c.rcon(&["run", "-d", "saved"]).ok();
+    c.beyond("c", last);
+    let refused = c.rcon(&["container", "restore", "busybox"]);
+    assert!(refused.fails(1).contains("is no checkpoint"), "{refused:?}");
+    let refused = c.rcon(&["container", "restore", "-n", "x", "a"]);
+    assert!(refused.fails(1).contains("--name can only be used with image or --import"), "{refused:?}");
+    c.rcon(&["rm", "-f", "-t", "0", "a", "b", "c"]).ok();
+    c.rcon(&["rmi", "saved"]).ok();
+}

@@ -187,6 +187,7 @@ fn import(args: ImportArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         changes: args.change,
         message: args.message,
         platform: args.platform.into_option()?,
+        annotations: Vec::new(),
     };
     let mut input = open(Some(&args.file))?;
     let id = images::import(ctx.engine()?, &mut input, &options)?;

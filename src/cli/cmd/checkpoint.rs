@@ -56,6 +56,9 @@ struct CheckpointArgs {
     /// Leave the content of volumes out of the archive
     #[arg(long)]
     ignore_volumes: bool,
+    /// Make an image of it, of which another machine can make the container
+    #[arg(long, value_name = "NAME")]
+    create_image: Option<String>,
     /// Print what criu counted, as JSON
     #[arg(long)]
     print_stats: bool,
@@ -97,16 +100,16 @@ struct RestoreArgs {
     /// The archive of its pre-checkpoint
     #[arg(long, value_name = "FILE")]
     import_previous: Option<PathBuf>,
-    /// With --import: another name, and another id
+    /// With --import or an image: another name, and another id
     #[arg(short, long, value_name = "NAME")]
     name: Option<String>,
-    /// With --import: publish these ports instead
+    /// With --import or an image: publish these ports instead
     #[arg(short, long, value_name = "[[IP:]PORT:]PORT[/PROTOCOL]")]
     publish: Vec<PortRequest>,
-    /// With --import: without the changes of the root file system
+    /// With --import or an image: without the changes of the root file system
     #[arg(long)]
     ignore_rootfs: bool,
-    /// With --import: without the content of volumes
+    /// With --import or an image: without the content of volumes
     #[arg(long)]
     ignore_volumes: bool,
     /// Restore it into a pod
@@ -133,7 +136,7 @@ pub(super) const RESTORE: Def = def!(
     restore,
     Section::Containers,
     ["container restore"],
-    "[OPTIONS] CONTAINER [CONTAINER...]",
+    "[OPTIONS] CONTAINER|IMAGE [CONTAINER|IMAGE...]",
     "Run containers again from their checkpoints"
 );
 
@@ -168,6 +171,7 @@ fn checkpoint(mut args: CheckpointArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let which = selection(std::mem::take(&mut args.containers), choice, false, "container checkpoint")?;
     let options = CheckpointOptions {
         export,
+        image: args.create_image,
         keep: args.keep,
         leave_running: args.leave_running,
         tcp_established: args.tcp_established,
@@ -214,26 +218,14 @@ fn restore(args: RestoreArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
         told.take(Done { given: report.id.to_string(), result: Ok(report) });
         return told.end();
     }
-    only_with_import(&import)?;
     let choice = SelectArgs { all: args.all, latest: args.latest, ..SelectArgs::default() };
     let which = selection(args.containers, choice, false, "container restore")?;
     let mut told = Told::new(ui, "restore", args.print_stats);
-    engine::restore::restore(ctx.engine()?, &which, &options, &mut |done| told.take(done))?;
+    let progress = PullProgress::new(false).speaking(ctx.manner);
+    let all = (&import, &options);
+    engine::restore::restore(ctx.engine()?, &which, all, &progress, &mut |done| told.take(done))?;
+    progress.finish();
     told.end()
-}
-
-fn only_with_import(import: &ImportOptions) -> Result<(), Failure> {
-    let flags = [
-        (import.name.is_some(), "name"),
-        (!import.publish.is_empty(), "publish"),
-        (import.ignore_rootfs, "ignore-rootfs"),
-        (import.ignore_volumes, "ignore-volumes"),
-        (import.previous.is_some(), "import-previous"),
-    ];
-    match flags.into_iter().find(|(given, _)| *given) {
-        Some((_, flag)) => Err(Failure::usage(format!("--{flag} can only be used with --import"))),
-        None => Ok(()),
-    }
 }
 
 /// Prints what was named, or with `--print-stats` one document at the end.

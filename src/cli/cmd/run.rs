@@ -1,5 +1,6 @@
 //! `rcon run`.
 
+use super::each::Each;
 use crate::cli::Ctx;
 use crate::cli::args::create::CreateArgs;
 use crate::cli::def::{Def, Section, def};
@@ -7,8 +8,12 @@ use crate::cli::exit::{Exit, Failure, Manner, Outcome};
 use crate::cli::relay;
 use crate::cli::ui::Ui;
 use crate::cli::ui::progress::PullProgress;
+use crate::engine::Selection;
 use crate::engine::attach::AttachOptions;
+use crate::engine::checkpoint::restore::{self, RestoreOptions};
+use crate::engine::checkpoint::{self, ImportOptions};
 use crate::engine::run::{RunHandle, RunOptions};
+use crate::model::create::CreateOptions;
 
 /// Flags of `run`: those of `create` and how the caller is connected.
 #[derive(clap::Args)]
@@ -70,6 +75,10 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     let run = RunOptions { attach, files };
     let handle = crate::engine::run::run(engine, &options, &run, &progress);
     progress.finish();
+    // The image of a checkpoint has no command of its own.
+    if handle.is_err() && checkpoint::is_image(engine, &options.image) {
+        return restored(&options, ctx, ui);
+    }
     match handle.map_err(relay::start_failure)? {
         RunHandle::Detached { id, warnings } => {
             for warning in warnings {
@@ -91,6 +100,18 @@ fn run(args: RunArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
             outcome
         }
     }
+}
+
+/// The container of a checkpoint's image runs on, as podman has it.
+fn restored(options: &CreateOptions, ctx: &Ctx, ui: &mut Ui) -> Outcome {
+    let import = ImportOptions { name: options.name.clone(), ..ImportOptions::default() };
+    let all = (&import, &RestoreOptions::default());
+    let which = Selection::one(&options.image);
+    let mut each = Each::new(ui);
+    let progress = PullProgress::new(options.quiet).speaking(ctx.manner);
+    restore::restore(ctx.engine()?, &which, all, &progress, &mut |done| each.echo(done))?;
+    progress.finish();
+    Ok(each.exit())
 }
 
 /// Which streams are attached: those of `-a`, else stdout and stderr, and stdin with `-i`.

@@ -44,6 +44,20 @@ pub struct ImportOptions {
     pub previous: Option<PathBuf>,
 }
 
+impl ImportOptions {
+    /// The first flag that is given: none of them is for a container that is there.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            (self.name.is_some(), "name"),
+            (!self.publish.is_empty(), "publish"),
+            (self.ignore_rootfs, "ignore-rootfs"),
+            (self.ignore_volumes, "ignore-volumes"),
+            (self.previous.is_some(), "import-previous"),
+        ];
+        flags.into_iter().find(|(given, _)| *given).map(|(_, flag)| flag)
+    }
+}
+
 /// Makes a container of an archive, and restores it.
 ///
 /// # Errors
@@ -65,7 +79,7 @@ pub fn import(
     bring(ctx, &store, staged, (import, options), progress)
 }
 
-fn unpack_into(file: &Path, folder: &Path) -> Result<(), Error> {
+pub(super) fn unpack_into(file: &Path, folder: &Path) -> Result<(), Error> {
     let failed = |e| Error::with_source(Kind::NotFound, format!("reading {}", file.display()), e);
     let opened = File::open(file).map_err(failed)?;
     let mut plain = crate::image::archive::unpacked(opened).map_err(failed)?;

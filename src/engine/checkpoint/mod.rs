@@ -5,6 +5,7 @@
 //! What is in the folder `userdata` is named as podman names it.
 
 pub mod archive;
+mod image;
 pub mod import;
 pub mod named;
 pub mod restore;
@@ -26,6 +27,7 @@ use crate::storage::{Store, checkpoints, tree};
 
 pub use crate::runtime::criu::stats::Statistics;
 pub use archive::{Compression, Export};
+pub use image::is_image;
 pub use import::{ImportOptions, import};
 
 /// How to checkpoint.
@@ -45,6 +47,8 @@ pub struct CheckpointOptions {
     pub with_previous: bool,
     /// `--export`: an archive of it, and what goes into that.
     pub export: Option<(PathBuf, Export)>,
+    /// `--create-image`: an image of it.
+    pub image: Option<String>,
 }
 
 /// A checkpoint that was written, or a container that was restored.
@@ -99,7 +103,7 @@ fn one(
         return Err(Error::new(Kind::Invalid, text));
     }
     let spec = container.spec(store)?;
-    if options.export.is_some() {
+    if options.export.is_some() || options.image.is_some() {
         archive::check(&spec)?;
     }
     let (work, images) = (paths.userdata(id), paths.checkpoint(id));
@@ -121,6 +125,9 @@ fn one(
     let statistics = stats::read(&work.join(stats::DUMP));
     if let Some((file, export)) = &options.export {
         archive::write_file(ctx, store, &spec, (export, options.pre), file)?;
+    }
+    if let Some(name) = &options.image {
+        image::create(ctx, store, &spec, name)?;
     }
     if container.row.auto_remove && ends {
         rm::remove_record(ctx, store, &container.row, true)?;

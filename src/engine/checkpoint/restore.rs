@@ -2,9 +2,12 @@
 
 use std::time::Instant;
 
-use super::{Report, allowed, clean};
+use super::import::ImportOptions;
+use super::{Report, allowed, clean, image};
 use crate::engine::context::Context;
 use crate::engine::error::{Error, Kind};
+use crate::engine::lookup;
+use crate::engine::progress::Progress;
 use crate::engine::select::{Done, Selection, targets};
 use crate::engine::start::{self, How, Restoring};
 use crate::engine::view::Container;
@@ -30,25 +33,46 @@ pub struct RestoreOptions {
     pub ignore_static_mac: bool,
 }
 
-/// Restores each container.
+/// Restores each container; a name that no container has may be that of an image of a checkpoint.
 ///
 /// # Errors
 /// Only what concerns the selection as a whole.
 pub fn restore(
     ctx: &Context,
     which: &Selection,
-    options: &RestoreOptions,
+    (import, options): (&ImportOptions, &RestoreOptions),
+    progress: &dyn Progress,
     report: &mut dyn FnMut(Done<Report>),
 ) -> Result<(), Error> {
     let store = ctx.store()?;
+    if import.name.is_some() && which.names.len() > 1 {
+        return Err(Error::new(Kind::Invalid, "--name can only be used with one checkpoint image"));
+    }
     let fits = |c: &Container| {
         matches!(c.phase, Phase::Exited(_))
             && checkpoints::read(&ctx.paths, c.id()).is_ok_and(|kept| kept.written.is_some())
             && ctx.paths.checkpoint(c.id()).join(INVENTORY).exists()
     };
     for target in targets(ctx, &store, which, fits)? {
-        let result = target.found.and_then(|c| one(ctx, &store, &c, options));
-        report(Done { given: target.given, result });
+        let mut given = target.given;
+        let result = match target.found {
+            Ok(c) => match import.given() {
+                None => one(ctx, &store, &c, options),
+                Some(flag) => Err(Error::new(
+                    Kind::Invalid,
+                    format!("--{flag} can only be used with image or --import"),
+                )),
+            },
+            Err(e) if e.kind() == Kind::NotFound && lookup::image(ctx, &store, &given).is_ok() => {
+                let made = image::restore(ctx, &store, &given, (import, options), progress);
+                if let Ok(report) = &made {
+                    given = report.id.to_string();
+                }
+                made
+            }
+            Err(e) => Err(e),
+        };
+        report(Done { given, result });
     }
     Ok(())
 }

@@ -124,6 +124,8 @@ pub struct ImportOptions {
     pub message: Option<String>,
     /// `--platform`, or `--os`, `--arch`, `--variant`.
     pub platform: Option<String>,
+    /// Annotations of the manifest.
+    pub annotations: Vec<(String, String)>,
 }
 
 /// Makes an image of a file system archive.
@@ -154,15 +156,17 @@ pub fn import(ctx: &Context, tar: &mut dyn Read, options: &ImportOptions) -> Res
     }
     let config_document = documents::document(manifest::OCI_CONFIG, &value)?;
     let layer = imported.layer.layer().clone();
-    let manifest_document = documents::document(
-        manifest::OCI_MANIFEST,
-        &json!({
-            "schemaVersion": 2,
-            "mediaType": manifest::OCI_MANIFEST,
-            "config": { "mediaType": manifest::OCI_CONFIG, "digest": config_document.digest, "size": config_document.bytes.len() },
-            "layers": [{ "mediaType": manifest::OCI_LAYER, "digest": layer.diff_id, "size": layer.tar_size }],
-        }),
-    )?;
+    let mut document = json!({
+        "schemaVersion": 2,
+        "mediaType": manifest::OCI_MANIFEST,
+        "config": { "mediaType": manifest::OCI_CONFIG, "digest": config_document.digest, "size": config_document.bytes.len() },
+        "layers": [{ "mediaType": manifest::OCI_LAYER, "digest": layer.diff_id, "size": layer.tar_size }],
+    });
+    if !options.annotations.is_empty() {
+        let all = options.annotations.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str())));
+        document["annotations"] = Value::Object(all.collect());
+    }
+    let manifest_document = documents::document(manifest::OCI_MANIFEST, &document)?;
     let parsed = config::parse(&config_document.bytes, "the new image's config")?;
     let image = Image {
         id: config_document.digest.clone(),

@@ -38,7 +38,7 @@ pub(crate) fn architecture() -> &'static str {
 }
 
 /// The kernel's release.
-fn kernel() -> String {
+pub(super) fn kernel() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
