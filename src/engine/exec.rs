@@ -83,7 +83,8 @@ pub fn exec(
         }
     };
     let preserved = super::stdio::preserved(&request.preserved_at)?;
-    let started = client::exec(&ctx.paths, container.id(), request, stdio, preserved)?;
+    let started = client::exec(&ctx.paths, container.id(), request, stdio, preserved)
+        .map_err(|e| as_podman(ctx, e.into()))?;
     let id = container.id().clone();
     Ok(match started.outcome {
         ExecOutcome::Detached => ExecHandle::Detached(started.id),
@@ -95,6 +96,13 @@ pub fn exec(
             ExecHandle::Attached(Box::new(Attached::wait(id, wait, &attach)))
         }
     })
+}
+
+/// Podman's exit code where the working directory is not there: that of a command that is not.
+fn as_podman(ctx: &Context, e: Error) -> Error {
+    let text = e.chain();
+    let missing = text.contains("working directory") && text.contains("No such file");
+    if ctx.podman && missing { e.exit(127) } else { e }
 }
 
 /// The container's environment without the terminal type that only its main process has a terminal for.

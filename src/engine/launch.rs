@@ -11,7 +11,7 @@ use super::view::Container;
 use crate::model::container::{ContainerSpec, Running};
 use crate::model::lifecycle::RestartPolicy;
 use crate::model::mount::MountKind;
-use crate::model::network::Network;
+use crate::model::network::{Network, Protocol};
 use crate::model::volume::Volume;
 use crate::monitor::client::{self, Ahead, SpawnRequest};
 use crate::monitor::proto::{BeginWish, RestoreWish, Streams, TermSize};
@@ -50,6 +50,9 @@ pub(super) fn launch(
     let spec = what.spec;
     let streams = what.attach.map(|a| Streams { stdin: a.stdin, stdout: a.stdout, stderr: a.stderr });
     let restoring = what.restore.is_some();
+    if spec.network.ports.iter().any(|p| p.protocol == Protocol::Sctp) {
+        tracing::info!("Port reservation for SCTP is not supported");
+    }
     let passthrough = spec.lifecycle.log.driver == "passthrough";
     let started = client::spawn(SpawnRequest {
         paths: &ctx.paths,

@@ -281,6 +281,40 @@ fn warnings_and_logs_have_podman_s_form() {
     let (plain, logged) = (r#"because "host" network"#, r#"level=warning msg="Capabilities "#);
     assert!(done.stderr.contains(plain) && done.stderr.contains(logged), "{}", done.stderr);
     assert!(done.stderr.contains(r#"\"CAP_SYS_ADMIN\""#), "{}", done.stderr);
+    let done =
+        podman(&s, &["--log-level=info", "run", "--rm", "-p=80/sctp", "-p=81/sctp", "busybox", "true"]);
+    assert_eq!(
+        done.stderr.matches("Port reservation for SCTP is not supported").count(),
+        1,
+        "{}",
+        done.stderr
+    );
     let done = podman(&s, &["--log-level=INFO", "info", "-f={{.Host.Os}}"]);
     assert!(done.ok() == "linux" && done.stderr.contains(" level=info msg=\""), "{}", done.stderr);
+}
+
+#[test]
+fn what_the_engine_has_recorded_is_told_in_podman_s_words() {
+    let s = sandbox("pc-words");
+    podman(&s, &["create", "--name=c", "busybox", "efcho"]).ok();
+    podman(&s, &["start", "c"]).fails(125);
+    let told = shows(&s, "c", "{{.State.Error}}");
+    assert!(told.contains("crun: executable file `efcho` not found in $PATH"), "{told}");
+    podman(&s, &["run", "-d", "--name=up", "busybox", "sleep", "1000"]).ok();
+    podman(&s, &["exec", "-w=/missing", "up", "pwd"]).fails(127);
+    s.rcon(["exec", "-w=/missing", "up", "pwd"]).fails(126);
+    let bogus = "--change=LABEL io.containers.seccomp.profile='BOGUS'";
+    podman(&s, &["commit", "-q", bogus, "up", "bogus"]).ok();
+    let done = podman(&s, &["run", "--rm", "--seccomp-policy=image", "bogus", "true"]);
+    assert!(
+        done.fails(125).contains("invalid character 'B' looking for beginning of value"),
+        "{}",
+        done.stderr
+    );
+    let conf = s.dir().join("containers.conf");
+    std::fs::write(&conf, "[containers]\ncontainer_name_as_hostname = true\n").expect("a file");
+    let mut command = s.command();
+    let name = format!("--name={}", "n".repeat(90));
+    command.env("CONTAINERS_CONF", &conf).args(["run", "--rm", &name, "busybox", "hostname"]);
+    assert_eq!(s.finish(command).ok(), "n".repeat(64));
 }

@@ -99,17 +99,10 @@ fn run(args: ExecArgs, ctx: &Ctx, ui: &mut Ui) -> Outcome {
     };
     let options = ExecOptions { process, attach };
     let handle = relay::with_streams(|streams| {
-        let podman = ctx.manner == Manner::Podman;
-        let failure = |e| match podman && args.detach {
+        let failure = |e| match args.detach && ctx.manner == Manner::Podman {
             // Nobody waits for a code of the command's.
             true => Failure::from(e).code(125),
-            false => {
-                let failure = relay::exec_failure(e);
-                // To podman a directory that is not there is as a program that is not.
-                let missing = failure.message.contains("changing to the working directory")
-                    && failure.message.contains("No such file or directory");
-                if missing && podman { failure.code(127) } else { failure }
-            }
+            false => relay::exec_failure(e),
         };
         crate::engine::exec::exec(ctx.engine()?, &name, &options, streams).map_err(failure)
     })?;

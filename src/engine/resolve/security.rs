@@ -55,7 +55,9 @@ fn profile_of_image(inputs: &Inputs<'_>) -> Result<Option<SeccompChoice>, Error>
     let label = labels.and_then(|all| all.iter().find(|(key, _)| key == "io.containers.seccomp.profile"));
     let Some((key, json)) = label else { return Ok(None) };
     serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json).map_err(|e| {
-        invalid(format!("loading seccomp profile failed: decoding seccomp profile failed: {e}"))
+        let first = json.trim_start().chars().next().filter(|c| *c != '{');
+        let why = first.map_or_else(|| e.to_string(), |c| format!("it begins with {c:?}"));
+        invalid(format!("loading seccomp profile failed: decoding seccomp profile failed: {why}"))
             .hint(format!("it is the image's label {key}"))
     })?;
     Ok(Some(SeccompChoice::Profile { path: format!("label {key}"), json: json.clone() }))

@@ -181,6 +181,8 @@ pub(super) const TABLE: &[(&str, &str, &str)] = &[
     ("", "Published ports are discarded when using host network mode", r#"Port mappings have been discarded because "host" network namespace mode does not support them"#),
     ("", "Published ports are discarded when using network mode none", r#"Port mappings have been discarded because "none" network namespace mode does not support them"#),
     ("", "Published ports are discarded when using the network of a container", r#"Port mappings have been discarded because "container" network namespace mode does not support them"#),
+    ("", "the seccomp profile forbids execve, {}", "crun: read from the init process: OCI runtime error: the seccomp profile forbids execve, {0}"),
+    ("", "loading seccomp profile failed: decoding seccomp profile failed: it begins with {}", "loading seccomp profile failed: decoding seccomp profile failed: invalid character {0} looking for beginning of value"),
     ("", "Capabilities requested by user or image are not allowed by default: {}", "log: Capabilities requested by user or image are not allowed by default: {0}"),
     ("", "The input device is not a TTY. {}", "log: The input device is not a TTY. {0}"),
     ("", "--kernel-memory has no effect: {}", "The --kernel-memory flag is no longer supported. This flag is a noop."),
