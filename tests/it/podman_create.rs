@@ -274,6 +274,22 @@ fn its_cgroups_are_below_podman_s_parent() {
 }
 
 #[test]
+fn containers_are_found_in_podman_s_domain() {
+    let s = sandbox("pc-domain");
+    podman(&s, &["network", "create", "n1"]).ok();
+    podman(&s, &["run", "-d", "--name=srv", "--network=n1", "busybox", "sleep", "1000"]).ok();
+    let ping = |flags: &[&str], name: &str| {
+        let mut all = vec!["run", "--rm", "--network=n1", "--cap-add=NET_RAW"];
+        all.extend_from_slice(flags);
+        all.extend_from_slice(&["busybox", "ping", "-c1", "-W2", name]);
+        podman(&s, &all).code
+    };
+    assert_eq!(ping(&[], "srv.dns.podman"), 0);
+    assert_eq!(ping(&["--uidmap=0:100000:5000"], "srv.dns.podman"), 0);
+    assert_eq!(ping(&[], "other.dns.podman"), 1);
+}
+
+#[test]
 fn warnings_and_logs_have_podman_s_form() {
     let s = sandbox("pc-logs");
     let label = "--label=io.containers.capabilities=sys_admin";

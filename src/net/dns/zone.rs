@@ -12,6 +12,9 @@ pub trait Zone {
     fn reverse(&self, address: IpAddr) -> Vec<String>;
 }
 
+/// Podman's domain of containers, which nobody outside has.
+const DOMAIN: &str = ".dns.podman";
+
 /// What to do with a query.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
@@ -43,9 +46,10 @@ pub(super) fn decide(query: &Query, zone: &dyn Zone) -> Decision {
             false => Decision::Answer(Code::Ok, names.into_iter().map(Record::Name).collect()),
         };
     }
-    let mut addresses = zone.lookup(&query.name);
+    let own = query.name.strip_suffix(DOMAIN);
+    let mut addresses = zone.lookup(own.unwrap_or(&query.name));
     if addresses.is_empty() {
-        return Decision::Forward;
+        return if own.is_some() { Decision::Answer(Code::NoName, Vec::new()) } else { Decision::Forward };
     }
     // Several containers behind one alias take turns.
     let turn = usize::from(query.id) % addresses.len();
@@ -96,6 +100,11 @@ mod tests {
         assert_eq!(ask(0, "web", 15), Decision::Answer(Code::Ok, Vec::new()));
         assert_eq!(ask(0, "web.example.org", kind::A), Decision::Forward);
         assert_eq!(ask(0, "other", kind::A), Decision::Forward);
+        // In podman's domain there are containers alone.
+        assert!(
+            matches!(ask(0, "web.dns.podman", kind::A), Decision::Answer(Code::Ok, all) if all.len() == 2)
+        );
+        assert_eq!(ask(0, "other.dns.podman", kind::A), Decision::Answer(Code::NoName, Vec::new()));
     }
 
     #[test]
