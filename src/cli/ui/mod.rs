@@ -78,12 +78,6 @@ impl Ui {
         self.words.is_some()
     }
 
-    /// A text of the engine's in podman's words, where the program is called so.
-    #[must_use]
-    pub fn said(&self, text: &str) -> String {
-        self.words.as_ref().map_or_else(|| text.to_owned(), |words| words.say(text))
-    }
-
     /// Whether stdout is a terminal.
     #[must_use]
     pub fn stdout_is_terminal(&self) -> bool {

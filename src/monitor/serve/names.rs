@@ -30,9 +30,8 @@ impl Zone for Leased<'_> {
         let name = linked.map_or(name, |(_, other)| other);
         let mut found = Vec::new();
         for network in &self.networks {
-            // docker also knows NAME.NETWORK, podman NAME.dns.podman.
-            let below = |domain: &str| name.strip_suffix(domain).and_then(|n| n.strip_suffix('.'));
-            let own = below(network).or_else(|| below("dns.podman")).unwrap_or(name);
+            // docker also knows NAME.NETWORK.
+            let own = name.strip_suffix(network).and_then(|n| n.strip_suffix('.')).unwrap_or(name);
             let is = |lease: &Lease| {
                 let same = |n: &str| n.eq_ignore_ascii_case(name) || n.eq_ignore_ascii_case(own);
                 same(&lease.name) || same(lease.id.short()) || lease.aliases.iter().any(|a| same(a))
