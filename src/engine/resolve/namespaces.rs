@@ -69,6 +69,9 @@ pub(super) fn hostname(
 ) -> Result<(String, String), Error> {
     let o = inputs.options;
     let domain = o.domainname.clone().unwrap_or_default();
+    if !domain.is_empty() && !matches!(namespaces.uts, NsMode::Private) {
+        return Err(invalid("conflicting options: domainname and the UTS mode"));
+    }
     if let Some(name) = o.hostname.as_deref().filter(|n| !n.is_empty()) {
         if matches!(network.mode, NetworkModeSpec::Container(_)) {
             return Err(invalid("conflicting options: hostname and the network mode"));
