@@ -69,10 +69,14 @@ fn what_cannot_be_is_told_when_podman_tells_it_and_with_its_code() {
     // docker tells of the address and makes the directory.
     assert!(s.rcon(["create", "--ip=203.0.113.4", "busybox"]).fails(1).contains("not in a subnet"));
     assert_eq!(s.rcon(["run", "--rm", "-w", "/not/there", "busybox", "pwd"]).ok(), "/not/there");
-    // One below a mount may be made by what is mounted.
+    // A link may lead into a mount, which is not there yet when it is looked at.
+    podman(&s, &["run", "--name=linked", "busybox", "ln", "-s", "/m/in", "/link"]).ok();
+    podman(&s, &["commit", "-q", "linked", "linked"]).ok();
     let dir = s.dir().join("with");
     std::fs::create_dir_all(dir.join("in")).expect("a folder");
     let mount = format!("{}:/m", dir.display());
+    assert_eq!(podman(&s, &["run", "--rm", "-v", &mount, "-w", "/link", "linked", "pwd"]).ok(), "/m/in");
+    // One below a mount may be made by what is mounted.
     assert_eq!(podman(&s, &["run", "--rm", "-v", &mount, "-w", "/m/in", "busybox", "pwd"]).ok(), "/m/in");
 }
 
@@ -317,7 +321,8 @@ fn what_the_engine_has_recorded_is_told_in_podman_s_words() {
     let told = shows(&s, "c", "{{.State.Error}}");
     assert!(told.contains("crun: executable file `efcho` not found in $PATH"), "{told}");
     podman(&s, &["run", "-d", "--name=up", "busybox", "sleep", "1000"]).ok();
-    podman(&s, &["exec", "-w=/missing", "up", "pwd"]).fails(127);
+    let done = podman(&s, &["exec", "-w=/missing", "up", "pwd"]);
+    assert!(done.fails(127).contains("chdir to `/missing`: No such file or directory"), "{}", done.stderr);
     s.rcon(["exec", "-w=/missing", "up", "pwd"]).fails(126);
     let bogus = "--change=LABEL io.containers.seccomp.profile='BOGUS'";
     podman(&s, &["commit", "-q", bogus, "up", "bogus"]).ok();

@@ -93,7 +93,8 @@ impl Start<'_> {
         let step = || format!("the working directory {cwd:?} does not exist in container {}", spec.id);
         let root = Root::new(fd::dup(root, 3).map_err(|e| Failure::internal("opening the root", &e))?);
         match root.open_dir(cwd) {
-            Err(e) if e.is(libc::ENOENT) => {
+            // A link may lead into a mount.
+            Err(e) if e.is(libc::ENOENT) && root.read_link(cwd).is_err() => {
                 Err(Failure { code: 126, ..Failure::plain(FailureKind::NotFound, step()) })
             }
             _ => Ok(()),
