@@ -358,7 +358,8 @@ fn who_was_asked_to_stop_is_stopping() {
     let deaf = "trap 'touch /asked' TERM; while ! test -e /go; do sleep 0.05; done";
     s.rcon(["run", "-d", "--name", "c", "--network", "none", "busybox", "sh", "-c", deaf]).ok();
     let mut stop = s.command();
-    let mut stop = stop.args(["stop", "-t", "60", "c"]).stdout(std::process::Stdio::null()).spawn().expect("rcon");
+    let mut stop =
+        stop.args(["stop", "-t", "60", "c"]).stdout(std::process::Stdio::null()).spawn().expect("rcon");
     eventually("it is asked", || s.rcon(["exec", "c", "test", "-e", "/asked"]).code == 0);
     let state = ["inspect", "--format", "{{.State.Status}}", "c"];
     assert_eq!(podman(&s, &state).ok(), "stopping");
