@@ -51,6 +51,7 @@ mod retold;
 pub mod rm;
 mod rootfs;
 pub mod run;
+pub mod runlabel;
 pub mod secrets;
 pub mod select;
 pub mod start;

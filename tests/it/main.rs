@@ -45,6 +45,7 @@ mod pull_auth;
 mod pull_faults;
 mod pull_interrupt;
 mod pull_routes;
+mod runlabel;
 mod runtime_attacks;
 mod runtime_cli;
 mod runtime_criu;

@@ -36,6 +36,7 @@ mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod runlabel;
 pub mod runtime;
 mod search;
 mod secret;
@@ -97,6 +98,7 @@ pub static ALL: &[&Def] = &[
     &container::HEALTH,
     &container::CLEANUP,
     &container::CLONE,
+    &runlabel::DEF,
     &container::EXISTS,
     &inspect::CONTAINER,
     &container::PRUNE,

@@ -190,7 +190,7 @@ fn pairs(change: &str, text: &str) -> Result<Vec<(String, String)>, Error> {
 }
 
 /// Splits at blanks outside of quotes; a backslash keeps the next character.
-fn words(text: &str) -> Vec<String> {
+pub(in crate::engine) fn words(text: &str) -> Vec<String> {
     let mut all = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
