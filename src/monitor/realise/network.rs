@@ -39,7 +39,7 @@ impl Start<'_> {
             let network = self.network(attachment)?.clone();
             for ip in attachment.ip.map(IpAddr::V4).into_iter().chain(attachment.ip6.map(IpAddr::V6)) {
                 net::ipam::check_within(&network, ip)
-                    .map_err(|e| Failure::plain(FailureKind::Invalid, e.to_string()))?;
+                    .map_err(|e| self.advised(Failure::plain(FailureKind::Invalid, e.to_string())))?;
             }
             for subnet in &network.subnets {
                 let fixed = match subnet.address {
@@ -47,14 +47,19 @@ impl Start<'_> {
                     IpAddr::V6(_) => attachment.ip6.map(IpAddr::V6),
                 };
                 let ip = self.lease_one(&network, subnet, fixed, attachment);
-                let ip = ip.map_err(|failure| match &self.handoff.restore {
-                    Some(_) => failure.hint("restore it with any address that is free: --ignore-static-ip"),
-                    None => failure,
-                })?;
+                let ip = ip.map_err(|failure| self.advised(failure))?;
                 self.world.addresses.push((network.name.clone(), ip));
             }
         }
         self.reserve()
+    }
+
+    /// Nobody asked for the addresses of a checkpoint: another may do.
+    fn advised(&self, failure: Failure) -> Failure {
+        match &self.handoff.restore {
+            Some(_) => failure.hint("restore it with any address that is free: --ignore-static-ip"),
+            None => failure,
+        }
     }
 
     fn network(&self, attachment: &AttachmentSpec) -> Result<&Network, Failure> {
