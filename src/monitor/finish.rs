@@ -96,16 +96,16 @@ pub(super) fn unstarted(handoff: &Handoff) -> Vec<String> {
 /// written (then it is found by its name, and the next command settles it).
 pub(super) fn forsaken(announce: &Announce) {
     let Announce { paths, id } = announce;
-    // Its locks are freed while it ends, some time after its end of the channel is closed.
-    for _ in 0..50 {
+    // Its locks are freed while it ends, some time after its end of the channel is closed: on a busy machine, a long time.
+    for wait in (1..=50).map(|n| 10 * n) {
         if !paths.container(id).exists() && !paths.run_container(id).exists() {
             return;
         }
-        // What cannot be done here, the next sweep of all does.
-        if Store::open(paths).and_then(|store| store.sweep_container(id)).unwrap_or(true) {
+        // What cannot be done now can be a moment later; after the last one, the next sweep of all does it.
+        if Store::open(paths).and_then(|store| store.sweep_container(id)).unwrap_or(false) {
             return;
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(std::time::Duration::from_millis(wait));
     }
 }
 

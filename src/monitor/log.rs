@@ -5,6 +5,7 @@ use super::proto::{Failure, FailureKind};
 use crate::model::container::ContainerSpec;
 use crate::storage::Paths;
 use crate::storage::logs::{Format, Stream, Writer};
+use crate::storage::paths::ensure_private;
 
 /// The log of a container.
 #[derive(Debug)]
@@ -35,7 +36,13 @@ impl Log {
                 return Err(Failure::plain(FailureKind::Unsupported, text));
             }
         };
-        Writer::open(&paths.log_of(spec), format, wish.max_size, wish.max_file)
+        let path = paths.log_of(spec);
+        // A log that was told to be elsewhere may be the first of its directory; the container's own is there, or its
+        // container is no more.
+        if let Some(parent) = path.parent().filter(|_| path != paths.log(&spec.id)) {
+            ensure_private(parent).map_err(|e| Failure::internal("making the log's directory", &e))?;
+        }
+        Writer::open(&path, format, wish.max_size, wish.max_file)
             .map(|writer| Some(Self::File(writer)))
             .map_err(|e| Failure::internal("opening the container's log", &e))
     }

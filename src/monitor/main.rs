@@ -8,7 +8,7 @@ use super::health::Checker;
 use super::initialized::Waiting;
 use super::log::Log;
 use super::proto::{Announce, BeginWish, Failure, FailureKind, Handoff, Reply, Streams, TermSize, VERSION};
-use super::realise::{Gate, Given, Process, Start, World};
+use super::realise::{Gate, Given, Process, Start, World, checkpoint};
 use super::restart::Restart;
 use super::serve::{Heard, Keep, Parts, Server, nothing};
 use super::undo::Undo;
@@ -242,6 +242,7 @@ fn prepare(
     (world, undo): (&mut World, &mut Undo<World>),
     (channel, signals, later): (&OwnedFd, SignalFd, &mut Later),
 ) -> Result<Prepared, Failure> {
+    checkpoint(&handoff.paths, "unheard");
     let log = Log::open(&handoff.paths, &handoff.spec)?;
     let path = handoff.paths.control_socket(&handoff.spec.id);
     let listener = socket::listen(&path, socket::Kind::SeqPacket, 0o600)

@@ -187,3 +187,23 @@ fn the_monitor_is_killed_while_a_container_with_rm_ends() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// A container that is removed before its monitor has begun: the monitor makes nothing of it anew.
+#[test]
+fn what_is_removed_before_its_monitor_begins_stays_removed() {
+    let sandbox = Sandbox::new("crash-unheard");
+    for client_dies in [true, false] {
+        stop_at(&sandbox, "unheard");
+        let mut run = start(&sandbox, &["--rm", "--name", "c"]);
+        stopped(&sandbox, "unheard");
+        if client_dies {
+            run.kill().expect("kill");
+            run.wait().expect("wait");
+        }
+        sandbox.rcon(["rm", "-f", "c"]).ok();
+        go_on(&sandbox);
+        let _ended = run.wait().expect("wait");
+        assert_eq!(sandbox.rcon(["ps", "-aq"]).ok(), "");
+        eventually("nothing is left", || sandbox.left().is_empty());
+    }
+}

@@ -58,7 +58,10 @@ pub fn find(before: &Baseline, root: &Path, run: &Path, ids: &[String]) -> Vec<S
         ("run folder", run.join("containers")),
     ] {
         for entry in entries(&dir) {
-            found.push(format!("{what} {}", entry.display()));
+            // What is in it tells who has left it.
+            let inside: Vec<_> =
+                entries(&entry).iter().filter_map(|e| Some(e.file_name()?.to_owned())).collect();
+            found.push(format!("{what} {} with {inside:?}", entry.display()));
         }
     }
     leases(&run.join("leases"), &mut found);

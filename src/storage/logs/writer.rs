@@ -8,7 +8,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::error::{Error, Result};
-use super::super::paths::ensure_private;
 use super::format::{encode, stamp};
 use super::{Format, Stream};
 
@@ -40,10 +39,6 @@ impl Writer {
     /// # Errors
     /// What the kernel says.
     pub fn open(path: &Path, format: Format, max_size: u64, max_file: u32) -> Result<Self> {
-        // A log that was told to be elsewhere may be the first of its directory.
-        if let Some(parent) = path.parent() {
-            ensure_private(parent)?;
-        }
         let (file, size) = open_file(path)?;
         Ok(Self {
             path: path.to_owned(),
