@@ -240,7 +240,8 @@ impl Server {
     pub(super) fn exec_ended(&mut self, slot: usize) {
         let Some(exec) = self.execs.get_mut(slot) else { return };
         let Some(pidfd) = &exec.pidfd else { return };
-        let status = match pidfd.try_wait() {
+        // Once more where it fails: one that is not reaped holds the pid namespace, and the container could not end.
+        let status = match pidfd.try_wait().or_else(|_| pidfd.try_wait()) {
             Ok(None) => return,
             Ok(Some(status)) => status.code(),
             Err(_) => 255,

@@ -56,7 +56,7 @@ impl Server {
     #[inline(never)]
     pub(super) fn process_ended(&mut self) {
         let Some(process) = &self.process else { return };
-        let code = match process.pidfd.try_wait() {
+        let code = match process.pidfd.try_wait().or_else(|_| process.pidfd.try_wait()) {
             Ok(None) => return,
             // podman: its time was up, whatever the signal made of it.
             Ok(Some(_)) if self.timed_out => -1,
