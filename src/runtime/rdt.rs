@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::LinuxIntelRdt;
 
 use super::Error;
-use crate::sys::fd;
+use crate::sys::{fd, mountinfo, process};
 
 const PLACE: &str = "/sys/fs/resctrl";
 const MAGIC: i64 = 0x0765_5821;
@@ -30,11 +30,8 @@ fn mounted() -> Option<PathBuf> {
     if fd::open_path(place).and_then(fd::fs_magic).is_ok_and(|m| m == MAGIC) {
         return Some(place.to_owned());
     }
-    let table = String::from_utf8(fd::read_file(Path::new("/proc/self/mountinfo")).ok()?).ok()?;
-    table.lines().find_map(|line| {
-        let (left, right) = line.split_once(" - ")?;
-        (right.split(' ').next() == Some("resctrl")).then(|| left.split(' ').nth(4))?.map(PathBuf::from)
-    })
+    let table = mountinfo::of(process::pid()).ok()?;
+    table.into_iter().find(|mount| mount.kind == "resctrl").map(|mount| mount.place)
 }
 
 /// What the document asks for can be had here, before anything is made.
