@@ -306,8 +306,12 @@ pub(crate) fn name_matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Whether an id is meant: by its first digits (docker), or by a regular expression (podman).
+/// Whether an id is meant: by its first digits (docker), or by a regular expression (podman). An empty one, of a variable
+/// that is not set, means none: what is listed by it is often removed next.
 pub(crate) fn id_matches(pattern: &str, id: &str) -> bool {
+    if pattern.is_empty() {
+        return false;
+    }
     if pattern.bytes().all(|b| b.is_ascii_hexdigit()) {
         return id.starts_with(&pattern.to_ascii_lowercase());
     }
@@ -394,6 +398,12 @@ mod tests {
         for (p, want) in [("5fA", true), ("fa0", false), ("^[^6]", true), ("^[^5]", false), ("a0$", true)] {
             assert_eq!(id_matches(p, "5fa0"), want, "{p}");
         }
+    }
+
+    #[test]
+    fn an_id_is_meant_by_its_beginning_and_by_nothing_none_is() {
+        assert!(id_matches("AB", "abc1") && id_matches("^a.c", "abc1"));
+        assert!(!id_matches("b", "abc1") && !id_matches("", "abc1"));
     }
 
     #[test]
