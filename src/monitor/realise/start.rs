@@ -60,12 +60,6 @@ impl Start<'_> {
             Some(&self.world.paths.run),
         )
         .map_err(|e| Failure::of(FailureKind::Invalid, "compiling the seccomp policy", &e))?;
-        // The monitor is in the class itself, and so is all that it starts: the container and what is executed in it.
-        rdt::enter_class(
-            document.linux().as_ref().and_then(|l| l.intel_rdt().as_ref()),
-            self.world.id.as_str(),
-        )
-        .map_err(|e| Failure::of(FailureKind::Unsupported, "sharing out the cache", &e))?;
         self.make_cgroup(&manager, &cgroup, &document)?;
         checkpoint(&self.world.paths, "cgroup");
         let ends = self.stdio(owner)?;
@@ -146,6 +140,12 @@ impl Start<'_> {
             env.push(format!("NOTIFY_SOCKET={}", crate::monitor::notify::INSIDE));
         }
         self.write_config(&mut document)?;
+        // The monitor is in the class itself, and so is all that it starts or restores, and what is executed there.
+        rdt::enter_class(
+            document.linux().as_ref().and_then(|l| l.intel_rdt().as_ref()),
+            self.world.id.as_str(),
+        )
+        .map_err(|e| Failure::of(FailureKind::Unsupported, "sharing out the cache", &e))?;
         Ok(Planned { document, cgroup: resolved.cgroup, joined })
     }
 
